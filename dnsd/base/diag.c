@@ -1,0 +1,62 @@
+#include "base/diag.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void diag_init(struct diag *diag)
+{
+	memset(diag, 0, sizeof(*diag));
+}
+
+void diag_fini(struct diag *diag)
+{
+	for (size_t i = 0; i < diag->messages_n; i++)
+		free(diag->messages[i].text);
+	free(diag->messages);
+	diag_init(diag);
+}
+
+void diag_add(struct diag *diag, enum diag_level level, const char *file, unsigned line, const char *fmt, ...)
+{
+	if (level == DIAG_ERROR)
+		diag->errors_n++;
+	if (diag->messages_n >= DIAG_MESSAGES_MAX) {
+		diag->suppressed_n++;
+		return;
+	}
+	if (diag->messages_n == diag->messages_cap) {
+		size_t cap = diag->messages_cap ? diag->messages_cap * 2 : 16;
+		struct diag_message *grown = realloc(diag->messages, cap * sizeof(*grown));
+		if (!grown) {
+			diag->suppressed_n++;
+			return;
+		}
+		diag->messages = grown;
+		diag->messages_cap = cap;
+	}
+
+	char *body = NULL;
+	va_list args;
+	va_start(args, fmt);
+	int body_len = vasprintf(&body, fmt, args);
+	va_end(args);
+	if (body_len < 0) {
+		diag->suppressed_n++;
+		return;
+	}
+	char *text = NULL;
+	int text_len;
+	if (file && line)
+		text_len = asprintf(&text, "%s:%u: %s", file, line, body);
+	else if (file)
+		text_len = asprintf(&text, "%s: %s", file, body);
+	else
+		text_len = asprintf(&text, "%s", body);
+	free(body);
+	if (text_len < 0) {
+		diag->suppressed_n++;
+		return;
+	}
+	diag->messages[diag->messages_n++] = (struct diag_message){ .level = level, .text = text };
+}

@@ -1,0 +1,61 @@
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static enum log_level level_max = LOG_LEVEL_INFO;
+
+void log_set_level(enum log_level level)
+{
+	level_max = level;
+}
+
+enum log_level log_get_level(void)
+{
+	return level_max;
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+	static const int priority[] = { 3, 4, 6, 7 };
+	static const char *const word[] = { "error", "warning", "info", "debug" };
+	if (level > level_max)
+		return;
+
+	/* One write per line, so that lines of several processes on one terminal do not mix. */
+	char line[2048];
+	int used;
+	if (getenv("JOURNAL_STREAM")) {
+		used = snprintf(line, sizeof(line), "<%d>", priority[level]);
+	} else {
+		time_t now = time(NULL);
+		struct tm utc;
+		gmtime_r(&now, &utc);
+		char stamp[32];
+		strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%SZ", &utc);
+		used = snprintf(line, sizeof(line), "%s %s: ", stamp, word[level]);
+	}
+	va_list args;
+	va_start(args, fmt);
+	int body = vsnprintf(line + used, sizeof(line) - (size_t)used - 1, fmt, args);
+	va_end(args);
+	if (body < 0)
+		return;
+	size_t len = (size_t)used + (size_t)body;
+	if (len > sizeof(line) - 2)
+		len = sizeof(line) - 2;
+	line[len++] = '\n';
+	ssize_t written = write(STDERR_FILENO, line, len);
+	(void)written; /* nowhere left to complain */
+}
+
+void log_diag(const struct diag *diag)
+{
+	static const enum log_level level[] = { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO };
+	for (size_t i = 0; i < diag->messages_n; i++)
+		log_write(level[diag->messages[i].level], "%s", diag->messages[i].text);
+	if (diag->suppressed_n)
+		log_write(LOG_LEVEL_ERROR, "and %zu more messages like these", diag->suppressed_n);
+}
