@@ -1,0 +1,179 @@
+/*
+ * conf: configuration files -> one struct, checked for form.
+ *
+ *     dnsd.conf + conf.d/[!.]*.conf ──libconfig──> struct conf (one arena, freed whole)
+ *
+ * This folder is the only one that sees libconfig. It knows which keys exist, their types, units, ranges and
+ * defaults, and reports every mistake of a file with its line; it opens no zone, no geo database. What the values
+ * mean together (does country "xx" exist, is an address used twice) is checked by whoever uses them, which is why
+ * most things here keep the file and line they came from.
+ *
+ * The mirrors and regions files named by a pool are read here too, with the same rules.
+ */
+#ifndef DNSD_CONF_CONF_H
+#define DNSD_CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/diag.h"
+
+/** Where a setting stands, for later messages. */
+struct conf_place {
+	const char *file;
+	unsigned line;
+};
+
+struct conf_listen {
+	struct conf_place place;
+	struct sockaddr_storage addr;
+};
+
+/** geo.nets: a network whose country the operator knows better than the database. */
+struct conf_net {
+	struct conf_place place;
+	struct prefix prefix;
+	char country[3]; /* two upper-case letters */
+};
+
+struct conf_geo {
+	struct conf_place place;
+	const char *database; /* path; NULL = no geo database: every client is of unknown country */
+	const char *database_ipv6; /* path of a second file for IPv6; NULL = one file for both */
+	const char *country_path; /* dotted path of the country code in a record; NULL = detect */
+	struct conf_net *nets;
+	size_t nets_n;
+};
+
+/** The ClamAV version record of one zone; docs/config.md describes the eight fields. */
+struct conf_version {
+	struct conf_place place;
+	const char *name; /* relative to the zone, such as "current.cvd" */
+	const char *directory; /* of .cvd files; NULL = fixed numbers below */
+	uint32_t main, daily, bytecode, safebrowsing; /* fixed, or used where the directory has no such file */
+	const char *software; /* field 0 */
+	uint32_t flevel; /* field 5 */
+	bool warning; /* field 4 */
+	uint32_t ttl_s;
+	uint32_t renew_s; /* how often the source is verified and the time field renewed */
+	const char *database_names; /* pattern such as "%d.cvd" for one record a database; NULL = none */
+};
+
+/** A pool used in a zone: which names it makes there. Each list holds names relative to the zone. */
+struct conf_zone_pool {
+	struct conf_place place;
+	const char *pool; /* name of a struct conf_pool */
+	const char **world; /* every mirror of the pool, "database" */
+	size_t world_n;
+	const char **nearest; /* by the country of who asks, "db.local" */
+	size_t nearest_n;
+	const char **country; /* patterns with %c, "db.%c" */
+	size_t country_n;
+	const char **country_ipv6; /* AAAA only, "db.%c.ipv6" */
+	size_t country_ipv6_n;
+	const char **country_all; /* no max-answers, "db.%c.big" */
+	size_t country_all_n;
+	const char **region; /* patterns with %r, "db.%r" */
+	size_t region_n;
+	const char **ping; /* subtrees of usage reports, "ping" */
+	size_t ping_n;
+};
+
+struct conf_zone {
+	struct conf_place place;
+	const char *name; /* "clamav.net", no final dot needed */
+	const char *file; /* path, resolved against the folder of the file that names it */
+	struct conf_zone_pool *pools;
+	size_t pools_n;
+	struct conf_version *versions;
+	size_t versions_n;
+};
+
+struct conf_mirror_addr {
+	struct conf_place place;
+	struct addr addr;
+};
+
+struct conf_mirror {
+	struct conf_place place;
+	const char *host;
+	const char *country; /* as written */
+	struct conf_mirror_addr *addrs; /* both families */
+	size_t addrs_n;
+	int64_t weight; /* as written, default 100; range checked by zones/pool */
+	const char *admin; /* may be NULL */
+};
+
+struct conf_region {
+	struct conf_place place;
+	const char *name;
+	const char **countries;
+	size_t countries_n;
+};
+
+struct conf_neighbours {
+	struct conf_place place;
+	const char *country;
+	const char **near; /* nearest first */
+	size_t near_n;
+};
+
+struct conf_pool {
+	struct conf_place place;
+	const char *name;
+	const char *mirrors_file;
+	const char *regions_file; /* NULL = no regions, no neighbours */
+	uint32_t ttl_s;
+	uint32_t max_answers; /* addresses in one answer */
+	uint32_t min_mirrors; /* fewer in a country: neighbours, region, world */
+
+	struct conf_mirror *mirrors; /* from mirrors_file */
+	size_t mirrors_n;
+	struct conf_region *regions; /* from regions_file */
+	size_t regions_n;
+	struct conf_neighbours *neighbours;
+	size_t neighbours_n;
+};
+
+struct conf {
+	struct arena arena; /* everything below lives here */
+
+	/* server: { } */
+	struct conf_listen *listen;
+	size_t listen_n; /* at least 1 */
+	uint32_t workers; /* 0 = one per core */
+	uint16_t edns_size; /* largest UDP answer and what we advertise, default 1232 */
+	uint32_t tcp_idle_ms;
+	uint32_t tcp_clients_max; /* per worker */
+	uint32_t stop_drain_ms; /* SIGTERM: how long open TCP connections may finish */
+	uint32_t max_zone_records; /* 0 = no limit */
+
+	struct conf_geo geo;
+	struct conf_zone *zones;
+	size_t zones_n;
+	struct conf_pool *pools;
+	size_t pools_n;
+};
+
+/**
+ * Read a configuration with all files it names (conf.d, mirrors, regions; not zones or databases).
+ *
+ * path      main file; conf.d is the folder of that name beside it, read in sorted order, when it exists
+ * diag      gets every mistake found
+ * ret_conf  set on success; caller calls conf_destroy()
+ * Returns   0, or -EINVAL (see diag), -ENOMEM
+ */
+int conf_load(const char *path, struct diag *diag, struct conf **ret_conf);
+void conf_destroy(struct conf *conf);
+
+/** "90s", "5m", "2h", "1d", "250ms", or a plain number of seconds. Returns 0 or -EINVAL. */
+int conf_parse_duration(const char *text, uint64_t *ret_ms);
+
+/** Write the reference of all keys: name, type, default, range, one sentence; for `dnsd --print-defaults`. */
+void conf_print_reference(int fd);
+
+#endif
