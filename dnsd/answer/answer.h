@@ -1,0 +1,79 @@
+/*
+ * answer: the whole server as one pure function.
+ *
+ *     request bytes ─┐
+ *     who asks ──────┼─> answer_query() ──> response bytes (or none), counters moved
+ *     answer_data ───┘     no global, lock, malloc, system call, clock, log
+ *
+ * UDP, TCP, `dnsdctl query`, fuzzers and unit tests call this one function.
+ */
+#ifndef DNSD_ANSWER_ANSWER_H
+#define DNSD_ANSWER_ANSWER_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct answer_data; /* answer/data.h: all that a query needs, immutable */
+
+enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
+
+/** Everything a worker knows about who asked; lives for one query. */
+struct client {
+	const struct sockaddr *peer; /* AF_INET or AF_INET6, borrowed */
+	enum transport transport; /* sets the size limit */
+};
+
+/* One counter a line: name, unit-less help text for the docs and the metrics. */
+#define ANSWER_COUNTERS(X)                                                                                   \
+	X(queries_udp, "requests received over UDP")                                                         \
+	X(queries_tcp, "requests received over TCP")                                                         \
+	X(dropped_short, "packets too short to hold a header: nothing sent")                                 \
+	X(dropped_response, "packets with QR=1: nothing sent, so that no loop can start")                    \
+	X(formerr, "answers with FORMERR")                                                                   \
+	X(notimp, "answers with NOTIMP: opcodes other than QUERY, zone transfers over UDP")                  \
+	X(refused, "answers with REFUSED: names outside every zone, classes other than IN, zone transfers") \
+	X(badvers, "answers with BADVERS: EDNS version over 0")                                              \
+	X(servfail, "answers with SERVFAIL")                                                                 \
+	X(noerror, "answers with NOERROR, NODATA and referrals included")                                    \
+	X(nxdomain, "answers with NXDOMAIN")                                                                 \
+	X(truncated, "UDP answers with TC set")                                                              \
+	X(edns, "requests with an OPT record")                                                               \
+	X(ecs, "requests with a client subnet option")                                                       \
+	X(pool, "answers from a mirror pool")                                                                \
+	X(pool_geo, "answers chosen by the country of who asks")                                             \
+	X(geo_unknown, "of these, the country was unknown")                                                  \
+	X(ping_ok, "usage reports of success")                                                               \
+	X(ping_failed, "usage reports of failure")
+
+struct answer_counters {
+#define ANSWER_COUNTER_FIELD(name, help) uint64_t name;
+	ANSWER_COUNTERS(ANSWER_COUNTER_FIELD)
+#undef ANSWER_COUNTER_FIELD
+};
+
+/* Where each rotated answer continues. Two answers may share a slot: they then merely step together. */
+#define ANSWER_ROTATION_N 4096
+
+/** What a query changes. One writer: a worker, a tool, a test. Zeroed memory is a valid start. */
+struct answer_state {
+	struct answer_counters counters;
+	uint32_t rotation[ANSWER_ROTATION_N];
+};
+
+/** No request needs more room than this over UDP; a UDP response buffer of this size always suffices. */
+#define ANSWER_UDP_MAX 4096
+#define ANSWER_TCP_MAX 65535
+
+/**
+ * Answer one DNS message.
+ *
+ * Source    RFC 1034 section 4.3.2, RFC 1035 section 4, RFC 6891, RFC 7871
+ * req       [req_len] the message without a TCP length prefix; any bytes at all
+ * resp      [resp_cap] at least ANSWER_UDP_MAX or ANSWER_TCP_MAX bytes; must not overlap req
+ * Returns   bytes written to resp, never over the limit of transport and EDNS; 0 = send nothing
+ */
+size_t answer_query(const struct answer_data *data, const struct client *client, const uint8_t *req, size_t req_len,
+                    uint8_t *resp, size_t resp_cap, struct answer_state *state);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * listener: one address to serve, as a pair of sockets (UDP and TCP) on the same port.
+ */
+#ifndef DNSD_NET_LISTENER_H
+#define DNSD_NET_LISTENER_H
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "base/diag.h"
+
+struct listener {
+	struct sockaddr_storage addr; /* as bound: a port of 0 in the request is filled in */
+	int udp_fd;
+	int tcp_fd;
+	bool wildcard; /* bound to 0.0.0.0 or ::, so answers carry the asked address in a control message */
+};
+
+/**
+ * Open and bind both sockets, non-blocking, close-on-exec, SO_REUSEPORT, IPV6_V6ONLY; wildcard ones with
+ * IP_PKTINFO / IPV6_RECVPKTINFO; UDP never fragments by path-MTU tricks (IP_PMTUDISC_OMIT); TCP listening.
+ *
+ * addr      port 0: the kernel chooses, the same number for UDP and TCP
+ * file, line  for messages; may be NULL, 0
+ * Returns   0 or negative errno with diag filled: "cannot listen on 192.0.2.1@53: Address already in use, ..."
+ */
+int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
+                  struct listener *ret_listener);
+void listener_close(struct listener *listener);
+
+#endif

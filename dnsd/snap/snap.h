@@ -1,0 +1,33 @@
+/*
+ * snap: one immutable bundle of all that queries need, and its life.
+ *
+ *     loader builds ──> main publishes to each worker ──> worker adopts between two batches ──> main frees the old
+ *
+ * A worker holds a plain pointer; it never counts references. Main counts: a snapshot may share its parts (zones,
+ * geo table) with the one before.
+ */
+#ifndef DNSD_SNAP_SNAP_H
+#define DNSD_SNAP_SNAP_H
+
+#include <stdint.h>
+
+#include "answer/data.h"
+
+struct snap {
+	struct answer_data data; /* what answer_query() takes; points into the parts */
+	struct answer_store *store; /* parts, one reference each */
+	struct answer_pools *pools;
+	struct geo_map *geo;
+	uint64_t generation; /* rises by one with each snapshot of this process */
+};
+
+/**
+ * Bundle parts. Takes its own reference of each; geo may be NULL.
+ * Returns 0 or -ENOMEM. Main thread only, like every function here.
+ */
+int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo, uint16_t edns_size,
+                uint64_t generation, struct snap **ret_snap);
+/** Only after every worker has adopted another one. NULL is fine. */
+void snap_destroy(struct snap *snap);
+
+#endif
