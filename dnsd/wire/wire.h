@@ -1,0 +1,104 @@
+/*
+ * wire: numbers of the DNS message format and big-endian access to unaligned bytes.
+ *
+ *      0          2      4      6      8      10     12
+ *      | id       | flags| QD   | AN   | NS   | AR   | question, answer, authority, additional ...
+ *
+ * Source: RFC 1035 section 4.1, RFC 6891 section 6.1, IANA "Domain Name System (DNS) Parameters".
+ */
+#ifndef DNSD_WIRE_WIRE_H
+#define DNSD_WIRE_WIRE_H
+
+#include <stdint.h>
+#include <string.h>
+
+#define WIRE_HEADER_LEN   12
+#define WIRE_NAME_MAX     255 /* with the root label, RFC 1035 section 2.3.4 */
+#define WIRE_LABELS_MAX   127 /* without the root label */
+#define WIRE_POINTER      0xc000U
+#define WIRE_POINTER_MAX  0x3fffU
+#define WIRE_PLAIN_UDP    512 /* largest UDP message without EDNS, RFC 1035 section 2.3.4 */
+#define WIRE_MESSAGE_MAX  65535
+#define WIRE_OPT_LEN      11 /* OPT record without options */
+#define WIRE_TTL_MAX      0x7fffffffU /* RFC 2181 section 8 */
+
+/* Bits of the second 16-bit word of the header. */
+#define WIRE_FLAG_QR     0x8000U
+#define WIRE_FLAG_OPCODE 0x7800U
+#define WIRE_FLAG_AA     0x0400U
+#define WIRE_FLAG_TC     0x0200U
+#define WIRE_FLAG_RD     0x0100U
+
+#define WIRE_EDNS_DO 0x8000U
+
+enum wire_rcode {
+	WIRE_RCODE_NOERROR = 0,
+	WIRE_RCODE_FORMERR = 1,
+	WIRE_RCODE_SERVFAIL = 2,
+	WIRE_RCODE_NXDOMAIN = 3,
+	WIRE_RCODE_NOTIMP = 4,
+	WIRE_RCODE_REFUSED = 5,
+	WIRE_RCODE_YXDOMAIN = 6,
+	WIRE_RCODE_BADVERS = 16,
+};
+
+enum wire_type {
+	WIRE_TYPE_A = 1,
+	WIRE_TYPE_NS = 2,
+	WIRE_TYPE_MD = 3,
+	WIRE_TYPE_MF = 4,
+	WIRE_TYPE_CNAME = 5,
+	WIRE_TYPE_SOA = 6,
+	WIRE_TYPE_MB = 7,
+	WIRE_TYPE_MG = 8,
+	WIRE_TYPE_MR = 9,
+	WIRE_TYPE_PTR = 12,
+	WIRE_TYPE_HINFO = 13,
+	WIRE_TYPE_MINFO = 14,
+	WIRE_TYPE_MX = 15,
+	WIRE_TYPE_TXT = 16,
+	WIRE_TYPE_AAAA = 28,
+	WIRE_TYPE_SRV = 33,
+	WIRE_TYPE_DNAME = 39,
+	WIRE_TYPE_OPT = 41,
+	WIRE_TYPE_DS = 43,
+	WIRE_TYPE_RRSIG = 46,
+	WIRE_TYPE_NSEC = 47,
+	WIRE_TYPE_TKEY = 249,
+	WIRE_TYPE_TSIG = 250,
+	WIRE_TYPE_IXFR = 251,
+	WIRE_TYPE_AXFR = 252,
+	WIRE_TYPE_MAILB = 253,
+	WIRE_TYPE_MAILA = 254,
+	WIRE_TYPE_ANY = 255,
+};
+
+enum wire_class { WIRE_CLASS_IN = 1, WIRE_CLASS_CH = 3, WIRE_CLASS_NONE = 254, WIRE_CLASS_ANY = 255 };
+
+#define WIRE_OPTION_ECS 8
+
+static inline uint16_t wire_get16(const uint8_t *at)
+{
+	return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static inline uint32_t wire_get32(const uint8_t *at)
+{
+	return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
+}
+
+static inline void wire_put16(uint8_t *at, uint16_t value)
+{
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+static inline void wire_put32(uint8_t *at, uint32_t value)
+{
+	at[0] = (uint8_t)(value >> 24);
+	at[1] = (uint8_t)(value >> 16);
+	at[2] = (uint8_t)(value >> 8);
+	at[3] = (uint8_t)value;
+}
+
+#endif
