@@ -98,6 +98,9 @@ static enum wire_verdict parse_question(const uint8_t *at, const uint8_t *end, s
 		memcpy(query->qname + i, &word, 8);
 	}
 
+	/* Suffixes are hashed by words too, from any offset: they read up to seven bytes past the padding. */
+	memset(query->qname + (len + 7) / 8 * 8, 0, 8);
+
 	query->qtype = wire_get16(start + len);
 	query->qclass = wire_get16(start + len + 2);
 	query->question_len = (uint16_t)(len + 4);

@@ -1,0 +1,411 @@
+#include "answer/answer.h"
+
+#include "answer/answer_int.h"
+#include "wire/wire.h"
+
+/* --- finding names --- */
+
+static bool same_words(const uint8_t *a, const uint8_t *b, unsigned len)
+{
+	unsigned i = 0;
+	for (; i + 8 <= len; i += 8) {
+		uint64_t x;
+		uint64_t y;
+		memcpy(&x, a + i, 8);
+		memcpy(&y, b + i, 8);
+		if (x != y)
+			return false;
+	}
+	if (i == len)
+		return true;
+	uint64_t x;
+	uint64_t y;
+	memcpy(&x, a + i, 8);
+	memcpy(&y, b + i, 8);
+	return x == y;
+}
+
+/* name must be readable, and zero, up to the next whole word behind name_len. */
+static const struct store_node *find_exact(const struct answer_store *store, const uint8_t *name, unsigned name_len)
+{
+	uint32_t hash = store_hash(name, name_len);
+	for (uint32_t at = hash & store->slots_mask;; at = (at + 1) & store->slots_mask) {
+		struct store_slot slot = store->slots[at];
+		if (slot.node_plus_1 == 0)
+			return NULL;
+		if (slot.hash != hash)
+			continue;
+		const struct store_node *node = &store->nodes[slot.node_plus_1 - 1];
+		if (node->name_len == name_len && same_words(store->bytes + node->name_off, name, name_len))
+			return node;
+	}
+}
+
+struct found answer_find(const struct answer_store *store, const uint8_t *name, unsigned name_len,
+                         const uint8_t *label_off, unsigned labels_n)
+{
+	const struct store_node *node = labels_n <= store->labels_max ? find_exact(store, name, name_len) : NULL;
+	if (node)
+		return (struct found){ FOUND_NAME, node };
+
+	/* The closest encloser: the longest suffix that exists. Empty non-terminals are in the table, so the first hit is it. */
+	unsigned skip = labels_n > store->labels_max ? labels_n - store->labels_max : 1;
+	for (; skip <= labels_n && !node; skip++)
+		node = find_exact(store, name + label_off[skip], name_len - label_off[skip]);
+	if (!node)
+		return (struct found){ FOUND_OUTSIDE, NULL };
+	if (node->flags & STORE_CUT)
+		return (struct found){ FOUND_CUT, node };
+	if (node->flags & STORE_DNAME)
+		return (struct found){ FOUND_DNAME, node };
+	if (node->wildcard != STORE_NONE)
+		return (struct found){ FOUND_WILDCARD, &store->nodes[node->wildcard] };
+	if (node->flags & STORE_PING)
+		return (struct found){ FOUND_PING, node };
+	return (struct found){ FOUND_NOTHING, node };
+}
+
+const struct store_rrset *answer_find_rrset(const struct answer_store *store, const struct store_node *node,
+                                            uint16_t type)
+{
+	const struct store_rrset *rrsets = store->rrsets + node->rrsets_off;
+	unsigned low = 0;
+	unsigned high = node->rrsets_n;
+	while (high - low > 8) {
+		unsigned middle = (low + high) / 2;
+		if (rrsets[middle].type <= type)
+			low = middle;
+		else
+			high = middle;
+	}
+	for (; low < high; low++) {
+		if (rrsets[low].type == type)
+			return &rrsets[low];
+	}
+	return NULL;
+}
+
+/* --- pieces of an answer --- */
+
+size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsigned authority_n, unsigned additional_n)
+{
+	const struct wire_query *query = reply->query;
+	uint8_t *resp = reply->resp;
+	size_t len = WIRE_HEADER_LEN + (size_t)query->question_len;
+	memcpy(resp, reply->req, len); /* the question as it came, case included */
+	wire_put16(resp + 2, (uint16_t)(WIRE_FLAG_QR | (query->flags & (WIRE_FLAG_OPCODE | WIRE_FLAG_RD)) | flags));
+	wire_put16(resp + 4, query->question_len ? 1 : 0);
+	wire_put16(resp + 6, (uint16_t)answer_n);
+	wire_put16(resp + 8, (uint16_t)authority_n);
+	wire_put16(resp + 10, (uint16_t)(additional_n + query->has_edns));
+	return len;
+}
+
+static size_t ecs_option_len(const struct wire_query *query)
+{
+	return query->has_ecs ? 8U + (query->ecs.source_len + 7U) / 8 : 0;
+}
+
+size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode)
+{
+	const struct wire_query *query = reply->query;
+	if (!query->has_edns)
+		return len;
+	uint8_t *opt = reply->resp + len;
+	size_t options_len = ecs_option_len(query);
+	opt[0] = 0;
+	wire_put16(opt + 1, WIRE_TYPE_OPT);
+	wire_put16(opt + 3, reply->data->edns_size);
+	opt[5] = (uint8_t)extended_rcode;
+	opt[6] = 0;
+	wire_put16(opt + 7, query->dnssec_ok ? WIRE_EDNS_DO : 0);
+	wire_put16(opt + 9, (uint16_t)options_len);
+	if (options_len) {
+		uint8_t *ecs = opt + WIRE_OPT_LEN;
+		wire_put16(ecs, WIRE_OPTION_ECS);
+		wire_put16(ecs + 2, (uint16_t)(options_len - 4));
+		wire_put16(ecs + 4, query->ecs.family);
+		ecs[6] = query->ecs.source_len;
+		/* RFC 7871 section 7.2.1: nothing was to be used of a /0, so the answer is for everybody. */
+		ecs[7] = query->ecs.source_len ? reply->scope_len : 0;
+		memcpy(ecs + 8, query->ecs.addr.bytes, options_len - 8);
+	}
+	return len + WIRE_OPT_LEN + options_len;
+}
+
+size_t answer_truncated(struct reply *reply, uint16_t flags)
+{
+	reply->state->counters.truncated++;
+	return answer_finish(reply, answer_start(reply, flags | WIRE_FLAG_TC, 0, 0, 0), 0);
+}
+
+static size_t answer_rcode(struct reply *reply, enum wire_rcode rcode)
+{
+	return answer_finish(reply, answer_start(reply, rcode & 15, 0, 0, 0), rcode >> 4);
+}
+
+/* --- answers by kind --- */
+
+static size_t answer_form(struct reply *reply, const struct answer_form *form, uint16_t flags)
+{
+	const struct answer_store *store = reply->data->store;
+	size_t room = reply->body_max - WIRE_HEADER_LEN - reply->query->question_len;
+	size_t len = form->bytes_len;
+	unsigned additional_n = form->additional_n;
+	if (form->authoritative)
+		flags |= WIRE_FLAG_AA;
+	if (len > room) {
+		len = form->required_len;
+		additional_n = form->required_additional_n;
+		if (len > room)
+			return answer_truncated(reply, flags);
+	}
+	size_t start = answer_start(reply, flags, form->answer_n, form->authority_n, additional_n);
+	memcpy(reply->resp + start, store->bytes + form->bytes_off, len);
+	int delta = (int)reply->query->qname_len - form->base_qname_len;
+	if (delta && form->fixups_n) {
+		const uint16_t *fixups = store->fixups + form->fixups_off;
+		for (unsigned i = 0; i < form->fixups_n && fixups[i] < len; i++) {
+			uint8_t *at = reply->resp + start + fixups[i];
+			wire_put16(at, (uint16_t)(wire_get16(at) + delta));
+		}
+	}
+	return answer_finish(reply, start + len, 0);
+}
+
+/* No such type, or no such name: the zone's SOA says for how long (RFC 2308 section 3). */
+static size_t answer_negative(struct reply *reply, const struct store_node *node, enum wire_rcode rcode)
+{
+	const struct answer_store *store = reply->data->store;
+	if (rcode == WIRE_RCODE_NXDOMAIN)
+		reply->state->counters.nxdomain++;
+	else
+		reply->state->counters.noerror++;
+	return answer_form(reply, &store->answers[store->zones[node->zone].negative].plain, (uint16_t)rcode);
+}
+
+static size_t answer_referral(struct reply *reply, const struct store_node *cut)
+{
+	reply->state->counters.noerror++;
+	return answer_form(reply, &reply->data->store->answers[cut->referral].plain, 0);
+}
+
+static uint32_t set_for_client(struct reply *reply, const struct pool_slot *slot)
+{
+	struct geo_match match;
+	const struct wire_query *query = reply->query;
+	struct answer_counters *counters = &reply->state->counters;
+	if (query->has_ecs && query->ecs.source_len) {
+		geo_map_find(reply->data->geo, &query->ecs.addr, &match);
+	} else {
+		struct addr peer;
+		addr_from_sockaddr(reply->client->peer, &peer);
+		geo_map_find(reply->data->geo, &peer, &match);
+	}
+	reply->scope_len = match.prefix_len;
+	counters->pool_geo++;
+	if (match.country == COUNTRY_UNKNOWN)
+		counters->geo_unknown++;
+	return reply->data->pools->by_country[slot->ref + match.country];
+}
+
+struct pool_row answer_choose(struct reply *reply, const struct store_rrset *rrset)
+{
+	const struct answer_pools *pools = reply->data->pools;
+	const struct pool_slot *slot = &pools->slots[rrset->ref];
+	uint32_t number = slot->kind == POOL_SLOT_NEAREST ? set_for_client(reply, slot) : slot->ref;
+	const struct pool_set *set = &pools->sets[number];
+	bool v4 = rrset->type == WIRE_TYPE_A;
+	struct pool_row chosen = {
+		.list = v4 ? &set->v4 : &set->v6,
+		.record_len = v4 ? POOL_RR4_LEN : POOL_RR6_LEN,
+	};
+	const struct pool_list *list = chosen.list;
+	chosen.records = pools->bytes + list->records_off;
+	if (list->take_n == 0)
+		return chosen;
+	uint32_t *turn = &reply->state->rotation[list->rotation % ANSWER_ROTATION_N];
+	uint32_t row = *turn;
+	if (row >= list->rows_n)
+		row %= list->rows_n; /* the turn of another snapshot or of another answer in the same place */
+	*turn = row + 1;
+	if (list->cycle)
+		chosen.cycle_start = pools->rows[list->rows_off + row];
+	else
+		chosen.row = pools->rows + list->rows_off + (size_t)row * list->take_n;
+	return chosen;
+}
+
+static size_t answer_pool(struct reply *reply, const struct store_node *node, const struct store_rrset *rrset)
+{
+	struct pool_row chosen = answer_choose(reply, rrset);
+	unsigned take_n = chosen.list->take_n;
+	if (take_n == 0)
+		return answer_negative(reply, node, WIRE_RCODE_NOERROR);
+	reply->state->counters.noerror++;
+	reply->state->counters.pool++;
+	size_t room = reply->body_max - WIRE_HEADER_LEN - reply->query->question_len;
+	if (take_n * chosen.record_len > room)
+		return answer_truncated(reply, WIRE_FLAG_AA);
+	size_t len = answer_start(reply, WIRE_FLAG_AA, take_n, 0, 0);
+	uint8_t *at = reply->resp + len;
+	/* Two loops, so that each copies a length known to the compiler. */
+	if (chosen.record_len == POOL_RR4_LEN) {
+		for (unsigned i = 0; i < take_n; i++, at += POOL_RR4_LEN)
+			memcpy(at, pool_row_record(&chosen, i), POOL_RR4_LEN);
+	} else {
+		for (unsigned i = 0; i < take_n; i++, at += POOL_RR6_LEN)
+			memcpy(at, pool_row_record(&chosen, i), POOL_RR6_LEN);
+	}
+	return answer_finish(reply, (size_t)(at - reply->resp), 0);
+}
+
+static size_t answer_text(struct reply *reply, const struct store_rrset *rrset)
+{
+	const struct answer_pools *pools = reply->data->pools;
+	const struct pool_slot *slot = &pools->slots[rrset->ref];
+	if (slot->kind != POOL_SLOT_TEXT) {
+		reply->state->counters.servfail++;
+		return answer_rcode(reply, WIRE_RCODE_SERVFAIL);
+	}
+	reply->state->counters.noerror++;
+	if (WIRE_HEADER_LEN + (size_t)reply->query->question_len + slot->len > reply->body_max)
+		return answer_truncated(reply, WIRE_FLAG_AA);
+	size_t len = answer_start(reply, WIRE_FLAG_AA, 1, 0, 0);
+	memcpy(reply->resp + len, pools->bytes + slot->ref, slot->len);
+	return answer_finish(reply, len + slot->len, 0);
+}
+
+static size_t answer_rrset(struct reply *reply, const struct store_node *node, const struct store_rrset *rrset)
+{
+	if (rrset->source == STORE_POOL)
+		return answer_pool(reply, node, rrset);
+	if (rrset->source == STORE_TEXT)
+		return answer_text(reply, rrset);
+	reply->state->counters.noerror++;
+	return answer_form(reply, &reply->data->store->answers[rrset->ref].plain, 0);
+}
+
+/*
+ * A name that is there, or the wildcard that stands for it. ANY gets one RRset (RFC 8482 section 4.1), which keeps it
+ * from being worth a spoofer's while.
+ */
+static size_t answer_name(struct reply *reply, struct found found)
+{
+	const struct answer_store *store = reply->data->store;
+	const struct store_node *node = found.node;
+	uint16_t qtype = reply->query->qtype;
+	if (qtype == WIRE_TYPE_DS && node->parent_side != STORE_NONE)
+		node = &store->nodes[node->parent_side];
+	else if ((node->flags & STORE_CUT) && qtype != WIRE_TYPE_DS)
+		return answer_referral(reply, node);
+
+	const struct store_rrset *rrset;
+	if (qtype == WIRE_TYPE_ANY)
+		rrset = node->rrsets_n ? &store->rrsets[node->rrsets_off] : NULL;
+	else
+		rrset = answer_find_rrset(store, node, qtype);
+	if (rrset)
+		return answer_rrset(reply, node, rrset);
+	if (node->flags & STORE_CNAME)
+		return answer_chain(reply, found);
+	return answer_negative(reply, node, WIRE_RCODE_NOERROR);
+}
+
+/*
+ * <db>.<version>.<flevel>.<result>.<win>.<mirror...>.ping.ZONE: what clients of 2011 to 2019 tell after an update. They
+ * read no answer but wait for one.
+ */
+static size_t answer_ping(struct reply *reply, const struct store_node *node)
+{
+	const struct wire_query *query = reply->query;
+	unsigned report_labels = query->labels_n - node->labels_n;
+	if (report_labels >= 6) {
+		const uint8_t *result = query->qname + query->label_off[3];
+		if (result[0] == 1 && result[1] == '1')
+			reply->state->counters.ping_ok++;
+		else if (result[0] == 1 && result[1] == '0')
+			reply->state->counters.ping_failed++;
+	}
+	return answer_negative(reply, node, WIRE_RCODE_NOERROR);
+}
+
+static size_t answer_question(struct reply *reply)
+{
+	const struct wire_query *query = reply->query;
+	struct answer_counters *counters = &reply->state->counters;
+	switch (query->qtype) {
+	case WIRE_TYPE_AXFR:
+	case WIRE_TYPE_IXFR: counters->refused++; return answer_rcode(reply, WIRE_RCODE_REFUSED);
+	case WIRE_TYPE_MAILA:
+	case WIRE_TYPE_MAILB: counters->notimp++; return answer_rcode(reply, WIRE_RCODE_NOTIMP);
+	case 0:
+	case WIRE_TYPE_OPT:
+	case WIRE_TYPE_TSIG:
+	case WIRE_TYPE_TKEY: counters->formerr++; return answer_rcode(reply, WIRE_RCODE_FORMERR);
+	default: break;
+	}
+	struct found found = { FOUND_OUTSIDE, NULL };
+	if (query->qclass == WIRE_CLASS_IN)
+		found = answer_find(reply->data->store, query->qname, query->qname_len, query->label_off, query->labels_n);
+	switch (found.kind) {
+	case FOUND_NAME:
+	case FOUND_WILDCARD: return answer_name(reply, found);
+	case FOUND_CUT: return answer_referral(reply, found.node);
+	case FOUND_DNAME: return answer_chain(reply, found);
+	case FOUND_PING: return answer_ping(reply, found.node);
+	case FOUND_NOTHING: return answer_negative(reply, found.node, WIRE_RCODE_NXDOMAIN);
+	case FOUND_OUTSIDE: break;
+	}
+	counters->refused++;
+	return answer_rcode(reply, WIRE_RCODE_REFUSED);
+}
+
+size_t answer_query(const struct answer_data *data, const struct client *client, const uint8_t *req, size_t req_len,
+                    uint8_t *resp, size_t resp_cap, struct answer_state *state)
+{
+	struct wire_query query;
+	struct answer_counters *counters = &state->counters;
+	bool udp = client->transport == TRANSPORT_UDP;
+	if (udp)
+		counters->queries_udp++;
+	else
+		counters->queries_tcp++;
+
+	enum wire_verdict verdict = wire_query_parse(req, req_len, &query);
+	size_t limit = WIRE_MESSAGE_MAX;
+	if (udp) {
+		limit = WIRE_PLAIN_UDP;
+		/* RFC 6891 section 6.2.3: sizes under 512 count as 512. */
+		if (query.has_edns && query.edns_size > WIRE_PLAIN_UDP)
+			limit = query.edns_size < data->edns_size ? query.edns_size : data->edns_size;
+	}
+	if (limit > resp_cap)
+		limit = resp_cap;
+
+	struct reply reply = {
+		.data = data,
+		.client = client,
+		.req = req,
+		.query = &query,
+		.state = state,
+		.resp = resp,
+	};
+	if (verdict == WIRE_OK) {
+		counters->edns += query.has_edns;
+		counters->ecs += query.has_ecs;
+		reply.body_max = limit - (query.has_edns ? WIRE_OPT_LEN + ecs_option_len(&query) : 0);
+		return answer_question(&reply);
+	}
+	query.has_ecs = false;
+	switch (verdict) {
+	case WIRE_OK: break;
+	case WIRE_DROP_SHORT: counters->dropped_short++; return 0;
+	case WIRE_DROP_RESPONSE: counters->dropped_response++; return 0;
+	case WIRE_NOTIMP: counters->notimp++; return answer_rcode(&reply, WIRE_RCODE_NOTIMP);
+	case WIRE_BADVERS: counters->badvers++; return answer_rcode(&reply, WIRE_RCODE_BADVERS);
+	case WIRE_FORMERR: break;
+	}
+	counters->formerr++;
+	return answer_rcode(&reply, WIRE_RCODE_FORMERR);
+}

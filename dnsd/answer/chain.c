@@ -1,0 +1,208 @@
+#include "answer/answer_int.h"
+#include "wire/name.h"
+#include "wire/writer.h"
+
+/*
+ * Links followed in one answer. A longer chain, or a loop, ends the answer there: the resolver asks on with the last
+ * target, and nobody can make us work for more than this.
+ */
+#define CHAIN_LINKS_MAX 16
+
+struct chain {
+	struct reply *reply;
+	struct wire_writer writer;
+	uint16_t zone; /* links are followed inside the zone of the question */
+	unsigned answer_n;
+	unsigned authority_n;
+	enum wire_rcode rcode;
+	/* The name the chain has come to, lower case, padded as answer_find() wants it. */
+	uint8_t name[264] __attribute__((aligned(8)));
+	uint8_t label_off[WIRE_LABELS_MAX + 1];
+	unsigned name_len;
+	unsigned labels_n;
+};
+
+static void chain_go_to(struct chain *chain, const uint8_t *name)
+{
+	chain->name_len = (unsigned)name_len(name, WIRE_NAME_MAX);
+	memcpy(chain->name, name, chain->name_len);
+	memset(chain->name + chain->name_len, 0, sizeof(chain->name) - chain->name_len);
+	name_lower(chain->name, chain->name_len);
+	chain->labels_n = 0;
+	unsigned off = 0;
+	while (chain->name[off]) {
+		chain->label_off[chain->labels_n++] = (uint8_t)off;
+		off += chain->name[off] + 1U;
+	}
+	chain->label_off[chain->labels_n] = (uint8_t)off;
+}
+
+struct stored_record {
+	uint32_t ttl_s;
+	uint16_t rdata_len;
+	const uint8_t *rdata;
+};
+
+static const uint8_t *next_record(const uint8_t *at, struct stored_record *ret_record)
+{
+	memcpy(&ret_record->ttl_s, at, 4);
+	memcpy(&ret_record->rdata_len, at + 4, 2);
+	ret_record->rdata = at + 6;
+	return at + 6 + ret_record->rdata_len;
+}
+
+static void add_record(struct chain *chain, const uint8_t *owner, uint16_t type, const struct stored_record *record)
+{
+	wire_writer_record(&chain->writer, owner, 0, type, record->ttl_s, record->rdata, record->rdata_len);
+	chain->answer_n++;
+}
+
+static void add_static(struct chain *chain, const struct store_rrset *rrset)
+{
+	const uint8_t *at = chain->reply->data->store->bytes + rrset->records_off;
+	for (uint32_t i = 0; i < rrset->records_n; i++) {
+		struct stored_record record;
+		at = next_record(at, &record);
+		add_record(chain, chain->name, rrset->type, &record);
+	}
+}
+
+/* Records made ready for another owner: what stands behind their owner pointer. */
+static void add_ready(struct chain *chain, const uint8_t *ready, uint16_t type)
+{
+	struct stored_record record = { .ttl_s = wire_get32(ready + 6),
+		                        .rdata_len = wire_get16(ready + 10),
+		                        .rdata = ready + 12 };
+	add_record(chain, chain->name, type, &record);
+}
+
+static void add_negative(struct chain *chain, enum wire_rcode rcode)
+{
+	const struct answer_store *store = chain->reply->data->store;
+	const struct store_zone *zone = &store->zones[chain->zone];
+	const struct store_node *apex = &store->nodes[zone->apex];
+	wire_writer_record(&chain->writer, store->bytes + apex->name_off, 0, WIRE_TYPE_SOA, zone->soa_ttl_s,
+	                   store->bytes + zone->soa_off, zone->soa_len);
+	chain->authority_n = 1;
+	chain->rcode = rcode;
+}
+
+static void add_rrset(struct chain *chain, const struct store_rrset *rrset)
+{
+	const struct answer_pools *pools = chain->reply->data->pools;
+	if (rrset->source == STORE_STATIC) {
+		add_static(chain, rrset);
+	} else if (rrset->source == STORE_POOL) {
+		struct pool_row row = answer_choose(chain->reply, rrset);
+		chain->reply->state->counters.pool += row.list->take_n != 0;
+		for (uint32_t i = 0; i < row.list->take_n; i++)
+			add_ready(chain, pool_row_record(&row, i), rrset->type);
+		if (row.list->take_n == 0)
+			add_negative(chain, WIRE_RCODE_NOERROR);
+	} else {
+		const struct pool_slot *slot = &pools->slots[rrset->ref];
+		if (slot->kind == POOL_SLOT_TEXT)
+			add_ready(chain, pools->bytes + slot->ref, rrset->type);
+		else
+			chain->rcode = WIRE_RCODE_SERVFAIL;
+	}
+}
+
+/* A link: the CNAME at this name. Returns true when the chain goes on. */
+static bool follow_cname(struct chain *chain, const struct store_node *node)
+{
+	const struct answer_store *store = chain->reply->data->store;
+	const struct store_rrset *rrset = answer_find_rrset(store, node, WIRE_TYPE_CNAME);
+	struct stored_record record;
+	next_record(store->bytes + rrset->records_off, &record);
+	add_record(chain, chain->name, WIRE_TYPE_CNAME, &record);
+	chain_go_to(chain, record.rdata);
+	return true;
+}
+
+/*
+ * A link by DNAME (RFC 6672 section 3.2): the record itself, then a CNAME made of it, with the same TTL (section 3.1).
+ * A target that would be too long is YXDOMAIN.
+ */
+static bool follow_dname(struct chain *chain, const struct store_node *node)
+{
+	const struct answer_store *store = chain->reply->data->store;
+	const struct store_rrset *rrset = answer_find_rrset(store, node, WIRE_TYPE_DNAME);
+	struct stored_record dname;
+	next_record(store->bytes + rrset->records_off, &dname);
+	add_record(chain, store->bytes + node->name_off, WIRE_TYPE_DNAME, &dname);
+
+	unsigned prefix_len = chain->name_len - node->name_len;
+	if (prefix_len + dname.rdata_len > WIRE_NAME_MAX) {
+		chain->rcode = WIRE_RCODE_YXDOMAIN;
+		return false;
+	}
+	uint8_t target[WIRE_NAME_MAX];
+	memcpy(target, chain->name, prefix_len);
+	/* While it is still the question's own name, keep the case it was asked in. */
+	if (chain->answer_n == 1)
+		memcpy(target, chain->reply->req + WIRE_HEADER_LEN, prefix_len);
+	memcpy(target + prefix_len, dname.rdata, dname.rdata_len);
+	struct stored_record cname = { .ttl_s = dname.ttl_s,
+		                       .rdata_len = (uint16_t)(prefix_len + dname.rdata_len),
+		                       .rdata = target };
+	add_record(chain, chain->name, WIRE_TYPE_CNAME, &cname);
+	chain_go_to(chain, target);
+	return true;
+}
+
+/* One name of the chain. Returns true when it leads to another one. */
+static bool chain_step(struct chain *chain, struct found found)
+{
+	const struct answer_store *store = chain->reply->data->store;
+	/* Outside the zone, or in somebody else's part of it: the resolver knows best whom to ask. */
+	if (found.kind == FOUND_OUTSIDE || found.node->zone != chain->zone || found.kind == FOUND_CUT)
+		return false;
+	switch (found.kind) {
+	case FOUND_DNAME: return follow_dname(chain, found.node);
+	case FOUND_NOTHING: add_negative(chain, WIRE_RCODE_NXDOMAIN); return false;
+	case FOUND_PING: add_negative(chain, WIRE_RCODE_NOERROR); return false;
+	default: break;
+	}
+	if (found.node->flags & STORE_CUT)
+		return false;
+	const struct store_rrset *rrset;
+	if (chain->reply->query->qtype == WIRE_TYPE_ANY)
+		rrset = found.node->rrsets_n ? &store->rrsets[found.node->rrsets_off] : NULL;
+	else
+		rrset = answer_find_rrset(store, found.node, chain->reply->query->qtype);
+	if (rrset)
+		add_rrset(chain, rrset);
+	else if (found.node->flags & STORE_CNAME)
+		return follow_cname(chain, found.node);
+	else
+		add_negative(chain, WIRE_RCODE_NOERROR);
+	return false;
+}
+
+size_t answer_chain(struct reply *reply, struct found found)
+{
+	struct chain chain = { .reply = reply, .zone = found.node->zone };
+	const struct wire_query *query = reply->query;
+	size_t start = answer_start(reply, WIRE_FLAG_AA, 0, 0, 0);
+	wire_writer_init(&chain.writer, reply->resp, start, reply->body_max);
+	if (query->qname_len > 1)
+		wire_writer_know(&chain.writer, WIRE_HEADER_LEN);
+	chain_go_to(&chain, query->qname);
+
+	for (unsigned links = 0; chain_step(&chain, found) && links < CHAIN_LINKS_MAX && !chain.writer.full; links++)
+		found = answer_find(reply->data->store, chain.name, chain.name_len, chain.label_off, chain.labels_n);
+
+	struct answer_counters *counters = &reply->state->counters;
+	if (chain.rcode == WIRE_RCODE_NXDOMAIN)
+		counters->nxdomain++;
+	else if (chain.rcode == WIRE_RCODE_SERVFAIL)
+		counters->servfail++;
+	else
+		counters->noerror++;
+	uint16_t flags = (uint16_t)(WIRE_FLAG_AA | chain.rcode);
+	if (chain.writer.full)
+		return answer_truncated(reply, flags);
+	answer_start(reply, flags, chain.answer_n, chain.authority_n, 0);
+	return answer_finish(reply, chain.writer.len, 0);
+}

@@ -1,0 +1,872 @@
+#include "answer/store_build.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/grow.h"
+#include "wire/name.h"
+#include "wire/wire.h"
+#include "wire/writer.h"
+
+/* A zone's answers are made in a buffer of one message; what two OPT and client subnet bytes take is left free. */
+#define TEMPLATE_MAX  (WIRE_MESSAGE_MAX - WIRE_OPT_LEN - 24)
+#define POINTERS_MAX  8192
+#define ADDITIONAL_NAMES_MAX 64
+
+struct build_record {
+	uint32_t next; /* index + 1 of the next record of the name; 0 = last */
+	uint32_t ttl_s;
+	uint32_t ref; /* slot, for names of a pool */
+	const uint8_t *rdata;
+	uint16_t rdata_len;
+	uint16_t type;
+	uint8_t source; /* enum store_source */
+	const char *file;
+	unsigned line;
+};
+
+struct build_node {
+	const uint8_t *name; /* padded to 8 */
+	uint32_t hash;
+	uint32_t records; /* index + 1 of the newest record */
+	uint32_t parent; /* the name one label up in the same zone; own index at the apex */
+	uint32_t out; /* number in the store, STORE_NONE = not served */
+	uint16_t zone;
+	uint8_t name_len;
+	uint8_t labels_n;
+	bool has_ns, has_cname, has_dname, ping;
+	bool parent_side; /* this zone has the name only as the parent of another zone we serve */
+};
+
+struct build_zone {
+	uint32_t apex;
+};
+
+struct store_builder {
+	struct arena arena; /* names */
+	struct grow nodes; /* struct build_node */
+	struct grow records; /* struct build_record */
+	struct grow zones; /* struct build_zone */
+	uint32_t *slots; /* hash table of node index + 1, by (zone, name) */
+	uint32_t slots_n;
+
+	/* While the store is made: */
+	struct grow out_nodes, out_rrsets, out_answers, out_fixups, out_bytes, out_zones;
+	uint8_t *message;
+	uint16_t *pointers;
+	struct diag *diag;
+	bool failed; /* an RRset was refused */
+};
+
+struct store_builder *store_builder_create(void)
+{
+	struct store_builder *builder = calloc(1, sizeof(*builder));
+	if (!builder)
+		return NULL;
+	arena_init(&builder->arena);
+	grow_init(&builder->nodes, sizeof(struct build_node));
+	grow_init(&builder->records, sizeof(struct build_record));
+	grow_init(&builder->zones, sizeof(struct build_zone));
+	grow_init(&builder->out_nodes, sizeof(struct store_node));
+	grow_init(&builder->out_rrsets, sizeof(struct store_rrset));
+	grow_init(&builder->out_answers, sizeof(struct answer));
+	grow_init(&builder->out_fixups, sizeof(uint16_t));
+	grow_init(&builder->out_bytes, 1);
+	grow_init(&builder->out_zones, sizeof(struct store_zone));
+	return builder;
+}
+
+void store_builder_destroy(struct store_builder *builder)
+{
+	if (!builder)
+		return;
+	arena_fini(&builder->arena);
+	struct grow *grows[] = { &builder->nodes,      &builder->records,     &builder->zones,
+		                 &builder->out_nodes,  &builder->out_rrsets,  &builder->out_answers,
+		                 &builder->out_fixups, &builder->out_bytes,   &builder->out_zones };
+	for (size_t i = 0; i < sizeof(grows) / sizeof(grows[0]); i++)
+		grow_fini(grows[i]);
+	free(builder->slots);
+	free(builder->message);
+	free(builder->pointers);
+	free(builder);
+}
+
+static struct build_node *node_at(const struct store_builder *builder, uint32_t index)
+{
+	return (struct build_node *)builder->nodes.items + index;
+}
+
+static struct build_record *record_at(const struct store_builder *builder, uint32_t index)
+{
+	return (struct build_record *)builder->records.items + index;
+}
+
+static size_t padded(size_t len)
+{
+	return (len + 7) / 8 * 8;
+}
+
+/* Find a name of a zone: its slot in the hash table, which is empty when the name is not there. */
+static uint32_t *find_slot(const struct store_builder *builder, uint32_t hash, uint16_t zone, const uint8_t *name,
+                           size_t name_len)
+{
+	uint32_t at = (hash + zone * 0x9e3779b1U) & (builder->slots_n - 1);
+	while (builder->slots[at]) {
+		const struct build_node *node = node_at(builder, builder->slots[at] - 1);
+		if (node->hash == hash && node->zone == zone && name_equal(node->name, node->name_len, name, name_len))
+			break;
+		at = (at + 1) & (builder->slots_n - 1);
+	}
+	return &builder->slots[at];
+}
+
+static int grow_slots(struct store_builder *builder)
+{
+	if (builder->nodes.n * 2 < builder->slots_n)
+		return 0;
+	uint32_t slots_n = builder->slots_n ? builder->slots_n * 2 : 1024;
+	uint32_t *slots = calloc(slots_n, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	free(builder->slots);
+	builder->slots = slots;
+	builder->slots_n = slots_n;
+	for (uint32_t i = 0; i < builder->nodes.n; i++) {
+		const struct build_node *node = node_at(builder, i);
+		*find_slot(builder, node->hash, node->zone, node->name, node->name_len) = i + 1;
+	}
+	return 0;
+}
+
+static uint32_t hash_name(const uint8_t *name, size_t name_len, uint8_t copy[264])
+{
+	memcpy(copy, name, name_len);
+	memset(copy + name_len, 0, 264 - name_len);
+	return store_hash(copy, (uint32_t)name_len);
+}
+
+/* The node of a name, made when new, with the empty non-terminals up to the apex. Index, or STORE_NONE: no memory. */
+static uint32_t get_node(struct store_builder *builder, uint16_t zone, const uint8_t *name, size_t name_len, bool apex)
+{
+	if (grow_slots(builder) < 0)
+		return STORE_NONE;
+	uint8_t copy[264];
+	uint32_t hash = hash_name(name, name_len, copy);
+	uint32_t *slot = find_slot(builder, hash, zone, name, name_len);
+	if (*slot)
+		return *slot - 1;
+	uint32_t index = (uint32_t)builder->nodes.n;
+	uint8_t *kept = arena_memdup(&builder->arena, copy, padded(name_len));
+	struct build_node *node = kept ? grow_add(&builder->nodes, 1) : NULL;
+	if (!node)
+		return STORE_NONE;
+	*slot = index + 1;
+	*node = (struct build_node){ .name = kept,
+		                     .hash = hash,
+		                     .zone = zone,
+		                     .name_len = (uint8_t)name_len,
+		                     .labels_n = (uint8_t)name_labels(name),
+		                     .parent = index,
+		                     .out = STORE_NONE };
+	if (!apex) {
+		size_t label = (size_t)name[0] + 1;
+		uint32_t parent = get_node(builder, zone, name + label, name_len - label, false);
+		if (parent == STORE_NONE)
+			return STORE_NONE;
+		node_at(builder, index)->parent = parent;
+	}
+	return index;
+}
+
+int store_builder_add_zone(struct store_builder *builder, const uint8_t *name, size_t name_len)
+{
+	size_t zones_n = builder->zones.n;
+	const struct build_zone *zones = builder->zones.items;
+	for (size_t i = 0; i < zones_n; i++) {
+		const struct build_node *apex = node_at(builder, zones[i].apex);
+		if (name_equal(apex->name, apex->name_len, name, name_len))
+			return -EEXIST;
+	}
+	uint32_t apex = get_node(builder, (uint16_t)zones_n, name, name_len, true);
+	struct build_zone *zone = apex == STORE_NONE ? NULL : grow_add(&builder->zones, 1);
+	if (!zone)
+		return -ENOMEM;
+	zone->apex = apex;
+	return (int)zones_n;
+}
+
+static int add(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len,
+               struct build_record record)
+{
+	uint32_t index = get_node(builder, (uint16_t)zone, owner, owner_len, false);
+	struct build_record *place = index == STORE_NONE ? NULL : grow_add(&builder->records, 1);
+	if (!place)
+		return -ENOMEM;
+	struct build_node *node = node_at(builder, index);
+	*place = record;
+	place->next = node->records;
+	node->records = (uint32_t)builder->records.n;
+	if (record.source == STORE_STATIC) {
+		node->has_ns |= record.type == WIRE_TYPE_NS;
+		node->has_cname |= record.type == WIRE_TYPE_CNAME;
+		node->has_dname |= record.type == WIRE_TYPE_DNAME;
+	}
+	return 0;
+}
+
+int store_builder_add_record(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len,
+                             uint16_t type, uint32_t ttl_s, const uint8_t *rdata, size_t rdata_len, const char *file,
+                             unsigned line)
+{
+	return add(builder, zone, owner, owner_len,
+	           (struct build_record){ .type = type,
+	                                  .ttl_s = ttl_s,
+	                                  .rdata = rdata,
+	                                  .rdata_len = (uint16_t)rdata_len,
+	                                  .source = STORE_STATIC,
+	                                  .file = file,
+	                                  .line = line });
+}
+
+int store_builder_add_dynamic(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len,
+                              uint16_t type, enum store_source source, uint32_t slot, const char *file, unsigned line)
+{
+	return add(builder, zone, owner, owner_len,
+	           (struct build_record){
+	                   .type = type, .source = (uint8_t)source, .ref = slot, .file = file, .line = line });
+}
+
+int store_builder_add_ping(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len)
+{
+	uint32_t index = get_node(builder, (uint16_t)zone, owner, owner_len, false);
+	if (index == STORE_NONE)
+		return -ENOMEM;
+	node_at(builder, index)->ping = true;
+	return 0;
+}
+
+/* The deepest zone whose apex is at or above the name. */
+static uint16_t deepest_zone(const struct store_builder *builder, const struct build_node *node, bool *ret_at_apex)
+{
+	const struct build_zone *zones = builder->zones.items;
+	uint16_t best = node->zone;
+	uint8_t best_len = node_at(builder, zones[best].apex)->name_len;
+	*ret_at_apex = node->name_len == best_len;
+	for (size_t i = 0; i < builder->zones.n; i++) {
+		const struct build_node *apex = node_at(builder, zones[i].apex);
+		if (apex->name_len > best_len &&
+		    name_is_under(node->name, node->name_len, apex->name, apex->name_len)) {
+			best = (uint16_t)i;
+			best_len = apex->name_len;
+			*ret_at_apex = node->name_len == best_len;
+		}
+	}
+	return best;
+}
+
+static bool is_apex(const struct store_builder *builder, uint32_t index)
+{
+	return node_at(builder, index)->parent == index;
+}
+
+static bool is_cut(const struct store_builder *builder, uint32_t index)
+{
+	const struct build_node *node = node_at(builder, index);
+	/* A wildcard cannot delegate (RFC 4592 section 4.2 leaves it undefined): its NS records are plain data here. */
+	return node->has_ns && !is_apex(builder, index) && !(node->name[0] == 1 && node->name[1] == '*');
+}
+
+static bool is_below_cut(const struct store_builder *builder, uint32_t index)
+{
+	while (!is_apex(builder, index)) {
+		index = node_at(builder, index)->parent;
+		if (is_cut(builder, index))
+			return true;
+	}
+	return false;
+}
+
+/* --- answers --- */
+
+/* The records of one type of a node, in the order they were added; returns how many. */
+static size_t gather(const struct store_builder *builder, const struct build_node *node, uint16_t type,
+                     const struct build_record **list, size_t list_cap)
+{
+	size_t n = 0;
+	for (uint32_t i = node->records; i; i = record_at(builder, i - 1)->next) {
+		const struct build_record *record = record_at(builder, i - 1);
+		if (record->type == type && record->source == STORE_STATIC) {
+			if (n < list_cap)
+				list[n] = record;
+			n++;
+		}
+	}
+	for (size_t i = 0; i < n / 2 && n <= list_cap; i++) {
+		const struct build_record *swap = list[i];
+		list[i] = list[n - 1 - i];
+		list[n - 1 - i] = swap;
+	}
+	return n;
+}
+
+struct template {
+	struct wire_writer writer;
+	const struct build_node *base; /* stands as the question name */
+	unsigned answer_n, authority_n, additional_n;
+	size_t required_len;
+	unsigned required_additional_n;
+	bool wildcard; /* the base is "*.x": the query name is another one */
+	/* Names whose addresses belong in the additional section. */
+	const uint8_t *targets[ADDITIONAL_NAMES_MAX];
+	unsigned targets_n;
+};
+
+/* An answer starts behind the question; the base name stands there while it is made. */
+static void template_start(struct store_builder *builder, struct template *template, const struct build_node *base)
+{
+	memset(template, 0, sizeof(*template));
+	template->base = base;
+	template->wildcard = base->name[0] == 1 && base->name[1] == '*';
+	memset(builder->message, 0, WIRE_HEADER_LEN);
+	memcpy(builder->message + WIRE_HEADER_LEN, base->name, base->name_len);
+	size_t len = WIRE_HEADER_LEN + (size_t)base->name_len + 4;
+	memset(builder->message + len - 4, 0, 4);
+	wire_writer_init(&template->writer, builder->message, len, TEMPLATE_MAX);
+	template->writer.pointers = builder->pointers;
+	template->writer.pointers_cap = POINTERS_MAX;
+	/* Below a wildcard only what stands behind the asterisk is in the real question. */
+	if (template->wildcard)
+		wire_writer_know(&template->writer, WIRE_HEADER_LEN + 2);
+	else if (base->name_len > 1)
+		wire_writer_know(&template->writer, WIRE_HEADER_LEN);
+}
+
+static void template_want_addresses(struct template *template, const struct build_record *record)
+{
+	size_t skip;
+	switch (record->type) {
+	case WIRE_TYPE_NS: skip = 0; break;
+	case WIRE_TYPE_MX: skip = 2; break;
+	case WIRE_TYPE_SRV: skip = 6; break;
+	default: return;
+	}
+	if (template->targets_n < ADDITIONAL_NAMES_MAX && record->rdata_len > skip)
+		template->targets[template->targets_n++] = record->rdata + skip;
+}
+
+/* The RRset's owner is the question name. */
+static unsigned template_add_rrset(struct store_builder *builder, struct template *template,
+                                   const struct build_node *node, uint16_t type)
+{
+	size_t n = gather(builder, node, type, NULL, 0);
+	const struct build_record **list = calloc(n + 1, sizeof(*list));
+	if (!list) {
+		template->writer.full = true;
+		return 0;
+	}
+	gather(builder, node, type, list, n);
+	for (size_t i = 0; i < n; i++) {
+		bool at_question = node == template->base && node->name_len > 1;
+		wire_writer_record(&template->writer, node->name, at_question ? WIRE_HEADER_LEN : 0, type, list[i]->ttl_s,
+		                   list[i]->rdata, list[i]->rdata_len);
+		template_want_addresses(template, list[i]);
+	}
+	free(list);
+	return (unsigned)n;
+}
+
+/* Static addresses of a name of the same zone, glue included. in_domain: which of the two kinds is wanted. */
+static void template_add_addresses(struct store_builder *builder, struct template *template, const uint8_t *name,
+                                   const struct build_node *cut, bool in_domain)
+{
+	uint8_t lower[WIRE_NAME_MAX];
+	size_t len = name_len(name, WIRE_NAME_MAX);
+	memcpy(lower, name, len);
+	name_lower(lower, len);
+	if (cut && name_is_under(lower, len, cut->name, cut->name_len) != in_domain)
+		return;
+	uint8_t copy[264];
+	uint32_t hash = hash_name(lower, len, copy);
+	uint32_t slot = *find_slot(builder, hash, template->base->zone, lower, len);
+	if (!slot)
+		return;
+	const struct build_node *node = node_at(builder, slot - 1);
+	if (!cut && node == template->base)
+		return; /* the client has asked for it by name */
+	static const uint16_t types[] = { WIRE_TYPE_A, WIRE_TYPE_AAAA };
+	for (size_t i = 0; i < 2; i++)
+		template->additional_n += template_add_rrset(builder, template, node, types[i]);
+}
+
+static bool same_name(const uint8_t *a, const uint8_t *b)
+{
+	size_t len = name_len(a, WIRE_NAME_MAX);
+	if (len != name_len(b, WIRE_NAME_MAX))
+		return false;
+	uint8_t x[WIRE_NAME_MAX];
+	uint8_t y[WIRE_NAME_MAX];
+	memcpy(x, a, len);
+	memcpy(y, b, len);
+	name_lower(x, len);
+	name_lower(y, len);
+	return memcmp(x, y, len) == 0;
+}
+
+/*
+ * The additional section. In a referral (cut given) the addresses of name servers inside the delegated zone come
+ * first and are required: without them the delegation cannot be followed (RFC 9471 section 3).
+ */
+static void template_add_additional(struct store_builder *builder, struct template *template,
+                                    const struct build_node *cut)
+{
+	template->required_len = template->writer.len;
+	unsigned targets_n = 0;
+	for (unsigned i = 0; i < template->targets_n; i++) {
+		bool seen = false;
+		for (unsigned k = 0; k < targets_n && !seen; k++)
+			seen = same_name(template->targets[k], template->targets[i]);
+		if (!seen)
+			template->targets[targets_n++] = template->targets[i];
+	}
+	for (int in_domain = cut ? 1 : 0; in_domain >= 0; in_domain--) {
+		for (unsigned i = 0; i < targets_n; i++) {
+			struct wire_mark mark = wire_writer_mark(&template->writer);
+			unsigned before = template->additional_n;
+			template_add_addresses(builder, template, template->targets[i], cut, in_domain);
+			if (template->writer.full) { /* optional: leave this name's out */
+				wire_writer_rewind(&template->writer, mark);
+				template->additional_n = before;
+			}
+		}
+		if (in_domain) {
+			template->required_len = template->writer.len;
+			template->required_additional_n = template->additional_n;
+		}
+	}
+}
+
+/* Keep what was written as an answer. Returns its number, or STORE_NONE: too large (told) or no memory. */
+static uint32_t template_finish(struct store_builder *builder, struct template *template, bool authoritative,
+                                bool fixed_name)
+{
+	size_t start = WIRE_HEADER_LEN + (size_t)template->base->name_len + 4;
+	if (template->writer.full)
+		return STORE_NONE;
+	size_t len = template->writer.len - start;
+	struct answer answer = { .plain = {
+		                         .bytes_off = (uint32_t)builder->out_bytes.n,
+		                         .bytes_len = (uint16_t)len,
+		                         .fixups_off = (uint32_t)builder->out_fixups.n,
+		                         .answer_n = (uint16_t)template->answer_n,
+		                         .authority_n = (uint16_t)template->authority_n,
+		                         .additional_n = (uint16_t)template->additional_n,
+		                         .required_len = (uint16_t)(template->required_len - start),
+		                         .required_additional_n = (uint16_t)template->required_additional_n,
+		                         .base_qname_len = template->base->name_len,
+		                         .authoritative = authoritative,
+		                 } };
+	uint8_t *bytes = grow_add(&builder->out_bytes, len);
+	if (!bytes)
+		return STORE_NONE;
+	memcpy(bytes, builder->message + start, len);
+	for (unsigned i = 0; i < template->writer.pointers_n && !fixed_name; i++) {
+		uint16_t at = builder->pointers[i];
+		uint16_t target = wire_get16(builder->message + at) & WIRE_POINTER_MAX;
+		/* An owner that is the question name itself stays where it is, however long the name. */
+		if (template->wildcard && target == WIRE_HEADER_LEN)
+			continue;
+		uint16_t *fixup = grow_add(&builder->out_fixups, 1);
+		if (!fixup)
+			return STORE_NONE;
+		*fixup = (uint16_t)(at - start);
+		answer.plain.fixups_n++;
+	}
+	uint32_t number = (uint32_t)builder->out_answers.n;
+	struct answer *place = grow_add(&builder->out_answers, 1);
+	if (!place)
+		return STORE_NONE;
+	*place = answer;
+	return number;
+}
+
+/* Names and types that a message says things about. */
+static void refuse(struct store_builder *builder, const struct build_record *record, const struct build_node *node,
+                   const char *what)
+{
+	char text[NAME_TEXT_MAX];
+	diag_error(builder->diag, record->file, record->line, "%s: %s", name_to_text(node->name, text), what);
+	builder->failed = true;
+}
+
+static const struct build_record *any_record(const struct store_builder *builder, const struct build_node *node,
+                                             uint16_t type)
+{
+	for (uint32_t i = node->records; i; i = record_at(builder, i - 1)->next) {
+		if (record_at(builder, i - 1)->type == type)
+			return record_at(builder, i - 1);
+	}
+	return NULL;
+}
+
+static uint32_t make_rrset_answer(struct store_builder *builder, const struct build_node *node, uint16_t type)
+{
+	struct template template;
+	template_start(builder, &template, node);
+	template.answer_n = template_add_rrset(builder, &template, node, type);
+	if (template.writer.full) {
+		refuse(builder, any_record(builder, node, type), node,
+		       "these records are larger than a DNS message can be (64 KiB); use fewer or shorter ones");
+		return STORE_NONE;
+	}
+	template_add_additional(builder, &template, NULL);
+	return template_finish(builder, &template, true, !template.wildcard);
+}
+
+static uint32_t make_referral(struct store_builder *builder, const struct build_node *node)
+{
+	struct template template;
+	template_start(builder, &template, node);
+	template.authority_n = template_add_rrset(builder, &template, node, WIRE_TYPE_NS);
+	template_add_additional(builder, &template, node);
+	if (template.writer.full) {
+		refuse(builder, any_record(builder, node, WIRE_TYPE_NS), node, "this delegation does not fit a DNS message");
+		return STORE_NONE;
+	}
+	template.wildcard = false; /* whatever is asked lies below: every pointer moves */
+	return template_finish(builder, &template, false, false);
+}
+
+/* Uncompressed records of an RRset, for answers put together from several names. */
+static int keep_records(struct store_builder *builder, const struct build_node *node, uint16_t type,
+                        struct store_rrset *rrset)
+{
+	size_t n = gather(builder, node, type, NULL, 0);
+	const struct build_record **list = calloc(n + 1, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	gather(builder, node, type, list, n);
+	rrset->records_off = (uint32_t)builder->out_bytes.n;
+	rrset->records_n = (uint32_t)n;
+	int rc = 0;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		uint8_t *place = grow_add(&builder->out_bytes, 6 + (size_t)list[i]->rdata_len);
+		if (!place) {
+			rc = -ENOMEM;
+			break;
+		}
+		memcpy(place, &list[i]->ttl_s, 4);
+		memcpy(place + 4, &list[i]->rdata_len, 2);
+		memcpy(place + 6, list[i]->rdata, list[i]->rdata_len);
+	}
+	free(list);
+	return rc;
+}
+
+static int compare_types(const void *a, const void *b)
+{
+	uint16_t x = *(const uint16_t *)a;
+	uint16_t y = *(const uint16_t *)b;
+	return x < y ? -1 : x > y;
+}
+
+/* Is there something of a pool and something of the zone file that cannot stand at one name? */
+static void check_conflicts(struct store_builder *builder, const struct build_node *node)
+{
+	for (uint32_t i = node->records; i; i = record_at(builder, i - 1)->next) {
+		const struct build_record *made = record_at(builder, i - 1);
+		if (made->source == STORE_STATIC)
+			continue;
+		for (uint32_t k = node->records; k; k = record_at(builder, k - 1)->next) {
+			const struct build_record *other = record_at(builder, k - 1);
+			if (other == made)
+				continue;
+			if (other->source == STORE_STATIC &&
+			    (other->type == made->type || other->type == WIRE_TYPE_CNAME ||
+			     (other->type == WIRE_TYPE_NS && !is_apex(builder, (uint32_t)(node - node_at(builder, 0))))))
+				refuse(builder, other, node,
+				       "a pool makes the records of this name; remove it from the zone file or from the pool's names");
+			else if (other->source != STORE_STATIC && other->type == made->type && k < i)
+				refuse(builder, made, node, "two pools (or two lists of one pool) make this name; keep one");
+		}
+	}
+}
+
+static int make_rrsets(struct store_builder *builder, const struct build_node *node, bool parent_side,
+                       struct store_node *out)
+{
+	struct grow types;
+	grow_init(&types, sizeof(uint16_t));
+	for (uint32_t i = node->records; i; i = record_at(builder, i - 1)->next) {
+		uint16_t type = record_at(builder, i - 1)->type;
+		if (parent_side && type != WIRE_TYPE_DS)
+			continue;
+		uint16_t *place = grow_add(&types, 1);
+		if (!place) {
+			grow_fini(&types);
+			return -ENOMEM;
+		}
+		*place = type;
+	}
+	if (types.n)
+		qsort(types.items, types.n, sizeof(uint16_t), compare_types);
+
+	int rc = 0;
+	const uint16_t *list = types.items;
+	out->rrsets_off = (uint32_t)builder->out_rrsets.n;
+	for (size_t i = 0; i < types.n && rc == 0; i++) {
+		if (i && list[i] == list[i - 1])
+			continue;
+		const struct build_record *record = any_record(builder, node, list[i]);
+		struct store_rrset rrset = { .type = list[i], .source = record->source, .ref = record->ref };
+		if (record->source == STORE_STATIC) {
+			rrset.ref = make_rrset_answer(builder, node, list[i]);
+			if (rrset.ref == STORE_NONE) {
+				rc = builder->failed ? 0 : -ENOMEM;
+				continue;
+			}
+			rc = keep_records(builder, node, list[i], &rrset);
+			if (rc < 0)
+				continue;
+		}
+		struct store_rrset *place = grow_add(&builder->out_rrsets, 1);
+		if (!place) {
+			rc = -ENOMEM;
+			continue;
+		}
+		*place = rrset;
+		out->rrsets_n++;
+	}
+	grow_fini(&types);
+	return rc;
+}
+
+/* --- the store --- */
+
+/* Which nodes are served, and their numbers: first those found by name, then the parent sides. */
+static int number_nodes(struct store_builder *builder)
+{
+	for (int parent_side = 0; parent_side <= 1; parent_side++) {
+		for (uint32_t i = 0; i < builder->nodes.n; i++) {
+			struct build_node *node = node_at(builder, i);
+			bool at_apex;
+			uint16_t zone = deepest_zone(builder, node, &at_apex);
+			bool side = zone != node->zone;
+			if ((side && !at_apex) || side != parent_side || is_below_cut(builder, i))
+				continue;
+			node->parent_side = side;
+			node->out = (uint32_t)builder->out_nodes.n;
+			if (!grow_add(&builder->out_nodes, 1))
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static struct store_node *out_node(const struct store_builder *builder, uint32_t number)
+{
+	return (struct store_node *)builder->out_nodes.items + number;
+}
+
+static int make_node(struct store_builder *builder, uint32_t index)
+{
+	const struct build_node *node = node_at(builder, index);
+	struct store_node out = {
+		.name_off = (uint32_t)builder->out_bytes.n,
+		.wildcard = STORE_NONE,
+		.parent_side = STORE_NONE,
+		.referral = STORE_NONE,
+		.zone = node->zone,
+		.name_len = node->name_len,
+		.labels_n = node->labels_n,
+	};
+	uint8_t *name = grow_add(&builder->out_bytes, padded(node->name_len) + 8);
+	if (!name)
+		return -ENOMEM;
+	/* Names are compared by words: let them start at one. */
+	size_t misplaced = out.name_off % 8;
+	if (misplaced) {
+		name += 8 - misplaced;
+		out.name_off += (uint32_t)(8 - misplaced);
+	}
+	memcpy(name, node->name, padded(node->name_len));
+
+	check_conflicts(builder, node);
+	if (is_apex(builder, index))
+		out.flags |= STORE_APEX;
+	if (node->has_cname)
+		out.flags |= STORE_CNAME;
+	if (node->has_dname)
+		out.flags |= STORE_DNAME;
+	if (node->ping)
+		out.flags |= STORE_PING;
+	if (is_cut(builder, index) && !node->parent_side) {
+		out.flags |= STORE_CUT;
+		out.referral = make_referral(builder, node);
+		if (out.referral == STORE_NONE && !builder->failed)
+			return -ENOMEM;
+	}
+	int rc = make_rrsets(builder, node, node->parent_side || (out.flags & STORE_CUT), &out);
+	if (rc < 0)
+		return rc;
+	*out_node(builder, node->out) = out;
+	return 0;
+}
+
+/* The child's apex learns where its parent side is: DS questions are the parent's (RFC 4035 section 3.1.4.1). */
+static void link_nodes(struct store_builder *builder)
+{
+	for (uint32_t i = 0; i < builder->nodes.n; i++) {
+		const struct build_node *node = node_at(builder, i);
+		if (node->out == STORE_NONE)
+			continue;
+		if (node->parent_side) {
+			bool at_apex;
+			uint16_t zone = deepest_zone(builder, node, &at_apex);
+			const struct build_zone *zones = builder->zones.items;
+			struct store_node *apex = out_node(builder, node_at(builder, zones[zone].apex)->out);
+			/* Of several ancestors the nearest zone is the parent. */
+			if (apex->parent_side == STORE_NONE ||
+			    node_at(builder, zones[out_node(builder, apex->parent_side)->zone].apex)->name_len <
+			            node_at(builder, zones[node->zone].apex)->name_len)
+				apex->parent_side = node->out;
+		} else if (node->name[0] == 1 && node->name[1] == '*') {
+			const struct build_node *parent = node_at(builder, node->parent);
+			if (node->parent != i && parent->out != STORE_NONE && !parent->parent_side)
+				out_node(builder, parent->out)->wildcard = node->out;
+		}
+	}
+}
+
+static int make_zone(struct store_builder *builder, uint32_t number)
+{
+	const struct build_zone *zones = builder->zones.items;
+	const struct build_node *apex = node_at(builder, zones[number].apex);
+	const struct build_record *soa = any_record(builder, apex, WIRE_TYPE_SOA);
+	struct store_zone zone = { .apex = apex->out };
+	if (!soa || soa->rdata_len < 20) {
+		diag_error(builder->diag, soa ? soa->file : NULL, soa ? soa->line : 0, "a zone without a SOA record");
+		return -EINVAL;
+	}
+	/* RFC 2308 section 3: the smaller of the SOA's own TTL and its last field. */
+	uint32_t minimum_s = wire_get32(soa->rdata + soa->rdata_len - 4);
+	zone.soa_ttl_s = soa->ttl_s < minimum_s ? soa->ttl_s : minimum_s;
+	zone.soa_off = (uint32_t)builder->out_bytes.n;
+	zone.soa_len = soa->rdata_len;
+	uint8_t *bytes = grow_add(&builder->out_bytes, soa->rdata_len);
+	if (!bytes)
+		return -ENOMEM;
+	memcpy(bytes, soa->rdata, soa->rdata_len);
+
+	struct template template;
+	template_start(builder, &template, apex);
+	template.wildcard = false;
+	wire_writer_record(&template.writer, apex->name, apex->name_len > 1 ? WIRE_HEADER_LEN : 0, WIRE_TYPE_SOA,
+	                   zone.soa_ttl_s, soa->rdata, soa->rdata_len);
+	template.authority_n = 1;
+	template.required_len = template.writer.len;
+	zone.negative = template_finish(builder, &template, true, false);
+	struct store_zone *place = zone.negative == STORE_NONE ? NULL : grow_add(&builder->out_zones, 1);
+	if (!place)
+		return -ENOMEM;
+	*place = zone;
+	return 0;
+}
+
+/* The table by name. Parent sides are reached from their child's apex only. */
+static int make_slots(const struct store_builder *builder, struct answer_store *store)
+{
+	uint32_t slots_n = 64;
+	while (slots_n < builder->out_nodes.n * 2)
+		slots_n *= 2;
+	struct store_slot *slots = calloc(slots_n, sizeof(*slots));
+	if (!slots)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < builder->nodes.n; i++) {
+		const struct build_node *node = node_at(builder, i);
+		if (node->out == STORE_NONE || node->parent_side)
+			continue;
+		uint32_t at = node->hash & (slots_n - 1);
+		while (slots[at].node_plus_1)
+			at = (at + 1) & (slots_n - 1);
+		slots[at] = (struct store_slot){ .hash = node->hash, .node_plus_1 = node->out + 1 };
+		if (node->labels_n > store->labels_max)
+			store->labels_max = node->labels_n;
+		store->names_n += node->records != 0;
+	}
+	store->slots = slots;
+	store->slots_mask = slots_n - 1;
+	return 0;
+}
+
+int store_build(struct store_builder *builder, struct diag *diag, struct answer_store **ret_store)
+{
+	builder->diag = diag;
+	builder->failed = false;
+	builder->message = malloc(WIRE_MESSAGE_MAX + 1);
+	builder->pointers = calloc(POINTERS_MAX, sizeof(*builder->pointers));
+	struct answer_store *store = calloc(1, sizeof(*store));
+	int rc = -ENOMEM;
+	if (!builder->message || !builder->pointers || !store || grow_slots(builder) < 0)
+		goto out;
+	store->refs = 1;
+	rc = number_nodes(builder);
+	for (uint32_t i = 0; i < builder->nodes.n && rc == 0; i++) {
+		if (node_at(builder, i)->out != STORE_NONE)
+			rc = make_node(builder, i);
+	}
+	for (uint32_t i = 0; i < builder->zones.n && rc == 0; i++)
+		rc = make_zone(builder, i);
+	if (rc == 0 && builder->failed)
+		rc = -EINVAL;
+	if (rc == 0)
+		rc = make_slots(builder, store);
+	if (rc < 0)
+		goto out;
+	link_nodes(builder);
+	store->nodes_n = (uint32_t)builder->out_nodes.n;
+	store->rrsets_n = (uint32_t)builder->out_rrsets.n;
+	store->answers_n = (uint32_t)builder->out_answers.n;
+	store->zones_n = (uint32_t)builder->out_zones.n;
+	store->fixups_n = (uint32_t)builder->out_fixups.n;
+	store->bytes_len = (uint32_t)builder->out_bytes.n;
+	store->nodes = grow_take(&builder->out_nodes);
+	store->rrsets = grow_take(&builder->out_rrsets);
+	store->answers = grow_take(&builder->out_answers);
+	store->zones = grow_take(&builder->out_zones);
+	store->fixups = grow_take(&builder->out_fixups);
+	store->bytes = grow_take(&builder->out_bytes);
+	*ret_store = store;
+	store = NULL;
+out:
+	answer_store_unref(store);
+	return rc;
+}
+
+struct answer_store *answer_store_ref(struct answer_store *store)
+{
+	if (store)
+		store->refs++;
+	return store;
+}
+
+void answer_store_unref(struct answer_store *store)
+{
+	if (!store)
+		return;
+	if (store->refs > 1) {
+		store->refs--;
+		return;
+	}
+	free((void *)store->slots);
+	free((void *)store->nodes);
+	free((void *)store->rrsets);
+	free((void *)store->answers);
+	free((void *)store->zones);
+	free((void *)store->fixups);
+	free((void *)store->bytes);
+	free(store);
+}

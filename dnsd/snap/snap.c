@@ -1,0 +1,32 @@
+#include "snap/snap.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "answer/pools_build.h"
+#include "answer/store_build.h"
+
+int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo, uint16_t edns_size,
+                uint64_t generation, struct snap **ret_snap)
+{
+	struct snap *snap = calloc(1, sizeof(*snap));
+	if (!snap)
+		return -ENOMEM;
+	snap->store = answer_store_ref(store);
+	snap->pools = answer_pools_ref(pools);
+	snap->geo = geo_map_ref(geo);
+	snap->generation = generation;
+	snap->data = (struct answer_data){ .store = store, .pools = pools, .geo = geo, .edns_size = edns_size };
+	*ret_snap = snap;
+	return 0;
+}
+
+void snap_destroy(struct snap *snap)
+{
+	if (!snap)
+		return;
+	answer_store_unref(snap->store);
+	answer_pools_unref(snap->pools);
+	geo_map_unref(snap->geo);
+	free(snap);
+}
