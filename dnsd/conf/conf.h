@@ -130,6 +130,7 @@ struct conf_pool {
 	uint32_t ttl_s;
 	uint32_t max_answers; /* addresses in one answer */
 	uint32_t min_mirrors; /* fewer in a country: neighbours, region, world */
+	bool borrow_ipv6; /* a name without IPv6 mirrors of its own borrows them; else its AAAA is empty */
 
 	struct conf_mirror *mirrors; /* from mirrors_file */
 	size_t mirrors_n;

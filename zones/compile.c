@@ -1,0 +1,174 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer/pools_build.h"
+#include "base/grow.h"
+#include "zones/pool/country.h"
+#include "zones/zones.h"
+
+/* Sets already made. Many countries without mirrors end at the same members: they share one set. */
+struct made_set {
+	uint64_t hash;
+	size_t pool;
+	uint32_t take;
+	uint32_t set;
+	struct pool_decision decision; /* kept to compare with */
+};
+
+struct compile {
+	const struct zones *zones;
+	struct pools_builder *builder;
+	struct grow made; /* struct made_set */
+	uint32_t *nearest; /* by pool: COUNTRY_N sets each, made on first use; STORE_NONE = not yet */
+};
+
+static uint64_t mix(uint64_t hash, const void *bytes, size_t len)
+{
+	const uint8_t *at = bytes;
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ at[i]) * 0x100000001b3U;
+	return hash;
+}
+
+static uint64_t hash_members(const struct pool_decision *decision)
+{
+	uint64_t hash = 0xcbf29ce484222325U;
+	for (size_t i = 0; i < decision->members_n; i++) {
+		const struct pool_member *member = &decision->members[i];
+		hash = mix(hash, &member->weight, sizeof(member->weight));
+		hash = mix(hash, member->addrs, member->addrs_n * sizeof(*member->addrs));
+	}
+	return hash;
+}
+
+static bool same_members(const struct pool_decision *a, const struct pool_decision *b)
+{
+	if (a->members_n != b->members_n)
+		return false;
+	for (size_t i = 0; i < a->members_n; i++) {
+		const struct pool_member *x = &a->members[i];
+		const struct pool_member *y = &b->members[i];
+		if (x->weight != y->weight || x->addrs_n != y->addrs_n ||
+		    memcmp(x->addrs, y->addrs, x->addrs_n * sizeof(*x->addrs)) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* The set of a decision; takes the decision over. */
+static int set_of_decision(struct compile *compile, size_t pool, uint32_t take, struct pool_decision decision,
+                           uint32_t *ret_set)
+{
+	uint64_t hash = hash_members(&decision);
+	struct made_set *made = compile->made.items;
+	for (size_t i = 0; i < compile->made.n; i++) {
+		if (made[i].hash == hash && made[i].pool == pool && made[i].take == take &&
+		    same_members(&made[i].decision, &decision)) {
+			pool_decision_fini(&decision);
+			*ret_set = made[i].set;
+			return 0;
+		}
+	}
+	uint32_t set = 0;
+	int rc = pools_builder_add_set(compile->builder, decision.members, decision.members_n, take,
+	                               compile->zones->pools[pool]->conf->ttl_s, &set);
+	struct made_set *entry = rc == 0 ? grow_add(&compile->made, 1) : NULL;
+	if (!entry) {
+		pool_decision_fini(&decision);
+		return -ENOMEM;
+	}
+	*entry = (struct made_set){ .hash = hash, .pool = pool, .take = take, .set = set, .decision = decision };
+	*ret_set = set;
+	return 0;
+}
+
+static int set_of_country(struct compile *compile, size_t pool, uint16_t country, uint32_t take, bool ipv6_only,
+                          uint32_t *ret_set)
+{
+	struct pool_decision decision;
+	int rc = pool_decide_country(compile->zones->pools[pool], country, ipv6_only, &decision);
+	return rc < 0 ? rc : set_of_decision(compile, pool, take, decision, ret_set);
+}
+
+/* For each country the set of that country; the same that its own name has. */
+static int compile_nearest(struct compile *compile, uint32_t slot_number, const struct zones_slot *slot)
+{
+	uint32_t *by_country = compile->nearest + slot->pool * COUNTRY_N;
+	uint32_t take = compile->zones->pools[slot->pool]->conf->max_answers;
+	for (uint16_t country = 0; country < COUNTRY_N && by_country[COUNTRY_N - 1] == STORE_NONE; country++) {
+		uint16_t asked = country_is_known(country) ? country_canonical(country) : COUNTRY_UNKNOWN;
+		int rc = 0;
+		if (country != COUNTRY_UNKNOWN && asked == COUNTRY_UNKNOWN)
+			by_country[country] = by_country[COUNTRY_UNKNOWN];
+		else
+			rc = set_of_country(compile, slot->pool, asked, take, false, &by_country[country]);
+		if (rc < 0)
+			return rc;
+	}
+	return pools_builder_slot_nearest(compile->builder, slot_number, by_country);
+}
+
+static int compile_version(struct compile *compile, uint32_t slot_number, const struct zones_slot *slot)
+{
+	const struct zones_version *entry = &compile->zones->versions[slot->version];
+	char text[VERSION_TEXT_MAX];
+	if (entry->version.verified_s == 0)
+		return pools_builder_slot_fail(compile->builder, slot_number);
+	if (slot->kind == ZONES_VERSION)
+		version_text(entry->conf, &entry->version, text);
+	else if (!version_database_text(&entry->version, slot->database, text))
+		return pools_builder_slot_fail(compile->builder, slot_number);
+	return pools_builder_slot_text(compile->builder, slot_number, entry->conf->ttl_s, text);
+}
+
+static int compile_slot(struct compile *compile, uint32_t slot_number, const struct zones_slot *slot)
+{
+	uint32_t take = 0;
+	uint32_t set = 0;
+	int rc = 0;
+	if (slot->kind != ZONES_VERSION && slot->kind != ZONES_VERSION_DATABASE)
+		take = compile->zones->pools[slot->pool]->conf->max_answers;
+	switch (slot->kind) {
+	case ZONES_VERSION:
+	case ZONES_VERSION_DATABASE: return compile_version(compile, slot_number, slot);
+	case ZONES_NEAREST: return compile_nearest(compile, slot_number, slot);
+	case ZONES_WORLD: rc = set_of_country(compile, slot->pool, COUNTRY_UNKNOWN, take, false, &set); break;
+	case ZONES_COUNTRY: rc = set_of_country(compile, slot->pool, slot->country, take, false, &set); break;
+	case ZONES_COUNTRY_IPV6: rc = set_of_country(compile, slot->pool, slot->country, take, true, &set); break;
+	case ZONES_COUNTRY_ALL: rc = set_of_country(compile, slot->pool, slot->country, 0, false, &set); break;
+	case ZONES_REGION: {
+		struct pool_decision decision;
+		rc = pool_decide_region(compile->zones->pools[slot->pool], slot->region, &decision);
+		if (rc == 0)
+			rc = set_of_decision(compile, slot->pool, take, decision, &set);
+		break;
+	}
+	}
+	return rc < 0 ? rc : pools_builder_slot_set(compile->builder, slot_number, set);
+}
+
+int zones_compile(const struct zones *zones, struct answer_pools **ret_pools)
+{
+	size_t nearest_n = zones->conf->pools_n * COUNTRY_N;
+	struct compile compile = {
+		.zones = zones,
+		.builder = pools_builder_create((uint32_t)zones->slots_n),
+		.nearest = malloc((nearest_n + 1) * sizeof(uint32_t)),
+	};
+	grow_init(&compile.made, sizeof(struct made_set));
+	int rc = compile.builder && compile.nearest ? 0 : -ENOMEM;
+	if (rc == 0)
+		memset(compile.nearest, 0xff, (nearest_n + 1) * sizeof(uint32_t));
+	for (size_t i = 0; i < zones->slots_n && rc == 0; i++)
+		rc = compile_slot(&compile, (uint32_t)i, &zones->slots[i]);
+	if (rc == 0)
+		rc = pools_build(compile.builder, ret_pools);
+	struct made_set *made = compile.made.items;
+	for (size_t i = 0; i < compile.made.n; i++)
+		pool_decision_fini(&made[i].decision);
+	grow_fini(&compile.made);
+	free(compile.nearest);
+	pools_builder_destroy(compile.builder);
+	return rc;
+}
