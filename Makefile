@@ -19,8 +19,8 @@ endif
 
 # Three archives, split by who links them (docs/design.md).
 CORE_SRC  := $(wildcard dnsd/base/*.c dnsd/wire/*.c dnsd/answer/*.c dnsd/snap/*.c)
-LOAD_SRC  := $(wildcard zones/*.c zones/pool/*.c geo/*.c dnsd/conf/*.c)
-SERVE_SRC := $(wildcard dnsd/net/*.c dnsd/worker/*.c)
+LOAD_SRC  := $(wildcard zones/*.c zones/pool/*.c geo/*.c dnsd/conf/*.c dnsd/load/*.c)
+SERVE_SRC := $(wildcard dnsd/net/*.c dnsd/worker/*.c dnsd/server/*.c)
 LOAD_LIBS  := -lldns -lmaxminddb -lconfig -lcrypto
 SERVE_LIBS := -luv -lpthread
 

@@ -226,7 +226,7 @@ struct geo_map *geo_map_ref(struct geo_map *map)
 
 void geo_map_unref(struct geo_map *map)
 {
-	if (!map || --map->refs_n > 0)
+	if (!map || __atomic_sub_fetch(&map->refs, 1, __ATOMIC_ACQ_REL)_n > 0)
 		return;
 	free(map->table4.words);
 	free(map->table6.words);

@@ -47,7 +47,7 @@ struct geo_map_size {
 };
 void geo_map_size(const struct geo_map *map, struct geo_map_size *ret_size);
 
-/** Shared by snapshots: freed with the last reference. NULL is fine. Only the main thread counts references. */
+/** Shared by snapshots: freed with the last reference, on whatever thread. NULL is fine. Queries never count. */
 struct geo_map *geo_map_ref(struct geo_map *map);
 void geo_map_unref(struct geo_map *map);
 

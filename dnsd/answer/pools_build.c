@@ -379,13 +379,13 @@ int pools_build(struct pools_builder *builder, struct answer_pools **ret_pools)
 struct answer_pools *answer_pools_ref(struct answer_pools *pools)
 {
 	if (pools)
-		pools->refs++;
+		__atomic_add_fetch(&pools->refs, 1, __ATOMIC_RELAXED);
 	return pools;
 }
 
 void answer_pools_unref(struct answer_pools *pools)
 {
-	if (!pools || --pools->refs)
+	if (!pools || __atomic_sub_fetch(&pools->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	free((void *)pools->slots);
 	free((void *)pools->sets);

@@ -810,9 +810,10 @@ int store_build(struct store_builder *builder, struct diag *diag, struct answer_
 	builder->pointers = calloc(POINTERS_MAX, sizeof(*builder->pointers));
 	struct answer_store *store = calloc(1, sizeof(*store));
 	int rc = -ENOMEM;
+	if (store)
+		store->refs = 1;
 	if (!builder->message || !builder->pointers || !store || grow_slots(builder) < 0)
 		goto out;
-	store->refs = 1;
 	rc = number_nodes(builder);
 	for (uint32_t i = 0; i < builder->nodes.n && rc == 0; i++) {
 		if (node_at(builder, i)->out != STORE_NONE)
@@ -849,7 +850,7 @@ out:
 struct answer_store *answer_store_ref(struct answer_store *store)
 {
 	if (store)
-		store->refs++;
+		__atomic_add_fetch(&store->refs, 1, __ATOMIC_RELAXED);
 	return store;
 }
 
@@ -857,10 +858,8 @@ void answer_store_unref(struct answer_store *store)
 {
 	if (!store)
 		return;
-	if (store->refs > 1) {
-		store->refs--;
+	if (__atomic_sub_fetch(&store->refs, 1, __ATOMIC_ACQ_REL))
 		return;
-	}
 	free((void *)store->slots);
 	free((void *)store->nodes);
 	free((void *)store->rrsets);

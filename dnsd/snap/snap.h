@@ -3,8 +3,8 @@
  *
  *     loader builds ──> main publishes to each worker ──> worker adopts between two batches ──> main frees the old
  *
- * A worker holds a plain pointer; it never counts references. Main counts: a snapshot may share its parts (zones,
- * geo table) with the one before.
+ * A worker holds a plain pointer; it never counts references. Who makes and frees snapshots does: a snapshot may share
+ * its parts (zones, geo table) with the one before, and loading runs beside the main thread, so the counts are atomic.
  */
 #ifndef DNSD_SNAP_SNAP_H
 #define DNSD_SNAP_SNAP_H
@@ -23,7 +23,7 @@ struct snap {
 
 /**
  * Bundle parts. Takes its own reference of each; geo may be NULL.
- * Returns 0 or -ENOMEM. Main thread only, like every function here.
+ * Returns 0 or -ENOMEM.
  */
 int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo, uint16_t edns_size,
                 uint64_t generation, struct snap **ret_snap);

@@ -1,0 +1,56 @@
+/*
+ * load: everything a configuration names, read and checked: zones, pools, version sources, geo database.
+ *
+ *     dnsd.conf ──> conf ──> zones ──┐
+ *                     └────> geo ────┴─> load ──load_make_snap()──> snap
+ *
+ * The daemon's start, its reload, `dnsd -t` and `dnsdctl` all come through here, so that a check finds what a start
+ * would. Nothing here binds a socket.
+ */
+#ifndef DNSD_LOAD_LOAD_H
+#define DNSD_LOAD_LOAD_H
+
+#include <stdint.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/diag.h"
+#include "conf/conf.h"
+#include "geo/mmdb_load.h"
+#include "snap/snap.h"
+#include "zones/zones.h"
+
+/** Tells one state of a file from another, without reading it. */
+struct load_stamp {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec modified;
+};
+
+struct load {
+	struct conf *conf;
+	struct zones *zones;
+	struct geo_map *geo; /* NULL when none is configured */
+	struct mmdb_load_info geo_info;
+	struct load_stamp geo_stamp[2];
+	bool geo_reused; /* the files had not changed: the table of the load before was taken */
+	uint32_t took_ms;
+};
+
+/**
+ * Load a configuration.
+ *
+ * previous  what is in use: its version numbers carry over, and its geo table when the files are the same; may be NULL
+ * Returns   0, -EINVAL (diag has every mistake), -ENOMEM
+ */
+int load_create(const char *path, const struct load *previous, struct diag *diag, struct load **ret_load);
+void load_destroy(struct load *load);
+
+/** Decide the pools and bundle a snapshot. Returns 0 or -ENOMEM. */
+int load_make_snap(const struct load *load, uint64_t generation, struct snap **ret_snap);
+
+/** "2 zones (31 records, 1012 names), 134 mirrors, geo ...": for the log. */
+void load_describe(const struct load *load, char *text, size_t cap);
+
+#endif

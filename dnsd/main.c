@@ -1,0 +1,92 @@
+/*
+ * dnsd: arguments, then the server. See docs/design.md for how the parts hang together.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "load/load.h"
+#include "server/server.h"
+
+#define CONF_DEFAULT "/etc/dnsd/dnsd.conf"
+
+enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+static const char usage[] = "Usage: dnsd [-c FILE]            serve in the foreground\n"
+                            "       dnsd [-c FILE] -t         check the configuration and all it names, bind nothing\n"
+                            "       dnsd --print-defaults     every configuration key with its default\n"
+                            "       dnsd --version | --help\n"
+                            "\n"
+                            "FILE is " CONF_DEFAULT " unless given. Signals: HUP reloads, TERM and INT stop,\n"
+                            "USR1 logs the counters, USR2 switches debug messages.\n";
+
+static int check(const char *conf_path)
+{
+	struct diag diag;
+	diag_init(&diag);
+	struct load *load = NULL;
+	struct snap *snap = NULL;
+	int rc = load_create(conf_path, NULL, &diag, &load);
+	if (rc == 0)
+		rc = load_make_snap(load, 1, &snap);
+	for (size_t i = 0; i < diag.messages_n; i++) {
+		static const char *const word[] = { "error", "warning", "info" };
+		fprintf(stderr, "%s: %s\n", word[diag.messages[i].level], diag.messages[i].text);
+	}
+	if (diag.suppressed_n)
+		fprintf(stderr, "and %zu more\n", diag.suppressed_n);
+	if (rc == 0) {
+		char text[1024];
+		load_describe(load, text, sizeof(text));
+		printf("%s: fine: %s\n", conf_path, text);
+	} else {
+		fprintf(stderr, "%s: %zu errors\n", conf_path, diag.errors_n);
+	}
+	snap_destroy(snap);
+	load_destroy(load);
+	diag_fini(&diag);
+	return rc == 0 ? EXIT_DONE : EXIT_FAILED;
+}
+
+int main(int argc, char **argv)
+{
+	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS };
+	static const struct option options[] = {
+		{ "config", required_argument, NULL, 'c' },
+		{ "test", no_argument, NULL, 't' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, OPTION_VERSION },
+		{ "print-defaults", no_argument, NULL, OPTION_PRINT_DEFAULTS },
+		{ NULL, 0, NULL, 0 },
+	};
+	const char *conf_path = CONF_DEFAULT;
+	bool test = false;
+	int option;
+	while ((option = getopt_long(argc, argv, "c:th", options, NULL)) != -1) {
+		switch (option) {
+		case 'c': conf_path = optarg; break;
+		case 't': test = true; break;
+		case 'h': fputs(usage, stdout); return EXIT_DONE;
+		case OPTION_VERSION: printf("dnsd %s\n", DNSD_VERSION); return EXIT_DONE;
+		case OPTION_PRINT_DEFAULTS: conf_print_reference(STDOUT_FILENO); return EXIT_DONE;
+		default: fputs(usage, stderr); return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "dnsd: unexpected argument \"%s\"\n%s", argv[optind], usage);
+		return EXIT_USAGE;
+	}
+	if (test)
+		return check(conf_path);
+
+	signal(SIGPIPE, SIG_IGN); /* a TCP client that is gone is an error return, not a signal */
+	struct server *server;
+	if (server_create(conf_path, &server) < 0)
+		return EXIT_FAILED;
+	int status = server_run(server);
+	server_destroy(server);
+	return status;
+}

@@ -1,0 +1,99 @@
+#include "server/bindings.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+
+struct bindings {
+	struct sockaddr_storage *requested; /* as configured: a port of 0 stays 0 */
+	struct listener *listeners; /* rows by worker */
+	size_t n;
+	unsigned workers_n;
+};
+
+void bindings_destroy(struct bindings *bindings)
+{
+	if (!bindings)
+		return;
+	free(bindings->requested);
+	free(bindings->listeners);
+	free(bindings);
+}
+
+const struct listener *bindings_of(const struct bindings *bindings, unsigned worker)
+{
+	return bindings->listeners + worker * bindings->n;
+}
+
+size_t bindings_n(const struct bindings *bindings)
+{
+	return bindings->n;
+}
+
+static size_t find(const struct bindings *bindings, const struct sockaddr_storage *requested)
+{
+	for (size_t i = 0; bindings && i < bindings->n; i++) {
+		if (memcmp(&bindings->requested[i], requested, sizeof(*requested)) == 0)
+			return i;
+	}
+	return (size_t)-1;
+}
+
+int bindings_create(const struct bindings *previous, const struct conf_listen *listen, size_t listen_n, unsigned workers_n,
+                    struct diag *diag, struct bindings **ret_bindings)
+{
+	struct bindings *bindings = calloc(1, sizeof(*bindings));
+	if (!bindings)
+		return -ENOMEM;
+	bindings->n = listen_n;
+	bindings->workers_n = workers_n;
+	bindings->requested = calloc(listen_n + 1, sizeof(*bindings->requested));
+	bindings->listeners = calloc(listen_n * workers_n + 1, sizeof(*bindings->listeners));
+	int rc = bindings->requested && bindings->listeners ? 0 : -ENOMEM;
+	size_t done_n = 0; /* sockets so far, address by address */
+	for (size_t i = 0; i < listen_n && rc == 0; i++) {
+		bindings->requested[i] = listen[i].addr;
+		size_t old = find(previous, &listen[i].addr);
+		struct sockaddr_storage addr = listen[i].addr;
+		for (unsigned w = 0; w < workers_n && rc == 0; w++) {
+			struct listener *listener = &bindings->listeners[w * listen_n + i];
+			if (old != (size_t)-1)
+				*listener = bindings_of(previous, w)[old];
+			else
+				rc = listener_open(&addr, listen[i].place.file, listen[i].place.line, diag, listener);
+			if (rc == 0) {
+				addr = listener->addr; /* where the kernel chose the port, the other workers follow */
+				done_n++;
+			}
+		}
+	}
+	if (rc == 0) {
+		*ret_bindings = bindings;
+		return 0;
+	}
+	for (size_t k = 0; k < done_n; k++) {
+		size_t i = k / workers_n;
+		if (find(previous, &bindings->requested[i]) == (size_t)-1)
+			listener_close(&bindings->listeners[(k % workers_n) * listen_n + i]);
+	}
+	bindings_destroy(bindings);
+	return rc;
+}
+
+void bindings_log_changes(const struct bindings *previous, const struct bindings *current)
+{
+	char text[ADDR_TEXT_MAX];
+	for (size_t i = 0; previous && i < previous->n; i++) {
+		if (find(current, &previous->requested[i]) == (size_t)-1)
+			log_info("no longer listening on %s",
+			         addr_format_sockaddr((const struct sockaddr *)&previous->listeners[i].addr, text, sizeof(text)));
+	}
+	for (size_t i = 0; i < current->n; i++) {
+		if (find(previous, &current->requested[i]) == (size_t)-1)
+			log_info("listening on %s",
+			         addr_format_sockaddr((const struct sockaddr *)&current->listeners[i].addr, text, sizeof(text)));
+	}
+}

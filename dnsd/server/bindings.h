@@ -1,0 +1,36 @@
+/*
+ * bindings: the listening sockets of all workers: one pair for each address and worker.
+ *
+ *     requested addresses x workers -> struct listener, in rows by worker
+ */
+#ifndef DNSD_SERVER_BINDINGS_H
+#define DNSD_SERVER_BINDINGS_H
+
+#include <stddef.h>
+
+#include "base/diag.h"
+#include "conf/conf.h"
+#include "net/listener.h"
+
+struct bindings;
+
+/**
+ * Open what is requested. Sockets of an address that previous has too are taken from it, so nothing queued in them is
+ * lost; previous itself is left as it is. On failure everything newly opened is closed again.
+ *
+ * previous  may be NULL
+ * Returns   0 or negative errno with diag filled
+ */
+int bindings_create(const struct bindings *previous, const struct conf_listen *listen, size_t listen_n, unsigned workers_n,
+                    struct diag *diag, struct bindings **ret_bindings);
+/** Frees the table only: the sockets belong to the workers. */
+void bindings_destroy(struct bindings *bindings);
+
+/** The row of one worker, bindings_n() long. */
+const struct listener *bindings_of(const struct bindings *bindings, unsigned worker);
+size_t bindings_n(const struct bindings *bindings);
+
+/** "listening on ..." for what current has and previous (may be NULL) has not, and the other way round. */
+void bindings_log_changes(const struct bindings *previous, const struct bindings *current);
+
+#endif
