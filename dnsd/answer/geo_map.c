@@ -220,13 +220,13 @@ void geo_map_size(const struct geo_map *map, struct geo_map_size *ret_size)
 struct geo_map *geo_map_ref(struct geo_map *map)
 {
 	if (map)
-		map->refs_n++;
+		__atomic_add_fetch(&map->refs_n, 1, __ATOMIC_RELAXED);
 	return map;
 }
 
 void geo_map_unref(struct geo_map *map)
 {
-	if (!map || __atomic_sub_fetch(&map->refs, 1, __ATOMIC_ACQ_REL)_n > 0)
+	if (!map || __atomic_sub_fetch(&map->refs_n, 1, __ATOMIC_ACQ_REL) > 0)
 		return;
 	free(map->table4.words);
 	free(map->table6.words);
