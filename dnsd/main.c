@@ -15,13 +15,14 @@
 
 enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-static const char usage[] = "Usage: dnsd [-c FILE]            serve in the foreground\n"
-                            "       dnsd [-c FILE] -t         check the configuration and all it names, bind nothing\n"
-                            "       dnsd --print-defaults     every configuration key with its default\n"
-                            "       dnsd --version | --help\n"
-                            "\n"
-                            "FILE is " CONF_DEFAULT " unless given. Signals: HUP reloads, TERM and INT stop,\n"
-                            "USR1 logs the counters, USR2 switches debug messages.\n";
+static const char usage[] =
+        "Usage: dnsd [-c FILE]            serve in the foreground\n"
+        "       dnsd [-c FILE] -t         check the configuration and all it names, bind nothing\n"
+        "       dnsd --print-defaults     every configuration key with its default\n"
+        "       dnsd --version | --help\n"
+        "\n"
+        "FILE is " CONF_DEFAULT " unless given. Signals: HUP reloads, TERM and INT stop,\n"
+        "USR1 logs the counters, USR2 switches debug messages.\n";
 
 static int check(const char *conf_path)
 {

@@ -19,7 +19,7 @@ struct made_set {
 struct compile {
 	const struct zones *zones;
 	struct pools_builder *builder;
-	struct grow made; /* struct made_set */
+	struct grow made;  /* struct made_set */
 	uint32_t *nearest; /* by pool: COUNTRY_N sets each, made on first use; STORE_NONE = not yet */
 };
 
@@ -78,13 +78,15 @@ static int set_of_decision(struct compile *compile, size_t pool, uint32_t take, 
 		pool_decision_fini(&decision);
 		return -ENOMEM;
 	}
-	*entry = (struct made_set){ .hash = hash, .pool = pool, .take = take, .set = set, .decision = decision };
+	*entry = (struct made_set){
+		.hash = hash, .pool = pool, .take = take, .set = set, .decision = decision
+	};
 	*ret_set = set;
 	return 0;
 }
 
-static int set_of_country(struct compile *compile, size_t pool, uint16_t country, uint32_t take, bool ipv6_only,
-                          uint32_t *ret_set)
+static int set_of_country(struct compile *compile, size_t pool, uint16_t country, uint32_t take,
+                          bool ipv6_only, uint32_t *ret_set)
 {
 	struct pool_decision decision;
 	int rc = pool_decide_country(compile->zones->pools[pool], country, ipv6_only, &decision);
@@ -96,7 +98,8 @@ static int compile_nearest(struct compile *compile, uint32_t slot_number, const 
 {
 	uint32_t *by_country = compile->nearest + slot->pool * COUNTRY_N;
 	uint32_t take = compile->zones->pools[slot->pool]->conf->max_answers;
-	for (uint16_t country = 0; country < COUNTRY_N && by_country[COUNTRY_N - 1] == STORE_NONE; country++) {
+	for (uint16_t country = 0; country < COUNTRY_N && by_country[COUNTRY_N - 1] == STORE_NONE;
+	     country++) {
 		uint16_t asked = country_is_known(country) ? country_canonical(country) : COUNTRY_UNKNOWN;
 		int rc = 0;
 		if (country != COUNTRY_UNKNOWN && asked == COUNTRY_UNKNOWN)
@@ -135,8 +138,12 @@ static int compile_slot(struct compile *compile, uint32_t slot_number, const str
 	case ZONES_NEAREST: return compile_nearest(compile, slot_number, slot);
 	case ZONES_WORLD: rc = set_of_country(compile, slot->pool, COUNTRY_UNKNOWN, take, false, &set); break;
 	case ZONES_COUNTRY: rc = set_of_country(compile, slot->pool, slot->country, take, false, &set); break;
-	case ZONES_COUNTRY_IPV6: rc = set_of_country(compile, slot->pool, slot->country, take, true, &set); break;
-	case ZONES_COUNTRY_ALL: rc = set_of_country(compile, slot->pool, slot->country, 0, false, &set); break;
+	case ZONES_COUNTRY_IPV6:
+		rc = set_of_country(compile, slot->pool, slot->country, take, true, &set);
+		break;
+	case ZONES_COUNTRY_ALL:
+		rc = set_of_country(compile, slot->pool, slot->country, 0, false, &set);
+		break;
 	case ZONES_REGION: {
 		struct pool_decision decision;
 		rc = pool_decide_region(compile->zones->pools[slot->pool], slot->region, &decision);

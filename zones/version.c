@@ -30,7 +30,17 @@ static int parse_number(const char *text, size_t len, uint64_t max, uint64_t *re
 
 int cvd_header_parse(const uint8_t *bytes, size_t len, struct cvd_header *ret_header, const char **ret_why)
 {
-	enum { FIELD_MAGIC, FIELD_BUILT, FIELD_VERSION, FIELD_SIGNATURES, FIELD_FLEVEL, FIELD_MD5, FIELD_SIGNATURE, FIELD_BUILDER, FIELD_STIME };
+	enum {
+		FIELD_MAGIC,
+		FIELD_BUILT,
+		FIELD_VERSION,
+		FIELD_SIGNATURES,
+		FIELD_FLEVEL,
+		FIELD_MD5,
+		FIELD_SIGNATURE,
+		FIELD_BUILDER,
+		FIELD_STIME
+	};
 	if (len < CVD_HEADER_LEN) {
 		*ret_why = "shorter than the 512 bytes of a CVD header";
 		return -EINVAL;
@@ -74,13 +84,16 @@ int cvd_header_parse(const uint8_t *bytes, size_t len, struct cvd_header *ret_he
 		*ret_why = "a damaged CVD header: fewer than eight fields";
 		return -EINVAL;
 	}
-	if (parse_number(field[FIELD_VERSION], field_len[FIELD_VERSION], UINT32_MAX, &version) < 0 || version == 0 ||
-	    parse_number(field[FIELD_SIGNATURES], field_len[FIELD_SIGNATURES], UINT32_MAX, &signatures_n) < 0 ||
+	if (parse_number(field[FIELD_VERSION], field_len[FIELD_VERSION], UINT32_MAX, &version) < 0 ||
+	    version == 0 ||
+	    parse_number(field[FIELD_SIGNATURES], field_len[FIELD_SIGNATURES], UINT32_MAX, &signatures_n) <
+	            0 ||
 	    parse_number(field[FIELD_FLEVEL], field_len[FIELD_FLEVEL], UINT32_MAX, &flevel) < 0) {
 		*ret_why = "a damaged CVD header: version, number of signatures or level is no number";
 		return -EINVAL;
 	}
-	if (fields_n > FIELD_STIME && parse_number(field[FIELD_STIME], field_len[FIELD_STIME], UINT64_MAX, &built_s) < 0)
+	if (fields_n > FIELD_STIME &&
+	    parse_number(field[FIELD_STIME], field_len[FIELD_STIME], UINT64_MAX, &built_s) < 0)
 		built_s = 0;
 	*ret_header = (struct cvd_header){ .version = (uint32_t)version,
 		                           .signatures_n = (uint32_t)signatures_n,
@@ -149,15 +162,16 @@ static bool is_database_file(const char *file, char name[VERSION_NAME_MAX])
 }
 
 /* Read and judge one file. Returns 0 or -EINVAL with diag filled. */
-static int read_database(const char *path, int dir_fd, const char *file, const char *name, struct version *version,
-                         struct diag *diag)
+static int read_database(const char *path, int dir_fd, const char *file, const char *name,
+                         struct version *version, struct diag *diag)
 {
 	char where[512];
 	snprintf(where, sizeof(where), "%s/%s", path, file);
 	/* O_NONBLOCK: opening a FIFO must not wait for somebody to write to it. */
 	int fd = openat(dir_fd, file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0) {
-		diag_error(diag, where, 0, "cannot open: %s; the record keeps its last value", strerror(errno));
+		diag_error(diag, where, 0, "cannot open: %s; the record keeps its last value",
+		           strerror(errno));
 		return -EINVAL;
 	}
 	struct stat st;
@@ -171,14 +185,16 @@ static int read_database(const char *path, int dir_fd, const char *file, const c
 	close(fd);
 	struct cvd_header header;
 	if (why || cvd_header_parse(bytes, (size_t)len, &header, &why) < 0) {
-		diag_error(diag, where, 0, "%s; the record keeps its last value, put a whole .cvd file here by rename", why);
+		diag_error(diag, where, 0,
+		           "%s; the record keeps its last value, put a whole .cvd file here by rename", why);
 		return -EINVAL;
 	}
 	const struct version_database *known = find_database(version, name);
 	if (known && known->from_file && header.version < known->version) {
 		diag_error(diag, where, 0,
 		           "version %" PRIu32 " is lower than %" PRIu32
-		           ", which is being served; the record keeps its last value (restart to go back on purpose)",
+		           ", which is being served; the record keeps its last value (restart to go back on "
+		           "purpose)",
 		           header.version, known->version);
 		return -EINVAL;
 	}
@@ -209,19 +225,21 @@ static int read_directory(const char *path, struct version *version, struct diag
 		if (!is_database_file(entry->d_name, name))
 			continue;
 		any = true;
-		if (read_database(path, dirfd(dir), entry->d_name, name, version, diag) < 0 && is_standard(name))
+		if (read_database(path, dirfd(dir), entry->d_name, name, version, diag) < 0 &&
+		    is_standard(name))
 			rc = -EINVAL;
 	}
 	closedir(dir);
 	if (!any) {
-		diag_error(diag, path, 0, "no .cvd file in the database directory; the record is not renewed");
+		diag_error(diag, path, 0,
+		           "no .cvd file in the database directory; the record is not renewed");
 		rc = -EINVAL;
 	}
 	return rc;
 }
 
-int version_verify(const struct conf_version *conf, const struct version *previous, uint64_t now_s, struct diag *diag,
-                   struct version *ret_version, bool *ret_names_changed)
+int version_verify(const struct conf_version *conf, const struct version *previous, uint64_t now_s,
+                   struct diag *diag, struct version *ret_version, bool *ret_names_changed)
 {
 	struct version version = { 0 };
 	if (previous)
@@ -252,8 +270,9 @@ void version_text(const struct conf_version *conf, const struct version *version
 				number[i] = version->databases[k].version;
 		}
 	}
-	snprintf(text, VERSION_TEXT_MAX, "%s:%" PRIu32 ":%" PRIu32 ":%" PRIu64 ":%d:%" PRIu32 ":%" PRIu32 ":%" PRIu32,
-	         conf->software, number[0], number[1], version->verified_s, conf->warning, conf->flevel, number[3],
+	snprintf(text, VERSION_TEXT_MAX,
+	         "%s:%" PRIu32 ":%" PRIu32 ":%" PRIu64 ":%d:%" PRIu32 ":%" PRIu32 ":%" PRIu32, conf->software,
+	         number[0], number[1], version->verified_s, conf->warning, conf->flevel, number[3],
 	         number[2]);
 }
 

@@ -4,9 +4,10 @@
  *     0.99.2:58:23538:1499326140:1:63:46137:305
  *     software:main:daily:time:warning:flevel:safebrowsing:bytecode
  *
- * What clients demand of it: no empty field (runs of colons count as one), one record of one string, not older than
- * three hours by its own time field. So the numbers have defaults, and the time is that of the last verification of
- * the source, renewed while the source can be read: a server that has lost its source can't pretend to be current.
+ * What clients demand of it: no empty field (runs of colons count as one), one record of one string, not
+ * older than three hours by its own time field. So the numbers have defaults, and the time is that of the
+ * last verification of the source, renewed while the source can be read: a server that has lost its source
+ * can't pretend to be current.
  *
  * The numbers come from the headers of the .cvd files of a directory, or from the configuration.
  */
@@ -56,17 +57,17 @@ struct version {
 /**
  * Verify the source: read the directory's headers, or take the numbers of the configuration.
  *
- * A file that is short, no CVD, or of a lower version than the one served is told in diag and leaves its number
- * as it was; then, or when the directory can't be read, the time of verification is not renewed (third-party files do
- * not count for that).
+ * A file that is short, no CVD, or of a lower version than the one served is told in diag and leaves its
+ * number as it was; then, or when the directory can't be read, the time of verification is not renewed
+ * (third-party files do not count for that).
  *
  * previous   the numbers so far; NULL = none. May be ret_version itself.
  * now_s      becomes verified_s on success
  * ret_names_changed  a database has appeared: there are new names to serve
  * Returns    0, or -EINVAL when the source could not be verified; ret_version is set either way
  */
-int version_verify(const struct conf_version *conf, const struct version *previous, uint64_t now_s, struct diag *diag,
-                   struct version *ret_version, bool *ret_names_changed);
+int version_verify(const struct conf_version *conf, const struct version *previous, uint64_t now_s,
+                   struct diag *diag, struct version *ret_version, bool *ret_names_changed);
 
 /** The record's text, VERSION_TEXT_MAX bytes. */
 void version_text(const struct conf_version *conf, const struct version *version, char *text);

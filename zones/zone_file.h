@@ -1,8 +1,8 @@
 /*
  * zone_file: a master file (RFC 1035 section 5, RFC 2308 section 4 for $TTL) -> records in wire form.
  *
- * The file loop is ours: ldns_zone_new_frm_fp() 1.8.3 reads freed memory on a second SOA, lets an indented blank line
- * change the default TTL and refuses $INCLUDE. ldns parses one record's RDATA at a time.
+ * The file loop is ours: ldns_zone_new_frm_fp() 1.8.3 reads freed memory on a second SOA, lets an indented
+ * blank line change the default TTL and refuses $INCLUDE. ldns parses one record's RDATA at a time.
  *
  *     text ──lines, parentheses, $ORIGIN $TTL $INCLUDE──> one record's text ──ldns──> struct zone_record
  */
@@ -15,7 +15,8 @@
 #include "base/arena.h"
 #include "base/diag.h"
 
-/** One resource record. Names are uncompressed wire form, owner in lower case; RDATA is uncompressed, as written. */
+/** One resource record. Names are uncompressed wire form, owner in lower case; RDATA is uncompressed, as
+ * written. */
 struct zone_record {
 	const uint8_t *owner;
 	const uint8_t *rdata;
@@ -28,7 +29,7 @@ struct zone_record {
 };
 
 struct zone_records {
-	struct arena arena; /* holds all that the records point to */
+	struct arena arena;          /* holds all that the records point to */
 	struct zone_record *records; /* in file order; malloc'd */
 	size_t records_n;
 	size_t records_cap;
@@ -44,19 +45,20 @@ struct zone_records {
  * ret_records  initialised by the callee, to be freed with zone_records_fini() whatever is returned
  * Returns    0, or -EINVAL (see diag), -ENOENT, -EIO, -ENOMEM
  */
-int zone_file_load(const char *path, const uint8_t *origin, size_t origin_len, size_t records_max, struct diag *diag,
-                   struct zone_records *ret_records);
+int zone_file_load(const char *path, const uint8_t *origin, size_t origin_len, size_t records_max,
+                   struct diag *diag, struct zone_records *ret_records);
 /** The same from memory; file is the name used in messages. For tests and fuzzers: $INCLUDE is refused. */
-int zone_text_load(const char *text, size_t text_len, const char *file, const uint8_t *origin, size_t origin_len,
-                   size_t records_max, struct diag *diag, struct zone_records *ret_records);
+int zone_text_load(const char *text, size_t text_len, const char *file, const uint8_t *origin,
+                   size_t origin_len, size_t records_max, struct diag *diag,
+                   struct zone_records *ret_records);
 void zone_records_fini(struct zone_records *records);
 
 /**
  * What must hold for a zone to be served (RFC 1034, 1035, 2181 5.2 and 10, 6672 2.4): exactly one SOA, at the
- * apex; NS at the apex; no record outside the zone; no CNAME or DNAME beside other data where forbidden; one CNAME,
- * one DNAME a name; in-zone NS targets have addresses (a warning), nothing but glue below a cut (a warning); TTLs of
- * an RRset alike (a warning; the lowest is used); exact duplicates dropped with a warning; SOA/CNAME/NS targets valid.
- * TTLs over 2^31-1 count as 0 (RFC 2181 section 8), with a warning.
+ * apex; NS at the apex; no record outside the zone; no CNAME or DNAME beside other data where forbidden; one
+ * CNAME, one DNAME a name; in-zone NS targets have addresses (a warning), nothing but glue below a cut (a
+ * warning); TTLs of an RRset alike (a warning; the lowest is used); exact duplicates dropped with a warning;
+ * SOA/CNAME/NS targets valid. TTLs over 2^31-1 count as 0 (RFC 2181 section 8), with a warning.
  *
  * Changes records in place: duplicates removed, TTLs levelled.
  * Returns 0 or -EINVAL with diag filled.

@@ -18,7 +18,7 @@ struct load {
 	struct store_builder *builder;
 	struct diag *diag;
 	struct zone_records *records; /* one per zone: the builder borrows from them */
-	struct grow slots; /* struct zones_slot */
+	struct grow slots;            /* struct zones_slot */
 	/* The zone at hand: */
 	const struct conf_zone *zone;
 	int zone_number;
@@ -38,14 +38,16 @@ void zones_destroy(struct zones *zones)
 
 /* --- names of pools and version records --- */
 
-/* A name pattern with its variable replaced, as an owner name in the zone. Returns its length or -EINVAL (told). */
-static int expand_name(struct load *load, const struct conf_place *place, const char *pattern, const char *variable,
-                       const char *value, uint8_t name[WIRE_NAME_MAX])
+/* A name pattern with its variable replaced, as an owner name in the zone. Returns its length or -EINVAL
+ * (told). */
+static int expand_name(struct load *load, const struct conf_place *place, const char *pattern,
+                       const char *variable, const char *value, uint8_t name[WIRE_NAME_MAX])
 {
 	char text[512];
 	const char *at = variable ? strstr(pattern, variable) : NULL;
 	if (at)
-		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - pattern), pattern, value, at + strlen(variable));
+		snprintf(text, sizeof(text), "%.*s%s%s", (int)(at - pattern), pattern, value,
+		         at + strlen(variable));
 	else
 		snprintf(text, sizeof(text), "%s", pattern);
 	int len = strcmp(text, "@") == 0 ? -1 : name_from_text(text, load->origin, load->origin_len, name);
@@ -55,14 +57,15 @@ static int expand_name(struct load *load, const struct conf_place *place, const 
 	}
 	if (len < 0) {
 		diag_error(load->diag, place->file, place->line,
-		           "\"%s\" gives the name \"%s\", which is no domain name inside zone %s", pattern, text,
-		           load->zone->name);
+		           "\"%s\" gives the name \"%s\", which is no domain name inside zone %s", pattern,
+		           text, load->zone->name);
 		return -EINVAL;
 	}
 	name_lower(name, (size_t)len);
 	if (!name_is_under(name, (size_t)len, load->origin, load->origin_len)) {
-		diag_error(load->diag, place->file, place->line, "\"%s\" is not inside zone %s; write it without the zone's name",
-		           text, load->zone->name);
+		diag_error(load->diag, place->file, place->line,
+		           "\"%s\" is not inside zone %s; write it without the zone's name", text,
+		           load->zone->name);
 		return -EINVAL;
 	}
 	return len;
@@ -77,11 +80,11 @@ static int add_name(struct load *load, const struct conf_place *place, const uin
 	if (!entry)
 		return -ENOMEM;
 	*entry = slot;
-	int rc = store_builder_add_dynamic(load->builder, load->zone_number, name, (size_t)name_len, type, source, number,
-	                                   place->file, place->line);
+	int rc = store_builder_add_dynamic(load->builder, load->zone_number, name, (size_t)name_len, type,
+	                                   source, number, place->file, place->line);
 	if (rc == 0 && type2)
-		rc = store_builder_add_dynamic(load->builder, load->zone_number, name, (size_t)name_len, type2, source,
-		                               number, place->file, place->line);
+		rc = store_builder_add_dynamic(load->builder, load->zone_number, name, (size_t)name_len,
+		                               type2, source, number, place->file, place->line);
 	return rc;
 }
 
@@ -93,7 +96,8 @@ static int add_plain_names(struct load *load, const struct conf_zone_pool *use, 
 		int len = expand_name(load, &use->place, patterns[i], NULL, NULL, name);
 		if (len < 0)
 			continue;
-		int rc = add_name(load, &use->place, name, len, STORE_POOL, WIRE_TYPE_A, WIRE_TYPE_AAAA, slot);
+		int rc =
+		        add_name(load, &use->place, name, len, STORE_POOL, WIRE_TYPE_A, WIRE_TYPE_AAAA, slot);
 		if (rc < 0)
 			return rc;
 	}
@@ -116,7 +120,8 @@ static int add_country_names(struct load *load, const struct conf_zone_pool *use
 			slot.country = country_canonical(country);
 			bool ipv6_only = slot.kind == ZONES_COUNTRY_IPV6;
 			int rc = add_name(load, &use->place, name, len, STORE_POOL,
-			                  ipv6_only ? WIRE_TYPE_AAAA : WIRE_TYPE_A, ipv6_only ? 0 : WIRE_TYPE_AAAA, slot);
+			                  ipv6_only ? WIRE_TYPE_AAAA : WIRE_TYPE_A,
+			                  ipv6_only ? 0 : WIRE_TYPE_AAAA, slot);
 			if (rc < 0)
 				return rc;
 		}
@@ -130,11 +135,13 @@ static int add_region_names(struct load *load, const struct conf_zone_pool *use,
 	for (size_t i = 0; i < use->region_n; i++) {
 		for (size_t r = 0; r < pool->regions_n; r++) {
 			uint8_t name[WIRE_NAME_MAX];
-			int len = expand_name(load, &use->place, use->region[i], "%r", pool->regions[r].name, name);
+			int len = expand_name(load, &use->place, use->region[i], "%r", pool->regions[r].name,
+			                      name);
 			if (len < 0)
 				continue;
 			slot.region = (int)r;
-			int rc = add_name(load, &use->place, name, len, STORE_POOL, WIRE_TYPE_A, WIRE_TYPE_AAAA, slot);
+			int rc = add_name(load, &use->place, name, len, STORE_POOL, WIRE_TYPE_A,
+			                  WIRE_TYPE_AAAA, slot);
 			if (rc < 0)
 				return rc;
 		}
@@ -149,9 +156,10 @@ static int add_pool_names(struct load *load, const struct conf_zone_pool *use)
 	while (pool < conf->pools_n && strcmp(conf->pools[pool].name, use->pool) != 0)
 		pool++;
 	if (pool == conf->pools_n) {
-		diag_error(load->diag, use->place.file, use->place.line,
-		           "zone %s: there is no pool \"%s\"; add it to the list \"pools\" or correct the name",
-		           load->zone->name, use->pool);
+		diag_error(
+		        load->diag, use->place.file, use->place.line,
+		        "zone %s: there is no pool \"%s\"; add it to the list \"pools\" or correct the name",
+		        load->zone->name, use->pool);
 		return 0;
 	}
 	if (!load->zones->pools[pool])
@@ -202,7 +210,8 @@ static void check_numbers(struct load *load, const struct zones_version *entry)
 		const struct version_database *database = &entry->version.databases[i];
 		if (database->version == 0)
 			diag_error(load->diag, entry->conf->place.file, entry->conf->place.line,
-			           "version record %s: no version of database \"%s\"; put its .cvd file into the directory or "
+			           "version record %s: no version of database \"%s\"; put its .cvd file into "
+			           "the directory or "
 			           "set \"%s\" to a number",
 			           entry->conf->name, database->name, database->name);
 	}
@@ -219,7 +228,8 @@ static int add_version_names(struct load *load, const struct conf_version *conf,
 	bool names_changed;
 	struct diag told;
 	diag_init(&told);
-	int verified = version_verify(conf, before ? &before->version : NULL, now_s, &told, &entry->version, &names_changed);
+	int verified = version_verify(conf, before ? &before->version : NULL, now_s, &told, &entry->version,
+	                              &names_changed);
 	/* What is wrong with the source is no reason to refuse a configuration that can be served. */
 	for (size_t i = 0; i < told.messages_n; i++)
 		diag_warning(load->diag, NULL, 0, "%s", told.messages[i].text);
@@ -227,7 +237,8 @@ static int add_version_names(struct load *load, const struct conf_version *conf,
 	check_numbers(load, entry);
 	if (verified < 0 && entry->version.verified_s == 0)
 		diag_error(load->diag, conf->place.file, conf->place.line,
-		           "version record %s: its directory could not be verified, and there is no earlier state to serve",
+		           "version record %s: its directory could not be verified, and there is no earlier "
+		           "state to serve",
 		           conf->name);
 
 	uint8_t name[WIRE_NAME_MAX];
@@ -244,7 +255,8 @@ static int add_version_names(struct load *load, const struct conf_version *conf,
 			continue;
 		slot.kind = ZONES_VERSION_DATABASE;
 		slot.database = arena_strdup(&zones->arena, entry->version.databases[i].name);
-		rc = slot.database ? add_name(load, &conf->place, database, database_len, STORE_TEXT, WIRE_TYPE_TXT, 0, slot)
+		rc = slot.database ? add_name(load, &conf->place, database, database_len, STORE_TEXT,
+		                              WIRE_TYPE_TXT, 0, slot)
 		                   : -ENOMEM;
 	}
 	return rc;
@@ -252,41 +264,45 @@ static int add_version_names(struct load *load, const struct conf_version *conf,
 
 /* --- zone files --- */
 
-static int load_zone(struct load *load, const struct zones *previous, uint64_t now_s, struct zone_records *records)
+static int load_zone(struct load *load, const struct zones *previous, uint64_t now_s,
+                     struct zone_records *records)
 {
 	const struct conf_zone *zone = load->zone;
 	int len = name_from_text(zone->name, NULL, 0, load->origin);
 	if (len < 0) {
 		diag_error(load->diag, zone->place.file, zone->place.line,
-		           "zone name \"%s\" is no domain name; write something like \"clamav.net\"", zone->name);
+		           "zone name \"%s\" is no domain name; write something like \"clamav.net\"",
+		           zone->name);
 		return 0;
 	}
 	load->origin_len = (size_t)len;
 	name_lower(load->origin, load->origin_len);
 	load->zone_number = store_builder_add_zone(load->builder, load->origin, load->origin_len);
 	if (load->zone_number == -EEXIST) {
-		diag_error(load->diag, zone->place.file, zone->place.line, "zone %s is there twice; keep one", zone->name);
+		diag_error(load->diag, zone->place.file, zone->place.line, "zone %s is there twice; keep one",
+		           zone->name);
 		return 0;
 	}
 	if (load->zone_number < 0)
 		return load->zone_number;
 
 	size_t errors_n = load->diag->errors_n;
-	int rc = zone_file_load(zone->file, load->origin, load->origin_len, load->zones->conf->max_zone_records, load->diag,
-	                        records);
+	int rc = zone_file_load(zone->file, load->origin, load->origin_len,
+	                        load->zones->conf->max_zone_records, load->diag, records);
 	if (rc == 0)
 		rc = zone_check(zone->name, load->origin, load->origin_len, records, load->diag);
 	if (rc < 0 && load->diag->errors_n == errors_n) {
 		if (rc == -ENOMEM)
 			return rc;
-		diag_error(load->diag, zone->place.file, zone->place.line, "zone %s: cannot load %s: %s", zone->name, zone->file,
-		           strerror(-rc));
+		diag_error(load->diag, zone->place.file, zone->place.line, "zone %s: cannot load %s: %s",
+		           zone->name, zone->file, strerror(-rc));
 	}
 	rc = 0;
 	for (size_t i = 0; i < records->records_n && rc == 0 && load->diag->errors_n == errors_n; i++) {
 		const struct zone_record *record = &records->records[i];
-		rc = store_builder_add_record(load->builder, load->zone_number, record->owner, record->owner_len, record->type,
-		                              record->ttl_s, record->rdata, record->rdata_len, record->file, record->line);
+		rc = store_builder_add_record(load->builder, load->zone_number, record->owner,
+		                              record->owner_len, record->type, record->ttl_s, record->rdata,
+		                              record->rdata_len, record->file, record->line);
 	}
 	load->zones->records_n += records->records_n;
 	for (size_t i = 0; i < zone->pools_n && rc == 0; i++)

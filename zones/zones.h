@@ -3,8 +3,8 @@
  *
  *     zone files ─┐                                  ┌─> answer_store   (once per reload)
  *     pool names ─┼─ zones_load() ─> slots: who ─────┤
- *     mirrors ────┘                  makes which name └─> answer_pools   zones_compile(): again at each change of
- *                                                                        mirrors or version records
+ *     mirrors ────┘                  makes which name └─> answer_pools   zones_compile(): again at each
+ * change of mirrors or version records
  */
 #ifndef ZONES_ZONES_H
 #define ZONES_ZONES_H
@@ -26,7 +26,7 @@ enum zones_slot_kind {
 	ZONES_COUNTRY_IPV6,
 	ZONES_COUNTRY_ALL,
 	ZONES_REGION,
-	ZONES_VERSION, /* the record of all databases */
+	ZONES_VERSION,          /* the record of all databases */
 	ZONES_VERSION_DATABASE, /* the record of one */
 };
 
@@ -35,8 +35,8 @@ struct zones_slot {
 	enum zones_slot_kind kind;
 	uint16_t country;
 	int region;
-	size_t pool; /* index in zones.pools */
-	size_t version; /* index in zones.versions */
+	size_t pool;          /* index in zones.pools */
+	size_t version;       /* index in zones.versions */
 	const char *database; /* ZONES_VERSION_DATABASE */
 };
 
@@ -63,8 +63,8 @@ struct zones {
  *
  * previous  the zones in use, whose version numbers carry over where zone and name agree; NULL at start
  * now_s     since 1970
- * Returns   0, -EINVAL (diag has all mistakes), -ENOMEM. A version source that can't be verified is a warning when there are numbers
- *           to go on with, an error when there are none.
+ * Returns   0, -EINVAL (diag has all mistakes), -ENOMEM. A version source that can't be verified is a warning
+ * when there are numbers to go on with, an error when there are none.
  */
 int zones_load(const struct conf *conf, const struct zones *previous, uint64_t now_s, struct diag *diag,
                struct zones **ret_zones);

@@ -26,7 +26,8 @@ static bool same_words(const uint8_t *a, const uint8_t *b, unsigned len)
 }
 
 /* name must be readable, and zero, up to the next whole word behind name_len. */
-static const struct store_node *find_exact(const struct answer_store *store, const uint8_t *name, unsigned name_len)
+static const struct store_node *find_exact(const struct answer_store *store, const uint8_t *name,
+                                           unsigned name_len)
 {
 	uint32_t hash = store_hash(name, name_len);
 	for (uint32_t at = hash & store->slots_mask;; at = (at + 1) & store->slots_mask) {
@@ -44,11 +45,13 @@ static const struct store_node *find_exact(const struct answer_store *store, con
 struct found answer_find(const struct answer_store *store, const uint8_t *name, unsigned name_len,
                          const uint8_t *label_off, unsigned labels_n)
 {
-	const struct store_node *node = labels_n <= store->labels_max ? find_exact(store, name, name_len) : NULL;
+	const struct store_node *node =
+	        labels_n <= store->labels_max ? find_exact(store, name, name_len) : NULL;
 	if (node)
 		return (struct found){ FOUND_NAME, node };
 
-	/* The closest encloser: the longest suffix that exists. Empty non-terminals are in the table, so the first hit is it. */
+	/* The closest encloser: the longest suffix that exists. Empty non-terminals are in the table, so the
+	 * first hit is it. */
 	unsigned skip = labels_n > store->labels_max ? labels_n - store->labels_max : 1;
 	for (; skip <= labels_n && !node; skip++)
 		node = find_exact(store, name + label_off[skip], name_len - label_off[skip]);
@@ -87,13 +90,15 @@ const struct store_rrset *answer_find_rrset(const struct answer_store *store, co
 
 /* --- pieces of an answer --- */
 
-size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsigned authority_n, unsigned additional_n)
+size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsigned authority_n,
+                    unsigned additional_n)
 {
 	const struct wire_query *query = reply->query;
 	uint8_t *resp = reply->resp;
 	size_t len = WIRE_HEADER_LEN + (size_t)query->question_len;
 	memcpy(resp, reply->req, len); /* the question as it came, case included */
-	wire_put16(resp + 2, (uint16_t)(WIRE_FLAG_QR | (query->flags & (WIRE_FLAG_OPCODE | WIRE_FLAG_RD)) | flags));
+	wire_put16(resp + 2,
+	           (uint16_t)(WIRE_FLAG_QR | (query->flags & (WIRE_FLAG_OPCODE | WIRE_FLAG_RD)) | flags));
 	wire_put16(resp + 4, query->question_len ? 1 : 0);
 	wire_put16(resp + 6, (uint16_t)answer_n);
 	wire_put16(resp + 8, (uint16_t)authority_n);
@@ -276,7 +281,8 @@ static size_t answer_text(struct reply *reply, const struct store_rrset *rrset)
 	return answer_finish(reply, len + slot->len, 0);
 }
 
-static size_t answer_rrset(struct reply *reply, const struct store_node *node, const struct store_rrset *rrset)
+static size_t answer_rrset(struct reply *reply, const struct store_node *node,
+                           const struct store_rrset *rrset)
 {
 	if (rrset->source == STORE_POOL)
 		return answer_pool(reply, node, rrset);
@@ -287,8 +293,8 @@ static size_t answer_rrset(struct reply *reply, const struct store_node *node, c
 }
 
 /*
- * A name that is there, or the wildcard that stands for it. ANY gets one RRset (RFC 8482 section 4.1), which keeps it
- * from being worth a spoofer's while.
+ * A name that is there, or the wildcard that stands for it. ANY gets one RRset (RFC 8482 section 4.1), which
+ * keeps it from being worth a spoofer's while.
  */
 static size_t answer_name(struct reply *reply, struct found found)
 {
@@ -313,8 +319,8 @@ static size_t answer_name(struct reply *reply, struct found found)
 }
 
 /*
- * <db>.<version>.<flevel>.<result>.<win>.<mirror...>.ping.ZONE: what clients of 2011 to 2019 tell after an update. They
- * read no answer but wait for one.
+ * <db>.<version>.<flevel>.<result>.<win>.<mirror...>.ping.ZONE: what clients of 2011 to 2019 tell after an
+ * update. They read no answer but wait for one.
  */
 static size_t answer_ping(struct reply *reply, const struct store_node *node)
 {
@@ -347,7 +353,8 @@ static size_t answer_question(struct reply *reply)
 	}
 	struct found found = { FOUND_OUTSIDE, NULL };
 	if (query->qclass == WIRE_CLASS_IN)
-		found = answer_find(reply->data->store, query->qname, query->qname_len, query->label_off, query->labels_n);
+		found = answer_find(reply->data->store, query->qname, query->qname_len, query->label_off,
+		                    query->labels_n);
 	switch (found.kind) {
 	case FOUND_NAME:
 	case FOUND_WILDCARD: return answer_name(reply, found);
@@ -361,8 +368,8 @@ static size_t answer_question(struct reply *reply)
 	return answer_rcode(reply, WIRE_RCODE_REFUSED);
 }
 
-size_t answer_query(const struct answer_data *data, const struct client *client, const uint8_t *req, size_t req_len,
-                    uint8_t *resp, size_t resp_cap, struct answer_state *state)
+size_t answer_query(const struct answer_data *data, const struct client *client, const uint8_t *req,
+                    size_t req_len, uint8_t *resp, size_t resp_cap, struct answer_state *state)
 {
 	struct wire_query query;
 	struct answer_counters *counters = &state->counters;

@@ -21,7 +21,7 @@ enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
 /** Everything a worker knows about who asked; lives for one query. */
 struct client {
 	const struct sockaddr *peer; /* AF_INET or AF_INET6, borrowed */
-	enum transport transport; /* sets the size limit */
+	enum transport transport;    /* sets the size limit */
 };
 
 /* One counter a line: name, unit-less help text for the docs and the metrics. */
@@ -32,7 +32,7 @@ struct client {
 	X(dropped_response, "packets with QR=1: nothing sent, so that no loop can start")                    \
 	X(formerr, "answers with FORMERR")                                                                   \
 	X(notimp, "answers with NOTIMP: opcodes other than QUERY, types MAILA and MAILB")                    \
-	X(refused, "answers with REFUSED: names outside every zone, classes other than IN, zone transfers") \
+	X(refused, "answers with REFUSED: names outside every zone, classes other than IN, zone transfers")  \
 	X(badvers, "answers with BADVERS: EDNS version over 0")                                              \
 	X(servfail, "answers with SERVFAIL")                                                                 \
 	X(noerror, "answers with NOERROR, NODATA and referrals included")                                    \
@@ -73,7 +73,7 @@ struct answer_state {
  * resp      [resp_cap] at least ANSWER_UDP_MAX or ANSWER_TCP_MAX bytes; must not overlap req
  * Returns   bytes written to resp, never over the limit of transport and EDNS; 0 = send nothing
  */
-size_t answer_query(const struct answer_data *data, const struct client *client, const uint8_t *req, size_t req_len,
-                    uint8_t *resp, size_t resp_cap, struct answer_state *state);
+size_t answer_query(const struct answer_data *data, const struct client *client, const uint8_t *req,
+                    size_t req_len, uint8_t *resp, size_t resp_cap, struct answer_state *state);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Inside answer/: one query on its way, shared by the usual path (answer.c) and the one that puts an answer together
- * from several names (chain.c).
+ * Inside answer/: one query on its way, shared by the usual path (answer.c) and the one that puts an answer
+ * together from several names (chain.c).
  */
 #ifndef DNSD_ANSWER_ANSWER_INT_H
 #define DNSD_ANSWER_ANSWER_INT_H
@@ -16,24 +16,25 @@ struct reply {
 	struct wire_query *query;
 	struct answer_state *state;
 	uint8_t *resp;
-	size_t body_max; /* where the sections must end, so that the OPT record still fits */
+	size_t body_max;   /* where the sections must end, so that the OPT record still fits */
 	uint8_t scope_len; /* for the client subnet option */
 };
 
 /** Where a name leads (RFC 1034 section 4.3.2 step 3). */
 enum found_kind {
-	FOUND_NAME, /* the name exists */
+	FOUND_NAME,     /* the name exists */
 	FOUND_WILDCARD, /* it does not, but "*" below its closest encloser does */
-	FOUND_CUT, /* it is below a delegation */
-	FOUND_DNAME, /* it is below a DNAME */
-	FOUND_PING, /* it is a usage report */
-	FOUND_NOTHING, /* in a zone of ours, NXDOMAIN */
-	FOUND_OUTSIDE, /* in no zone of ours */
+	FOUND_CUT,      /* it is below a delegation */
+	FOUND_DNAME,    /* it is below a DNAME */
+	FOUND_PING,     /* it is a usage report */
+	FOUND_NOTHING,  /* in a zone of ours, NXDOMAIN */
+	FOUND_OUTSIDE,  /* in no zone of ours */
 };
 
 struct found {
 	enum found_kind kind;
-	const struct store_node *node; /* the name, the wildcard, the cut, the owner of the DNAME, or the closest encloser */
+	const struct store_node
+	        *node; /* the name, the wildcard, the cut, the owner of the DNAME, or the closest encloser */
 };
 
 /**
@@ -49,9 +50,9 @@ const struct store_rrset *answer_find_rrset(const struct answer_store *store, co
 /** The next row of a pool's answer. */
 struct pool_row {
 	const struct pool_list *list; /* NULL: the slot is out of order (SERVFAIL) */
-	const uint8_t *records; /* all of the list, record_len apart */
-	const uint16_t *row; /* take_n numbers, when the list has rows */
-	uint32_t cycle_start; /* else the first one, to go round from */
+	const uint8_t *records;       /* all of the list, record_len apart */
+	const uint16_t *row;          /* take_n numbers, when the list has rows */
+	uint32_t cycle_start;         /* else the first one, to go round from */
 	size_t record_len;
 };
 
@@ -71,7 +72,8 @@ static inline const uint8_t *pool_row_record(const struct pool_row *row, uint32_
 }
 
 /** Header and question of the answer; the sections follow at the returned offset. */
-size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsigned authority_n, unsigned additional_n);
+size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsigned authority_n,
+                    unsigned additional_n);
 /** Append OPT to len bytes of answer. Returns the final length. */
 size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode);
 /** What was asked for does not fit: an empty answer with TC (RFC 2181 section 9). */

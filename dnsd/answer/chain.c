@@ -3,8 +3,8 @@
 #include "wire/writer.h"
 
 /*
- * Links followed in one answer. A longer chain, or a loop, ends the answer there: the resolver asks on with the last
- * target, and nobody can make us work for more than this.
+ * Links followed in one answer. A longer chain, or a loop, ends the answer there: the resolver asks on with
+ * the last target, and nobody can make us work for more than this.
  */
 #define CHAIN_LINKS_MAX 16
 
@@ -51,7 +51,8 @@ static const uint8_t *next_record(const uint8_t *at, struct stored_record *ret_r
 	return at + 6 + ret_record->rdata_len;
 }
 
-static void add_record(struct chain *chain, const uint8_t *owner, uint16_t type, const struct stored_record *record)
+static void add_record(struct chain *chain, const uint8_t *owner, uint16_t type,
+                       const struct stored_record *record)
 {
 	wire_writer_record(&chain->writer, owner, 0, type, record->ttl_s, record->rdata, record->rdata_len);
 	chain->answer_n++;
@@ -121,8 +122,8 @@ static bool follow_cname(struct chain *chain, const struct store_node *node)
 }
 
 /*
- * A link by DNAME (RFC 6672 section 3.2): the record itself, then a CNAME made of it, with the same TTL (section 3.1).
- * A target that would be too long is YXDOMAIN.
+ * A link by DNAME (RFC 6672 section 3.2): the record itself, then a CNAME made of it, with the same TTL
+ * (section 3.1). A target that would be too long is YXDOMAIN.
  */
 static bool follow_dname(struct chain *chain, const struct store_node *node)
 {
@@ -190,8 +191,10 @@ size_t answer_chain(struct reply *reply, struct found found)
 		wire_writer_know(&chain.writer, WIRE_HEADER_LEN);
 	chain_go_to(&chain, query->qname);
 
-	for (unsigned links = 0; chain_step(&chain, found) && links < CHAIN_LINKS_MAX && !chain.writer.full; links++)
-		found = answer_find(reply->data->store, chain.name, chain.name_len, chain.label_off, chain.labels_n);
+	for (unsigned links = 0; chain_step(&chain, found) && links < CHAIN_LINKS_MAX && !chain.writer.full;
+	     links++)
+		found = answer_find(reply->data->store, chain.name, chain.name_len, chain.label_off,
+		                    chain.labels_n);
 
 	struct answer_counters *counters = &reply->state->counters;
 	if (chain.rcode == WIRE_RCODE_NXDOMAIN)

@@ -5,11 +5,11 @@
  *                 ├─ pools   what changes while we run: members of each pool name, the version records
  *                 └─ geo     address -> country
  *
- * The store of a zone does not change when a mirror goes; so the two are separate objects, and a name of the store
- * that belongs to a pool holds a slot number that the pools object resolves.
+ * The store of a zone does not change when a mirror goes; so the two are separate objects, and a name of the
+ * store that belongs to a pool holds a slot number that the pools object resolves.
  *
- *     name ──hash──> store_node ── store_rrset {type, STATIC, answer} ──> bytes of a whole answer behind the question
- *                               └─ store_rrset {type, POOL,   slot  } ──> pool_slot ──> pool_set ──> A list, AAAA list
+ *     name ──hash──> store_node ── store_rrset {type, STATIC, answer} ──> bytes of a whole answer behind the
+ * question └─ store_rrset {type, POOL,   slot  } ──> pool_slot ──> pool_set ──> A list, AAAA list
  *
  * Everything is numbered by offsets into arrays, so that one object is a handful of blocks.
  */
@@ -21,12 +21,12 @@
 #include "answer/geo_map.h"
 
 /*
- * A ready-made answer: what follows the question, names compressed. Pointers into the question's name and behind it
- * assume a QNAME of base_qname_len bytes; for wildcards, referrals and negative answers the real QNAME has another
- * length, and each pointer listed in fixups moves by the difference.
+ * A ready-made answer: what follows the question, names compressed. Pointers into the question's name and
+ * behind it assume a QNAME of base_qname_len bytes; for wildcards, referrals and negative answers the real
+ * QNAME has another length, and each pointer listed in fixups moves by the difference.
  */
 struct answer_form {
-	uint32_t bytes_off; /* in store.bytes */
+	uint32_t bytes_off;  /* in store.bytes */
 	uint32_t fixups_off; /* in store.fixups; each a position in the bytes */
 	uint16_t bytes_len;
 	uint16_t fixups_n;
@@ -45,15 +45,16 @@ struct answer {
 
 enum store_source {
 	STORE_STATIC, /* ref = index in store.answers */
-	STORE_POOL, /* ref = slot in pools.slots, addresses of the RRset's type */
-	STORE_TEXT, /* ref = slot in pools.slots, a TXT record */
+	STORE_POOL,   /* ref = slot in pools.slots, addresses of the RRset's type */
+	STORE_TEXT,   /* ref = slot in pools.slots, a TXT record */
 };
 
 struct store_rrset {
 	uint16_t type;
 	uint8_t source; /* enum store_source */
 	uint32_t ref;
-	/* STATIC only, for chains: count records of {ttl u32, len u16, RDATA uncompressed} in store.bytes, host order */
+	/* STATIC only, for chains: count records of {ttl u32, len u16, RDATA uncompressed} in store.bytes,
+	 * host order */
 	uint32_t records_off;
 	uint32_t records_n;
 };
@@ -69,11 +70,12 @@ enum store_flags {
 #define STORE_NONE UINT32_MAX
 
 struct store_node {
-	uint32_t name_off; /* in store.bytes: lower case, zero-padded to 8 */
-	uint32_t rrsets_off; /* in store.rrsets, sorted by type */
-	uint32_t wildcard; /* node of "*.NAME", or STORE_NONE */
-	uint32_t parent_side; /* at an apex: node for what the parent zone says of this name (DS), or STORE_NONE */
-	uint32_t referral; /* at a cut: index in store.answers */
+	uint32_t name_off;    /* in store.bytes: lower case, zero-padded to 8 */
+	uint32_t rrsets_off;  /* in store.rrsets, sorted by type */
+	uint32_t wildcard;    /* node of "*.NAME", or STORE_NONE */
+	uint32_t parent_side; /* at an apex: node for what the parent zone says of this name (DS), or
+	                         STORE_NONE */
+	uint32_t referral;    /* at a cut: index in store.answers */
 	uint16_t rrsets_n;
 	uint16_t zone;
 	uint8_t name_len;
@@ -82,9 +84,10 @@ struct store_node {
 };
 
 struct store_zone {
-	uint32_t apex; /* node */
-	uint32_t negative; /* answer: the SOA at the negative TTL (RFC 2308 section 3), in the authority section */
-	uint32_t soa_off; /* in store.bytes: the SOA's RDATA, uncompressed */
+	uint32_t apex;     /* node */
+	uint32_t negative; /* answer: the SOA at the negative TTL (RFC 2308 section 3), in the authority
+	                      section */
+	uint32_t soa_off;  /* in store.bytes: the SOA's RDATA, uncompressed */
 	uint16_t soa_len;
 	uint32_t soa_ttl_s; /* negative TTL */
 };
@@ -109,18 +112,20 @@ struct answer_store {
 	unsigned refs;
 };
 
-/* Addresses of one family of a set, as records ready to copy: pointer to QNAME, type, class, TTL, length, address. */
+/* Addresses of one family of a set, as records ready to copy: pointer to QNAME, type, class, TTL, length,
+ * address. */
 #define POOL_RR4_LEN 16
 #define POOL_RR6_LEN 28
 
 struct pool_list {
 	uint32_t records_off; /* in pools.bytes */
-	uint32_t rows_off; /* in pools.rows: rows_n rows of take_n record numbers; used when cycle is 0 */
+	uint32_t rows_off;    /* in pools.rows: rows_n rows of take_n record numbers; used when cycle is 0 */
 	uint32_t rows_n;
 	uint16_t records_n;
-	uint16_t take_n; /* records in one answer */
+	uint16_t take_n;   /* records in one answer */
 	uint16_t rotation; /* slot in answer_state.rotation */
-	uint8_t cycle; /* a long list: rows hold one number each, where the cycle through the records starts */
+	uint8_t cycle; /* a long list: rows hold one number each, where the cycle through the records starts
+	                */
 };
 
 /* Who is in the answer: both families from one decision. */
@@ -130,10 +135,10 @@ struct pool_set {
 };
 
 enum pool_slot_kind {
-	POOL_SLOT_SET, /* ref = set */
+	POOL_SLOT_SET,     /* ref = set */
 	POOL_SLOT_NEAREST, /* ref = first of COUNTRY_N entries in pools.by_country, each a set */
-	POOL_SLOT_TEXT, /* ref = offset in pools.bytes of a whole TXT record, len its length */
-	POOL_SLOT_FAIL, /* SERVFAIL: the version record has no trustworthy source */
+	POOL_SLOT_TEXT,    /* ref = offset in pools.bytes of a whole TXT record, len its length */
+	POOL_SLOT_FAIL,    /* SERVFAIL: the version record has no trustworthy source */
 };
 
 struct pool_slot {
@@ -156,7 +161,7 @@ struct answer_data {
 	const struct answer_store *store;
 	const struct answer_pools *pools;
 	const struct geo_map *geo; /* NULL: every client is of unknown country */
-	uint16_t edns_size; /* largest UDP answer, and what we advertise */
+	uint16_t edns_size;        /* largest UDP answer, and what we advertise */
 };
 
 /* The hash of a lower-case name, zero-padded to whole 8-byte words. Same for builder and query. */

@@ -20,10 +20,10 @@ struct pools_builder {
 	struct pool_slot *slots;
 	bool *slots_set;
 	uint32_t slots_n;
-	struct grow sets; /* struct pool_set */
+	struct grow sets;       /* struct pool_set */
 	struct grow by_country; /* uint32_t */
-	struct grow rows; /* uint16_t */
-	struct grow bytes; /* uint8_t */
+	struct grow rows;       /* uint16_t */
+	struct grow bytes;      /* uint8_t */
 };
 
 struct pools_builder *pools_builder_create(uint32_t slots_n)
@@ -64,7 +64,7 @@ struct share {
 	uint16_t first; /* its first record */
 	uint16_t records_n;
 	uint16_t next; /* which of its records comes next, so that they share its weight */
-	uint64_t due; /* when it is next in the first place: see spread() */
+	uint64_t due;  /* when it is next in the first place: see spread() */
 };
 
 /* splitmix64: the rows only need to look mixed, and to come out the same for the same pool. */
@@ -113,7 +113,8 @@ static uint16_t share_next_record(struct share *share)
 	return record;
 }
 
-/* How many rows: a multiple of the reduced sum of weights, so that the shares are exact where that is affordable. */
+/* How many rows: a multiple of the reduced sum of weights, so that the shares are exact where that is
+ * affordable. */
 static uint32_t rows_wanted(const struct share *shares, size_t shares_n)
 {
 	uint32_t divisor = 0;
@@ -124,7 +125,8 @@ static uint32_t rows_wanted(const struct share *shares, size_t shares_n)
 	}
 	uint64_t rows = sum / divisor;
 	if (rows < ROWS_MIN) {
-		/* Six is a multiple of 1, 2 and 3: the usual numbers of addresses of one mirror come out even too. */
+		/* Six is a multiple of 1, 2 and 3: the usual numbers of addresses of one mirror come out even
+		 * too. */
 		uint64_t times = (ROWS_MIN + rows - 1) / rows;
 		rows *= (times + 5) / 6 * 6;
 	}
@@ -135,8 +137,8 @@ static uint32_t rows_wanted(const struct share *shares, size_t shares_n)
 }
 
 /*
- * Spread the first places: mirror i is due at (k + 1/2) / weight for k = 0, 1, 2 ...; taking the earliest each time
- * gives every mirror its share, as evenly spaced as can be (stride scheduling).
+ * Spread the first places: mirror i is due at (k + 1/2) / weight for k = 0, 1, 2 ...; taking the earliest
+ * each time gives every mirror its share, as evenly spaced as can be (stride scheduling).
  */
 static void spread(struct share *shares, size_t shares_n, uint32_t *heap, uint32_t *firsts, uint32_t rows_n)
 {
@@ -170,11 +172,11 @@ static uint32_t share_at(const uint64_t *sums, size_t shares_n, uint64_t point)
 }
 
 /*
- * One row: the mirror in the first place, then others drawn by weight, one address each; when all mirrors are in,
- * their further addresses.
+ * One row: the mirror in the first place, then others drawn by weight, one address each; when all mirrors are
+ * in, their further addresses.
  */
-static void fill_row(struct share *shares, size_t shares_n, const uint64_t *sums, uint32_t first, uint16_t take,
-                     uint64_t *random, uint16_t *row)
+static void fill_row(struct share *shares, size_t shares_n, const uint64_t *sums, uint32_t first,
+                     uint16_t take, uint64_t *random, uint16_t *row)
 {
 	uint32_t chosen[ROWS_TAKE_MAX];
 	uint16_t chosen_n = 0;
@@ -187,7 +189,8 @@ static void fill_row(struct share *shares, size_t shares_n, const uint64_t *sums
 		if (tries++ < 8U * ROWS_TAKE_MAX)
 			pick = share_at(sums, shares_n, draw(random) % sums[shares_n - 1]);
 		else
-			pick = (uint32_t)(draw(random) % shares_n); /* a heavy mirror keeps coming up: draw evenly */
+			pick = (uint32_t)(draw(random) %
+			                  shares_n); /* a heavy mirror keeps coming up: draw evenly */
 		bool used = false;
 		for (uint16_t i = 0; i < chosen_n && !used; i++)
 			used = chosen[i] == pick;
@@ -200,7 +203,8 @@ static void fill_row(struct share *shares, size_t shares_n, const uint64_t *sums
 		const struct share *share = &shares[chosen[i]];
 		for (uint16_t k = 1; k < share->records_n && records_n < take; k++) {
 			/* next already points behind the one taken above */
-			row[records_n++] = (uint16_t)(share->first + (share->next + k - 1) % share->records_n);
+			row[records_n++] =
+			        (uint16_t)(share->first + (share->next + k - 1) % share->records_n);
 		}
 	}
 }
@@ -229,7 +233,8 @@ static int make_rows(struct pools_builder *builder, struct share *shares, size_t
 		if (list->cycle)
 			rows[row] = share_next_record(&shares[firsts[row]]);
 		else
-			fill_row(shares, shares_n, sums, firsts[row], list->take_n, &random, rows + (size_t)row * row_len);
+			fill_row(shares, shares_n, sums, firsts[row], list->take_n, &random,
+			         rows + (size_t)row * row_len);
 	}
 	rc = 0;
 out:
@@ -239,8 +244,8 @@ out:
 	return rc;
 }
 
-static int add_list(struct pools_builder *builder, const struct pool_member *members, size_t members_n, uint32_t take,
-                    uint32_t ttl_s, uint8_t family, struct pool_list *list)
+static int add_list(struct pools_builder *builder, const struct pool_member *members, size_t members_n,
+                    uint32_t take, uint32_t ttl_s, uint8_t family, struct pool_list *list)
 {
 	size_t record_len = family == 4 ? POOL_RR4_LEN : POOL_RR6_LEN;
 	size_t addr_len = family == 4 ? 4 : 16;

@@ -1,9 +1,9 @@
 /*
  * pools_build: who is in each pool name -> struct answer_pools.
  *
- * Balance is made here, not per query: each list gets rows of record numbers, in which the first place of the rows
- * is shared out by weight (evenly spread, so that any run of queries sees the right shares) and the other places
- * are drawn by weight. A query copies the records of the next row.
+ * Balance is made here, not per query: each list gets rows of record numbers, in which the first place of the
+ * rows is shared out by weight (evenly spread, so that any run of queries sees the right shares) and the
+ * other places are drawn by weight. A query copies the records of the next row.
  */
 #ifndef DNSD_ANSWER_POOLS_BUILD_H
 #define DNSD_ANSWER_POOLS_BUILD_H

@@ -1,65 +1,12 @@
 #include "answer/store_build.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/grow.h"
+#include "answer/store_build_int.h"
 #include "wire/name.h"
 #include "wire/wire.h"
-#include "wire/writer.h"
-
-/* A zone's answers are made in a buffer of one message; what two OPT and client subnet bytes take is left free. */
-#define TEMPLATE_MAX  (WIRE_MESSAGE_MAX - WIRE_OPT_LEN - 24)
-#define POINTERS_MAX  8192
-#define ADDITIONAL_NAMES_MAX 64
-
-struct build_record {
-	uint32_t next; /* index + 1 of the next record of the name; 0 = last */
-	uint32_t ttl_s;
-	uint32_t ref; /* slot, for names of a pool */
-	const uint8_t *rdata;
-	uint16_t rdata_len;
-	uint16_t type;
-	uint8_t source; /* enum store_source */
-	const char *file;
-	unsigned line;
-};
-
-struct build_node {
-	const uint8_t *name; /* padded to 8 */
-	uint32_t hash;
-	uint32_t records; /* index + 1 of the newest record */
-	uint32_t parent; /* the name one label up in the same zone; own index at the apex */
-	uint32_t out; /* number in the store, STORE_NONE = not served */
-	uint16_t zone;
-	uint8_t name_len;
-	uint8_t labels_n;
-	bool has_ns, has_cname, has_dname, ping;
-	bool parent_side; /* this zone has the name only as the parent of another zone we serve */
-};
-
-struct build_zone {
-	uint32_t apex;
-};
-
-struct store_builder {
-	struct arena arena; /* names */
-	struct grow nodes; /* struct build_node */
-	struct grow records; /* struct build_record */
-	struct grow zones; /* struct build_zone */
-	uint32_t *slots; /* hash table of node index + 1, by (zone, name) */
-	uint32_t slots_n;
-
-	/* While the store is made: */
-	struct grow out_nodes, out_rrsets, out_answers, out_fixups, out_bytes, out_zones;
-	uint8_t *message;
-	uint16_t *pointers;
-	struct diag *diag;
-	bool failed; /* an RRset was refused */
-};
 
 struct store_builder *store_builder_create(void)
 {
@@ -84,9 +31,9 @@ void store_builder_destroy(struct store_builder *builder)
 	if (!builder)
 		return;
 	arena_fini(&builder->arena);
-	struct grow *grows[] = { &builder->nodes,      &builder->records,     &builder->zones,
-		                 &builder->out_nodes,  &builder->out_rrsets,  &builder->out_answers,
-		                 &builder->out_fixups, &builder->out_bytes,   &builder->out_zones };
+	struct grow *grows[] = { &builder->nodes,      &builder->records,    &builder->zones,
+		                 &builder->out_nodes,  &builder->out_rrsets, &builder->out_answers,
+		                 &builder->out_fixups, &builder->out_bytes,  &builder->out_zones };
 	for (size_t i = 0; i < sizeof(grows) / sizeof(grows[0]); i++)
 		grow_fini(grows[i]);
 	free(builder->slots);
@@ -95,29 +42,20 @@ void store_builder_destroy(struct store_builder *builder)
 	free(builder);
 }
 
-static struct build_node *node_at(const struct store_builder *builder, uint32_t index)
-{
-	return (struct build_node *)builder->nodes.items + index;
-}
-
-static struct build_record *record_at(const struct store_builder *builder, uint32_t index)
-{
-	return (struct build_record *)builder->records.items + index;
-}
-
 static size_t padded(size_t len)
 {
 	return (len + 7) / 8 * 8;
 }
 
 /* Find a name of a zone: its slot in the hash table, which is empty when the name is not there. */
-static uint32_t *find_slot(const struct store_builder *builder, uint32_t hash, uint16_t zone, const uint8_t *name,
-                           size_t name_len)
+uint32_t *store__find_slot(const struct store_builder *builder, uint32_t hash, uint16_t zone,
+                           const uint8_t *name, size_t name_len)
 {
 	uint32_t at = (hash + zone * 0x9e3779b1U) & (builder->slots_n - 1);
 	while (builder->slots[at]) {
 		const struct build_node *node = node_at(builder, builder->slots[at] - 1);
-		if (node->hash == hash && node->zone == zone && name_equal(node->name, node->name_len, name, name_len))
+		if (node->hash == hash && node->zone == zone &&
+		    name_equal(node->name, node->name_len, name, name_len))
 			break;
 		at = (at + 1) & (builder->slots_n - 1);
 	}
@@ -137,26 +75,28 @@ static int grow_slots(struct store_builder *builder)
 	builder->slots_n = slots_n;
 	for (uint32_t i = 0; i < builder->nodes.n; i++) {
 		const struct build_node *node = node_at(builder, i);
-		*find_slot(builder, node->hash, node->zone, node->name, node->name_len) = i + 1;
+		*store__find_slot(builder, node->hash, node->zone, node->name, node->name_len) = i + 1;
 	}
 	return 0;
 }
 
-static uint32_t hash_name(const uint8_t *name, size_t name_len, uint8_t copy[264])
+uint32_t store__hash_name(const uint8_t *name, size_t name_len, uint8_t copy[264])
 {
 	memcpy(copy, name, name_len);
 	memset(copy + name_len, 0, 264 - name_len);
 	return store_hash(copy, (uint32_t)name_len);
 }
 
-/* The node of a name, made when new, with the empty non-terminals up to the apex. Index, or STORE_NONE: no memory. */
-static uint32_t get_node(struct store_builder *builder, uint16_t zone, const uint8_t *name, size_t name_len, bool apex)
+/* The node of a name, made when new, with the empty non-terminals up to the apex. Index, or STORE_NONE: no
+ * memory. */
+static uint32_t get_node(struct store_builder *builder, uint16_t zone, const uint8_t *name, size_t name_len,
+                         bool apex)
 {
 	if (grow_slots(builder) < 0)
 		return STORE_NONE;
 	uint8_t copy[264];
-	uint32_t hash = hash_name(name, name_len, copy);
-	uint32_t *slot = find_slot(builder, hash, zone, name, name_len);
+	uint32_t hash = store__hash_name(name, name_len, copy);
+	uint32_t *slot = store__find_slot(builder, hash, zone, name, name_len);
 	if (*slot)
 		return *slot - 1;
 	uint32_t index = (uint32_t)builder->nodes.n;
@@ -219,8 +159,8 @@ static int add(struct store_builder *builder, int zone, const uint8_t *owner, si
 }
 
 int store_builder_add_record(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len,
-                             uint16_t type, uint32_t ttl_s, const uint8_t *rdata, size_t rdata_len, const char *file,
-                             unsigned line)
+                             uint16_t type, uint32_t ttl_s, const uint8_t *rdata, size_t rdata_len,
+                             const char *file, unsigned line)
 {
 	return add(builder, zone, owner, owner_len,
 	           (struct build_record){ .type = type,
@@ -233,11 +173,13 @@ int store_builder_add_record(struct store_builder *builder, int zone, const uint
 }
 
 int store_builder_add_dynamic(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len,
-                              uint16_t type, enum store_source source, uint32_t slot, const char *file, unsigned line)
+                              uint16_t type, enum store_source source, uint32_t slot, const char *file,
+                              unsigned line)
 {
-	return add(builder, zone, owner, owner_len,
-	           (struct build_record){
-	                   .type = type, .source = (uint8_t)source, .ref = slot, .file = file, .line = line });
+	return add(
+	        builder, zone, owner, owner_len,
+	        (struct build_record){
+	                .type = type, .source = (uint8_t)source, .ref = slot, .file = file, .line = line });
 }
 
 int store_builder_add_ping(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len)
@@ -250,7 +192,8 @@ int store_builder_add_ping(struct store_builder *builder, int zone, const uint8_
 }
 
 /* The deepest zone whose apex is at or above the name. */
-static uint16_t deepest_zone(const struct store_builder *builder, const struct build_node *node, bool *ret_at_apex)
+static uint16_t deepest_zone(const struct store_builder *builder, const struct build_node *node,
+                             bool *ret_at_apex)
 {
 	const struct build_zone *zones = builder->zones.items;
 	uint16_t best = node->zone;
@@ -276,8 +219,9 @@ static bool is_apex(const struct store_builder *builder, uint32_t index)
 static bool is_cut(const struct store_builder *builder, uint32_t index)
 {
 	const struct build_node *node = node_at(builder, index);
-	/* A wildcard cannot delegate (RFC 4592 section 4.2 leaves it undefined): its NS records are plain data here. */
-	return node->has_ns && !is_apex(builder, index) && !(node->name[0] == 1 && node->name[1] == '*');
+	/* A wildcard cannot delegate (RFC 4592 section 4.2 leaves it undefined): its NS records are plain
+	 * data here. */
+	return node->has_ns && !is_apex(builder, index) && !is_wildcard_name(node->name);
 }
 
 static bool is_below_cut(const struct store_builder *builder, uint32_t index)
@@ -290,10 +234,7 @@ static bool is_below_cut(const struct store_builder *builder, uint32_t index)
 	return false;
 }
 
-/* --- answers --- */
-
-/* The records of one type of a node, in the order they were added; returns how many. */
-static size_t gather(const struct store_builder *builder, const struct build_node *node, uint16_t type,
+size_t store__gather(const struct store_builder *builder, const struct build_node *node, uint16_t type,
                      const struct build_record **list, size_t list_cap)
 {
 	size_t n = 0;
@@ -313,197 +254,16 @@ static size_t gather(const struct store_builder *builder, const struct build_nod
 	return n;
 }
 
-struct template {
-	struct wire_writer writer;
-	const struct build_node *base; /* stands as the question name */
-	unsigned answer_n, authority_n, additional_n;
-	size_t required_len;
-	unsigned required_additional_n;
-	bool wildcard; /* the base is "*.x": the query name is another one */
-	/* Names whose addresses belong in the additional section. */
-	const uint8_t *targets[ADDITIONAL_NAMES_MAX];
-	unsigned targets_n;
-};
-
-/* An answer starts behind the question; the base name stands there while it is made. */
-static void template_start(struct store_builder *builder, struct template *template, const struct build_node *base)
-{
-	memset(template, 0, sizeof(*template));
-	template->base = base;
-	template->wildcard = base->name[0] == 1 && base->name[1] == '*';
-	memset(builder->message, 0, WIRE_HEADER_LEN);
-	memcpy(builder->message + WIRE_HEADER_LEN, base->name, base->name_len);
-	size_t len = WIRE_HEADER_LEN + (size_t)base->name_len + 4;
-	memset(builder->message + len - 4, 0, 4);
-	wire_writer_init(&template->writer, builder->message, len, TEMPLATE_MAX);
-	template->writer.pointers = builder->pointers;
-	template->writer.pointers_cap = POINTERS_MAX;
-	/* Below a wildcard only what stands behind the asterisk is in the real question. */
-	if (template->wildcard)
-		wire_writer_know(&template->writer, WIRE_HEADER_LEN + 2);
-	else if (base->name_len > 1)
-		wire_writer_know(&template->writer, WIRE_HEADER_LEN);
-}
-
-static void template_want_addresses(struct template *template, const struct build_record *record)
-{
-	size_t skip;
-	switch (record->type) {
-	case WIRE_TYPE_NS: skip = 0; break;
-	case WIRE_TYPE_MX: skip = 2; break;
-	case WIRE_TYPE_SRV: skip = 6; break;
-	default: return;
-	}
-	if (template->targets_n < ADDITIONAL_NAMES_MAX && record->rdata_len > skip)
-		template->targets[template->targets_n++] = record->rdata + skip;
-}
-
-/* The RRset's owner is the question name. */
-static unsigned template_add_rrset(struct store_builder *builder, struct template *template,
-                                   const struct build_node *node, uint16_t type)
-{
-	size_t n = gather(builder, node, type, NULL, 0);
-	const struct build_record **list = calloc(n + 1, sizeof(*list));
-	if (!list) {
-		template->writer.full = true;
-		return 0;
-	}
-	gather(builder, node, type, list, n);
-	for (size_t i = 0; i < n; i++) {
-		bool at_question = node == template->base && node->name_len > 1;
-		wire_writer_record(&template->writer, node->name, at_question ? WIRE_HEADER_LEN : 0, type, list[i]->ttl_s,
-		                   list[i]->rdata, list[i]->rdata_len);
-		template_want_addresses(template, list[i]);
-	}
-	free(list);
-	return (unsigned)n;
-}
-
-/* Static addresses of a name of the same zone, glue included. in_domain: which of the two kinds is wanted. */
-static void template_add_addresses(struct store_builder *builder, struct template *template, const uint8_t *name,
-                                   const struct build_node *cut, bool in_domain)
-{
-	uint8_t lower[WIRE_NAME_MAX];
-	size_t len = name_len(name, WIRE_NAME_MAX);
-	memcpy(lower, name, len);
-	name_lower(lower, len);
-	if (cut && name_is_under(lower, len, cut->name, cut->name_len) != in_domain)
-		return;
-	uint8_t copy[264];
-	uint32_t hash = hash_name(lower, len, copy);
-	uint32_t slot = *find_slot(builder, hash, template->base->zone, lower, len);
-	if (!slot)
-		return;
-	const struct build_node *node = node_at(builder, slot - 1);
-	if (!cut && node == template->base)
-		return; /* the client has asked for it by name */
-	static const uint16_t types[] = { WIRE_TYPE_A, WIRE_TYPE_AAAA };
-	for (size_t i = 0; i < 2; i++)
-		template->additional_n += template_add_rrset(builder, template, node, types[i]);
-}
-
-static bool same_name(const uint8_t *a, const uint8_t *b)
-{
-	size_t len = name_len(a, WIRE_NAME_MAX);
-	if (len != name_len(b, WIRE_NAME_MAX))
-		return false;
-	uint8_t x[WIRE_NAME_MAX];
-	uint8_t y[WIRE_NAME_MAX];
-	memcpy(x, a, len);
-	memcpy(y, b, len);
-	name_lower(x, len);
-	name_lower(y, len);
-	return memcmp(x, y, len) == 0;
-}
-
-/*
- * The additional section. In a referral (cut given) the addresses of name servers inside the delegated zone come
- * first and are required: without them the delegation cannot be followed (RFC 9471 section 3).
- */
-static void template_add_additional(struct store_builder *builder, struct template *template,
-                                    const struct build_node *cut)
-{
-	template->required_len = template->writer.len;
-	unsigned targets_n = 0;
-	for (unsigned i = 0; i < template->targets_n; i++) {
-		bool seen = false;
-		for (unsigned k = 0; k < targets_n && !seen; k++)
-			seen = same_name(template->targets[k], template->targets[i]);
-		if (!seen)
-			template->targets[targets_n++] = template->targets[i];
-	}
-	for (int in_domain = cut ? 1 : 0; in_domain >= 0; in_domain--) {
-		for (unsigned i = 0; i < targets_n; i++) {
-			struct wire_mark mark = wire_writer_mark(&template->writer);
-			unsigned before = template->additional_n;
-			template_add_addresses(builder, template, template->targets[i], cut, in_domain);
-			if (template->writer.full) { /* optional: leave this name's out */
-				wire_writer_rewind(&template->writer, mark);
-				template->additional_n = before;
-			}
-		}
-		if (in_domain) {
-			template->required_len = template->writer.len;
-			template->required_additional_n = template->additional_n;
-		}
-	}
-}
-
-/* Keep what was written as an answer. Returns its number, or STORE_NONE: too large (told) or no memory. */
-static uint32_t template_finish(struct store_builder *builder, struct template *template, bool authoritative,
-                                bool fixed_name)
-{
-	size_t start = WIRE_HEADER_LEN + (size_t)template->base->name_len + 4;
-	if (template->writer.full)
-		return STORE_NONE;
-	size_t len = template->writer.len - start;
-	struct answer answer = { .plain = {
-		                         .bytes_off = (uint32_t)builder->out_bytes.n,
-		                         .bytes_len = (uint16_t)len,
-		                         .fixups_off = (uint32_t)builder->out_fixups.n,
-		                         .answer_n = (uint16_t)template->answer_n,
-		                         .authority_n = (uint16_t)template->authority_n,
-		                         .additional_n = (uint16_t)template->additional_n,
-		                         .required_len = (uint16_t)(template->required_len - start),
-		                         .required_additional_n = (uint16_t)template->required_additional_n,
-		                         .base_qname_len = template->base->name_len,
-		                         .authoritative = authoritative,
-		                 } };
-	uint8_t *bytes = grow_add(&builder->out_bytes, len);
-	if (!bytes)
-		return STORE_NONE;
-	memcpy(bytes, builder->message + start, len);
-	for (unsigned i = 0; i < template->writer.pointers_n && !fixed_name; i++) {
-		uint16_t at = builder->pointers[i];
-		uint16_t target = wire_get16(builder->message + at) & WIRE_POINTER_MAX;
-		/* An owner that is the question name itself stays where it is, however long the name. */
-		if (template->wildcard && target == WIRE_HEADER_LEN)
-			continue;
-		uint16_t *fixup = grow_add(&builder->out_fixups, 1);
-		if (!fixup)
-			return STORE_NONE;
-		*fixup = (uint16_t)(at - start);
-		answer.plain.fixups_n++;
-	}
-	uint32_t number = (uint32_t)builder->out_answers.n;
-	struct answer *place = grow_add(&builder->out_answers, 1);
-	if (!place)
-		return STORE_NONE;
-	*place = answer;
-	return number;
-}
-
-/* Names and types that a message says things about. */
-static void refuse(struct store_builder *builder, const struct build_record *record, const struct build_node *node,
-                   const char *what)
+void store__refuse(struct store_builder *builder, const struct build_record *record,
+                   const struct build_node *node, const char *what)
 {
 	char text[NAME_TEXT_MAX];
 	diag_error(builder->diag, record->file, record->line, "%s: %s", name_to_text(node->name, text), what);
 	builder->failed = true;
 }
 
-static const struct build_record *any_record(const struct store_builder *builder, const struct build_node *node,
-                                             uint16_t type)
+const struct build_record *store__any_record(const struct store_builder *builder,
+                                             const struct build_node *node, uint16_t type)
 {
 	for (uint32_t i = node->records; i; i = record_at(builder, i - 1)->next) {
 		if (record_at(builder, i - 1)->type == type)
@@ -512,43 +272,15 @@ static const struct build_record *any_record(const struct store_builder *builder
 	return NULL;
 }
 
-static uint32_t make_rrset_answer(struct store_builder *builder, const struct build_node *node, uint16_t type)
-{
-	struct template template;
-	template_start(builder, &template, node);
-	template.answer_n = template_add_rrset(builder, &template, node, type);
-	if (template.writer.full) {
-		refuse(builder, any_record(builder, node, type), node,
-		       "these records are larger than a DNS message can be (64 KiB); use fewer or shorter ones");
-		return STORE_NONE;
-	}
-	template_add_additional(builder, &template, NULL);
-	return template_finish(builder, &template, true, !template.wildcard);
-}
-
-static uint32_t make_referral(struct store_builder *builder, const struct build_node *node)
-{
-	struct template template;
-	template_start(builder, &template, node);
-	template.authority_n = template_add_rrset(builder, &template, node, WIRE_TYPE_NS);
-	template_add_additional(builder, &template, node);
-	if (template.writer.full) {
-		refuse(builder, any_record(builder, node, WIRE_TYPE_NS), node, "this delegation does not fit a DNS message");
-		return STORE_NONE;
-	}
-	template.wildcard = false; /* whatever is asked lies below: every pointer moves */
-	return template_finish(builder, &template, false, false);
-}
-
 /* Uncompressed records of an RRset, for answers put together from several names. */
 static int keep_records(struct store_builder *builder, const struct build_node *node, uint16_t type,
                         struct store_rrset *rrset)
 {
-	size_t n = gather(builder, node, type, NULL, 0);
+	size_t n = store__gather(builder, node, type, NULL, 0);
 	const struct build_record **list = calloc(n + 1, sizeof(*list));
 	if (!list)
 		return -ENOMEM;
-	gather(builder, node, type, list, n);
+	store__gather(builder, node, type, list, n);
 	rrset->records_off = (uint32_t)builder->out_bytes.n;
 	rrset->records_n = (uint32_t)n;
 	int rc = 0;
@@ -586,11 +318,15 @@ static void check_conflicts(struct store_builder *builder, const struct build_no
 				continue;
 			if (other->source == STORE_STATIC &&
 			    (other->type == made->type || other->type == WIRE_TYPE_CNAME ||
-			     (other->type == WIRE_TYPE_NS && !is_apex(builder, (uint32_t)(node - node_at(builder, 0))))))
-				refuse(builder, other, node,
-				       "a pool makes the records of this name; remove it from the zone file or from the pool's names");
+			     (other->type == WIRE_TYPE_NS &&
+			      !is_apex(builder, (uint32_t)(node - node_at(builder, 0))))))
+				store__refuse(builder, other, node,
+				              "a pool makes the records of this name; remove it from the "
+				              "zone file or from the pool's names");
 			else if (other->source != STORE_STATIC && other->type == made->type && k < i)
-				refuse(builder, made, node, "two pools (or two lists of one pool) make this name; keep one");
+				store__refuse(
+				        builder, made, node,
+				        "two pools (or two lists of one pool) make this name; keep one");
 		}
 	}
 }
@@ -620,10 +356,10 @@ static int make_rrsets(struct store_builder *builder, const struct build_node *n
 	for (size_t i = 0; i < types.n && rc == 0; i++) {
 		if (i && list[i] == list[i - 1])
 			continue;
-		const struct build_record *record = any_record(builder, node, list[i]);
+		const struct build_record *record = store__any_record(builder, node, list[i]);
 		struct store_rrset rrset = { .type = list[i], .source = record->source, .ref = record->ref };
 		if (record->source == STORE_STATIC) {
-			rrset.ref = make_rrset_answer(builder, node, list[i]);
+			rrset.ref = store__make_rrset_answer(builder, node, list[i]);
 			if (rrset.ref == STORE_NONE) {
 				rc = builder->failed ? 0 : -ENOMEM;
 				continue;
@@ -705,7 +441,7 @@ static int make_node(struct store_builder *builder, uint32_t index)
 		out.flags |= STORE_PING;
 	if (is_cut(builder, index) && !node->parent_side) {
 		out.flags |= STORE_CUT;
-		out.referral = make_referral(builder, node);
+		out.referral = store__make_referral(builder, node);
 		if (out.referral == STORE_NONE && !builder->failed)
 			return -ENOMEM;
 	}
@@ -716,7 +452,8 @@ static int make_node(struct store_builder *builder, uint32_t index)
 	return 0;
 }
 
-/* The child's apex learns where its parent side is: DS questions are the parent's (RFC 4035 section 3.1.4.1). */
+/* The child's apex learns where its parent side is: DS questions are the parent's (RFC 4035 section 3.1.4.1).
+ */
 static void link_nodes(struct store_builder *builder)
 {
 	for (uint32_t i = 0; i < builder->nodes.n; i++) {
@@ -730,10 +467,10 @@ static void link_nodes(struct store_builder *builder)
 			struct store_node *apex = out_node(builder, node_at(builder, zones[zone].apex)->out);
 			/* Of several ancestors the nearest zone is the parent. */
 			if (apex->parent_side == STORE_NONE ||
-			    node_at(builder, zones[out_node(builder, apex->parent_side)->zone].apex)->name_len <
-			            node_at(builder, zones[node->zone].apex)->name_len)
+			    node_at(builder, zones[out_node(builder, apex->parent_side)->zone].apex)
+			                    ->name_len < node_at(builder, zones[node->zone].apex)->name_len)
 				apex->parent_side = node->out;
-		} else if (node->name[0] == 1 && node->name[1] == '*') {
+		} else if (is_wildcard_name(node->name)) {
 			const struct build_node *parent = node_at(builder, node->parent);
 			if (node->parent != i && parent->out != STORE_NONE && !parent->parent_side)
 				out_node(builder, parent->out)->wildcard = node->out;
@@ -745,10 +482,11 @@ static int make_zone(struct store_builder *builder, uint32_t number)
 {
 	const struct build_zone *zones = builder->zones.items;
 	const struct build_node *apex = node_at(builder, zones[number].apex);
-	const struct build_record *soa = any_record(builder, apex, WIRE_TYPE_SOA);
+	const struct build_record *soa = store__any_record(builder, apex, WIRE_TYPE_SOA);
 	struct store_zone zone = { .apex = apex->out };
 	if (!soa || soa->rdata_len < 20) {
-		diag_error(builder->diag, soa ? soa->file : NULL, soa ? soa->line : 0, "a zone without a SOA record");
+		diag_error(builder->diag, soa ? soa->file : NULL, soa ? soa->line : 0,
+		           "a zone without a SOA record");
 		return -EINVAL;
 	}
 	/* RFC 2308 section 3: the smaller of the SOA's own TTL and its last field. */
@@ -761,14 +499,7 @@ static int make_zone(struct store_builder *builder, uint32_t number)
 		return -ENOMEM;
 	memcpy(bytes, soa->rdata, soa->rdata_len);
 
-	struct template template;
-	template_start(builder, &template, apex);
-	template.wildcard = false;
-	wire_writer_record(&template.writer, apex->name, apex->name_len > 1 ? WIRE_HEADER_LEN : 0, WIRE_TYPE_SOA,
-	                   zone.soa_ttl_s, soa->rdata, soa->rdata_len);
-	template.authority_n = 1;
-	template.required_len = template.writer.len;
-	zone.negative = template_finish(builder, &template, true, false);
+	zone.negative = store__make_negative(builder, apex, soa, zone.soa_ttl_s);
 	struct store_zone *place = zone.negative == STORE_NONE ? NULL : grow_add(&builder->out_zones, 1);
 	if (!place)
 		return -ENOMEM;

@@ -1,9 +1,9 @@
 /*
  * store_build: checked records and pool names -> struct answer_store.
  *
- * The caller adds zones, then records and names in any order; store_build() works out what a query will need: which
- * names are delegations and what lies below them, empty non-terminals, wildcards, a child zone served beside its
- * parent, and the bytes of each answer.
+ * The caller adds zones, then records and names in any order; store_build() works out what a query will need:
+ * which names are delegations and what lies below them, empty non-terminals, wildcards, a child zone served
+ * beside its parent, and the bytes of each answer.
  */
 #ifndef DNSD_ANSWER_STORE_BUILD_H
 #define DNSD_ANSWER_STORE_BUILD_H
@@ -19,7 +19,8 @@ struct store_builder;
 struct store_builder *store_builder_create(void);
 void store_builder_destroy(struct store_builder *builder);
 
-/** name in lower-case wire form. Returns the zone's number from 0, -EEXIST when it was added before, -ENOMEM. */
+/** name in lower-case wire form. Returns the zone's number from 0, -EEXIST when it was added before, -ENOMEM.
+ */
 int store_builder_add_zone(struct store_builder *builder, const uint8_t *name, size_t name_len);
 
 /**
@@ -27,19 +28,20 @@ int store_builder_add_zone(struct store_builder *builder, const uint8_t *name, s
  * file, line  for messages; file is borrowed too
  */
 int store_builder_add_record(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len,
-                             uint16_t type, uint32_t ttl_s, const uint8_t *rdata, size_t rdata_len, const char *file,
-                             unsigned line);
+                             uint16_t type, uint32_t ttl_s, const uint8_t *rdata, size_t rdata_len,
+                             const char *file, unsigned line);
 
 /** A name whose records of this type come from slot of struct answer_pools. */
 int store_builder_add_dynamic(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len,
-                              uint16_t type, enum store_source source, uint32_t slot, const char *file, unsigned line);
+                              uint16_t type, enum store_source source, uint32_t slot, const char *file,
+                              unsigned line);
 
 /** A subtree of usage reports. */
 int store_builder_add_ping(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len);
 
 /**
- * Returns 0, -EINVAL (diag: a pool name that the zone file also has, an RRset that no message can hold), -ENOMEM.
- * The store starts with one reference.
+ * Returns 0, -EINVAL (diag: a pool name that the zone file also has, an RRset that no message can hold),
+ * -ENOMEM. The store starts with one reference.
  */
 int store_build(struct store_builder *builder, struct diag *diag, struct answer_store **ret_store);
 

@@ -90,7 +90,8 @@ int addr_parse_listen(const char *text, uint16_t default_port, struct sockaddr_s
 
 const char *addr_format(const struct addr *addr, char *text, size_t cap)
 {
-	if (addr->family == 0 || !inet_ntop(addr->family == 4 ? AF_INET : AF_INET6, addr->bytes, text, (socklen_t)cap))
+	if (addr->family == 0 ||
+	    !inet_ntop(addr->family == 4 ? AF_INET : AF_INET6, addr->bytes, text, (socklen_t)cap))
 		snprintf(text, cap, "none");
 	return text;
 }

@@ -13,13 +13,13 @@
 #define ADDR_TEXT_MAX 64 /* longest text form of any function here, with its final NUL */
 
 struct addr {
-	uint8_t family; /* 4 or 6; 0 = none */
+	uint8_t family;    /* 4 or 6; 0 = none */
 	uint8_t bytes[16]; /* network order */
 };
 
 struct prefix {
 	struct addr addr; /* bits past len are zero */
-	uint8_t len; /* 0..32 or 0..128 */
+	uint8_t len;      /* 0..32 or 0..128 */
 };
 
 /** Parse "192.0.2.1" or "2001:db8::1". Returns 0 or -EINVAL. */
@@ -44,9 +44,9 @@ bool addr_equal(const struct addr *a, const struct addr *b);
 bool prefix_contains(const struct prefix *prefix, const struct addr *addr);
 
 /**
- * May a mirror have this address? Refused: unspecified, loopback, multicast, limited broadcast, 0/8, 240/4, link-local.
- * Documentation and private ranges are allowed: test and inside pools need them.
- * ret_why  set when refused, a static phrase such as "a multicast address"
+ * May a mirror have this address? Refused: unspecified, loopback, multicast, limited broadcast, 0/8, 240/4,
+ * link-local. Documentation and private ranges are allowed: test and inside pools need them. ret_why  set
+ * when refused, a static phrase such as "a multicast address"
  */
 bool addr_is_unicast(const struct addr *addr, const char **ret_why);
 

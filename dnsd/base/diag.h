@@ -5,8 +5,8 @@
  *
  *     file:line: what is wrong, what to write instead
  *
- * and goes on to the next mistake where it can, so that one run shows all errors of a file. The caller decides
- * where the text goes: terminal, log, or the control client that asked for the reload.
+ * and goes on to the next mistake where it can, so that one run shows all errors of a file. The caller
+ * decides where the text goes: terminal, log, or the control client that asked for the reload.
  */
 #ifndef DNSD_BASE_DIAG_H
 #define DNSD_BASE_DIAG_H
@@ -45,8 +45,8 @@ void diag_fini(struct diag *diag);
 void diag_add(struct diag *diag, enum diag_level level, const char *file, unsigned line, const char *fmt, ...)
         __attribute__((format(printf, 5, 6)));
 
-#define diag_error(diag, file, line, ...) diag_add((diag), DIAG_ERROR, (file), (line), __VA_ARGS__)
+#define diag_error(diag, file, line, ...)   diag_add((diag), DIAG_ERROR, (file), (line), __VA_ARGS__)
 #define diag_warning(diag, file, line, ...) diag_add((diag), DIAG_WARNING, (file), (line), __VA_ARGS__)
-#define diag_info(diag, ...) diag_add((diag), DIAG_INFO, NULL, 0, __VA_ARGS__)
+#define diag_info(diag, ...)                diag_add((diag), DIAG_INFO, NULL, 0, __VA_ARGS__)
 
 #endif

@@ -28,7 +28,8 @@ static inline void grow_fini(struct grow *grow)
 	grow->n = grow->cap = 0;
 }
 
-/** Room for count more items at the end, zeroed. NULL when out of memory. Earlier pointers into the array are void. */
+/** Room for count more items at the end, zeroed. NULL when out of memory. Earlier pointers into the array are
+ * void. */
 static inline void *grow_add(struct grow *grow, size_t count)
 {
 	if (count > grow->cap - grow->n) {

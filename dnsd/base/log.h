@@ -1,8 +1,9 @@
 /*
  * log: one event a line on standard error.
  *
- * Under systemd (JOURNAL_STREAM set) lines start with the "<N>" priority that journald reads and carry no time stamp;
- * elsewhere they start with a UTC time. Only the main thread and the loaders log; the packet path counts instead.
+ * Under systemd (JOURNAL_STREAM set) lines start with the "<N>" priority that journald reads and carry no
+ * time stamp; elsewhere they start with a UTC time. Only the main thread and the loaders log; the packet path
+ * counts instead.
  */
 #ifndef DNSD_BASE_LOG_H
 #define DNSD_BASE_LOG_H
@@ -20,9 +21,9 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
 /** Every message of a loader, at its own level, in order. */
 void log_diag(const struct diag *diag);
 
-#define log_error(...) log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_info(...) log_write(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...) log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_info(...)    log_write(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)   log_write(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 #endif

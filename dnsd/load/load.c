@@ -54,9 +54,9 @@ static bool same_geo(const struct load *load, const struct load *previous)
 {
 	const struct conf_geo *a = &load->conf->geo;
 	const struct conf_geo *b = &previous->conf->geo;
-	if (!previous->geo || !same_text(a->database, b->database) || !same_text(a->database_ipv6, b->database_ipv6) ||
-	    !same_text(a->country_path, b->country_path) || a->nets_n != b->nets_n ||
-	    !same_stamp(&load->geo_stamp[0], &previous->geo_stamp[0]) ||
+	if (!previous->geo || !same_text(a->database, b->database) ||
+	    !same_text(a->database_ipv6, b->database_ipv6) || !same_text(a->country_path, b->country_path) ||
+	    a->nets_n != b->nets_n || !same_stamp(&load->geo_stamp[0], &previous->geo_stamp[0]) ||
 	    !same_stamp(&load->geo_stamp[1], &previous->geo_stamp[1]))
 		return false;
 	for (size_t i = 0; i < a->nets_n; i++) {
@@ -96,8 +96,8 @@ static int load_geo(struct load *load, const struct load *previous, struct diag 
 	int rc = mmdb_load(&options, diag, &load->geo_info, &load->geo);
 	free(nets);
 	if (rc < 0 && diag->errors_n == errors_n)
-		diag_error(diag, conf->place.file, conf->place.line, "cannot load geo database %s: %s", conf->database,
-		           strerror(-rc));
+		diag_error(diag, conf->place.file, conf->place.line, "cannot load geo database %s: %s",
+		           conf->database, strerror(-rc));
 	return rc;
 }
 
@@ -112,7 +112,8 @@ int load_create(const char *path, const struct load *previous, struct diag *diag
 		goto out;
 	/* Both are tried whatever the other says, so that one run shows the mistakes of both. */
 	int geo_rc = load_geo(load, previous, diag);
-	rc = zones_load(load->conf, previous ? previous->zones : NULL, (uint64_t)time(NULL), diag, &load->zones);
+	rc = zones_load(load->conf, previous ? previous->zones : NULL, (uint64_t)time(NULL), diag,
+	                &load->zones);
 	if (rc == 0)
 		rc = geo_rc;
 	if (rc < 0)
@@ -154,7 +155,8 @@ void load_describe(const struct load *load, char *text, size_t cap)
 	struct geo_map_size size;
 	geo_map_size(load->geo, &size);
 	snprintf(text, cap,
-	         " geo=%s layout=\"%s\" record-bits=%u blocks=%" PRIu64 " countries=%u ranges=%zu+%zu%s time=%" PRIu32 "ms",
+	         " geo=%s layout=\"%s\" record-bits=%u blocks=%" PRIu64
+	         " countries=%u ranges=%zu+%zu%s time=%" PRIu32 "ms",
 	         load->geo_info.database_type, load->geo_info.layout, load->geo_info.record_bits,
 	         load->geo_info.blocks_n, load->geo_info.countries_n, size.ranges4, size.ranges6,
 	         load->geo_reused ? " (unchanged)" : "", load->took_ms);

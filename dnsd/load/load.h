@@ -4,8 +4,8 @@
  *     dnsd.conf ──> conf ──> zones ──┐
  *                     └────> geo ────┴─> load ──load_make_snap()──> snap
  *
- * The daemon's start, its reload, `dnsd -t` and `dnsdctl` all come through here, so that a check finds what a start
- * would. Nothing here binds a socket.
+ * The daemon's start, its reload, `dnsd -t` and `dnsdctl` all come through here, so that a check finds what a
+ * start would. Nothing here binds a socket.
  */
 #ifndef DNSD_LOAD_LOAD_H
 #define DNSD_LOAD_LOAD_H
@@ -41,8 +41,8 @@ struct load {
 /**
  * Load a configuration.
  *
- * previous  what is in use: its version numbers carry over, and its geo table when the files are the same; may be NULL
- * Returns   0, -EINVAL (diag has every mistake), -ENOMEM
+ * previous  what is in use: its version numbers carry over, and its geo table when the files are the same;
+ * may be NULL Returns   0, -EINVAL (diag has every mistake), -ENOMEM
  */
 int load_create(const char *path, const struct load *previous, struct diag *diag, struct load **ret_load);
 void load_destroy(struct load *load);

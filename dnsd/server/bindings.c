@@ -9,7 +9,7 @@
 
 struct bindings {
 	struct sockaddr_storage *requested; /* as configured: a port of 0 stays 0 */
-	struct listener *listeners; /* rows by worker */
+	struct listener *listeners;         /* rows by worker */
 	size_t n;
 	unsigned workers_n;
 };
@@ -42,8 +42,8 @@ static size_t find(const struct bindings *bindings, const struct sockaddr_storag
 	return (size_t)-1;
 }
 
-int bindings_create(const struct bindings *previous, const struct conf_listen *listen, size_t listen_n, unsigned workers_n,
-                    struct diag *diag, struct bindings **ret_bindings)
+int bindings_create(const struct bindings *previous, const struct conf_listen *listen, size_t listen_n,
+                    unsigned workers_n, struct diag *diag, struct bindings **ret_bindings)
 {
 	struct bindings *bindings = calloc(1, sizeof(*bindings));
 	if (!bindings)
@@ -63,9 +63,11 @@ int bindings_create(const struct bindings *previous, const struct conf_listen *l
 			if (old != (size_t)-1)
 				*listener = bindings_of(previous, w)[old];
 			else
-				rc = listener_open(&addr, listen[i].place.file, listen[i].place.line, diag, listener);
+				rc = listener_open(&addr, listen[i].place.file, listen[i].place.line, diag,
+				                   listener);
 			if (rc == 0) {
-				addr = listener->addr; /* where the kernel chose the port, the other workers follow */
+				addr = listener->addr; /* where the kernel chose the port, the other workers
+				                          follow */
 				done_n++;
 			}
 		}
@@ -89,11 +91,13 @@ void bindings_log_changes(const struct bindings *previous, const struct bindings
 	for (size_t i = 0; previous && i < previous->n; i++) {
 		if (find(current, &previous->requested[i]) == (size_t)-1)
 			log_info("no longer listening on %s",
-			         addr_format_sockaddr((const struct sockaddr *)&previous->listeners[i].addr, text, sizeof(text)));
+			         addr_format_sockaddr((const struct sockaddr *)&previous->listeners[i].addr,
+			                              text, sizeof(text)));
 	}
 	for (size_t i = 0; i < current->n; i++) {
 		if (find(previous, &current->requested[i]) == (size_t)-1)
 			log_info("listening on %s",
-			         addr_format_sockaddr((const struct sockaddr *)&current->listeners[i].addr, text, sizeof(text)));
+			         addr_format_sockaddr((const struct sockaddr *)&current->listeners[i].addr,
+			                              text, sizeof(text)));
 	}
 }

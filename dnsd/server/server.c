@@ -105,8 +105,10 @@ static void job_run(uv_work_t *work)
 		job->rc = load_create(server->conf_path, server->load, &job->diag, &job->load);
 		load = job->load;
 	} else {
-		/* A source that fails keeps its last numbers and time: the record is published all the same. */
-		zones_verify_versions(server->load->zones, (uint64_t)time(NULL), &job->diag, &job->names_changed);
+		/* A source that fails keeps its last numbers and time: the record is published all the same.
+		 */
+		zones_verify_versions(server->load->zones, (uint64_t)time(NULL), &job->diag,
+		                      &job->names_changed);
 	}
 	if (job->rc == 0)
 		job->rc = load_make_snap(load, server->generation + 1, &job->snap);
@@ -134,7 +136,8 @@ static void log_loaded(const struct server *server, const char *what)
 static int set_listeners(struct server *server, const struct conf *conf, struct diag *diag)
 {
 	struct bindings *bindings;
-	int rc = bindings_create(server->bindings, conf->listen, conf->listen_n, server->workers_n, diag, &bindings);
+	int rc = bindings_create(server->bindings, conf->listen, conf->listen_n, server->workers_n, diag,
+	                         &bindings);
 	if (rc < 0)
 		return rc;
 	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
@@ -166,7 +169,8 @@ static void finish_reload(struct server *server, struct job *job)
 	load_destroy(server->load);
 	server->load = job->load;
 	for (unsigned i = 0; i < server->workers_n; i++)
-		worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms, server->load->conf->tcp_clients_max);
+		worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
+		               server->load->conf->tcp_clients_max);
 	watch_sources(server);
 	set_renew_timer(server);
 	log_loaded(server, "reloaded");
@@ -252,7 +256,8 @@ static void set_renew_timer(struct server *server)
 			shortest_s = renew_s;
 	}
 	if (shortest_s)
-		uv_timer_start(&server->renew, on_renew, (uint64_t)shortest_s * 1000, (uint64_t)shortest_s * 1000);
+		uv_timer_start(&server->renew, on_renew, (uint64_t)shortest_s * 1000,
+		               (uint64_t)shortest_s * 1000);
 	else
 		uv_timer_stop(&server->renew);
 }
@@ -352,14 +357,16 @@ static int start_workers(struct server *server)
 	log_diag(&diag);
 	diag_fini(&diag);
 	for (unsigned i = 0; i < workers_n && rc == 0; i++) {
-		struct worker_config config = { .index = i,
-			                        /* Fewer or more threads than cores: the kernel places them better. */
-			                        .cpu = workers_n == cores_n ? cores[i] : -1,
-			                        .tcp_idle_ms = conf->tcp_idle_ms,
-			                        .tcp_clients_max = conf->tcp_clients_max,
-			                        .notify = &server->notify };
-		rc = worker_start(&config, server->snap, bindings_of(server->bindings, i), bindings_n(server->bindings),
-		                  &server->workers[i]);
+		struct worker_config config = {
+			.index = i,
+			/* Fewer or more threads than cores: the kernel places them better. */
+			.cpu = workers_n == cores_n ? cores[i] : -1,
+			.tcp_idle_ms = conf->tcp_idle_ms,
+			.tcp_clients_max = conf->tcp_clients_max,
+			.notify = &server->notify
+		};
+		rc = worker_start(&config, server->snap, bindings_of(server->bindings, i),
+		                  bindings_n(server->bindings), &server->workers[i]);
 		if (rc == 0)
 			server->workers_n++;
 		else

@@ -2,8 +2,8 @@
  * server: the running daemon on its main thread: workers, listeners, the snapshot in use, and its changes.
  *
  *     SIGHUP ────────┐
- *     inotify, timer ┼─> job on the thread pool ──new snapshot──> publish to workers ──all adopted──> free the old
- *     start ─────────┘   (one at a time)
+ *     inotify, timer ┼─> job on the thread pool ──new snapshot──> publish to workers ──all adopted──> free
+ * the old start ─────────┘   (one at a time)
  */
 #ifndef DNSD_SERVER_SERVER_H
 #define DNSD_SERVER_SERVER_H

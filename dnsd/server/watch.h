@@ -14,7 +14,8 @@ struct watch;
 int watch_create(uv_loop_t *loop, void (*changed)(void *context), void *context, struct watch **ret_watch);
 void watch_destroy(struct watch *watch);
 
-/** A directory that can't be watched is told in the log; its changes are then only seen at the next renewal. */
+/** A directory that can't be watched is told in the log; its changes are then only seen at the next renewal.
+ */
 void watch_add(struct watch *watch, const char *directory);
 void watch_clear(struct watch *watch);
 

@@ -1,10 +1,12 @@
 /*
  * snap: one immutable bundle of all that queries need, and its life.
  *
- *     loader builds ──> main publishes to each worker ──> worker adopts between two batches ──> main frees the old
+ *     loader builds ──> main publishes to each worker ──> worker adopts between two batches ──> main frees
+ * the old
  *
- * A worker holds a plain pointer; it never counts references. Who makes and frees snapshots does: a snapshot may share
- * its parts (zones, geo table) with the one before, and loading runs beside the main thread, so the counts are atomic.
+ * A worker holds a plain pointer; it never counts references. Who makes and frees snapshots does: a snapshot
+ * may share its parts (zones, geo table) with the one before, and loading runs beside the main thread, so the
+ * counts are atomic.
  */
 #ifndef DNSD_SNAP_SNAP_H
 #define DNSD_SNAP_SNAP_H
@@ -14,7 +16,7 @@
 #include "answer/data.h"
 
 struct snap {
-	struct answer_data data; /* what answer_query() takes; points into the parts */
+	struct answer_data data;    /* what answer_query() takes; points into the parts */
 	struct answer_store *store; /* parts, one reference each */
 	struct answer_pools *pools;
 	struct geo_map *geo;
@@ -25,8 +27,8 @@ struct snap {
  * Bundle parts. Takes its own reference of each; geo may be NULL.
  * Returns 0 or -ENOMEM.
  */
-int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo, uint16_t edns_size,
-                uint64_t generation, struct snap **ret_snap);
+int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo,
+                uint16_t edns_size, uint64_t generation, struct snap **ret_snap);
 /** Only after every worker has adopted another one. NULL is fine. */
 void snap_destroy(struct snap *snap);
 

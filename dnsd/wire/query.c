@@ -86,7 +86,8 @@ static enum wire_verdict parse_question(const uint8_t *at, const uint8_t *end, s
 		memcpy(query->qname + i, &word, 8);
 	}
 	if (i < len) {
-		/* The last bytes are loaded together with what stands before them: the header makes sure there is enough. */
+		/* The last bytes are loaded together with what stands before them: the header makes sure
+		 * there is enough. */
 		uint64_t word;
 		memcpy(&word, start + len - 8, 8);
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
@@ -127,8 +128,8 @@ static enum wire_verdict parse_options(const uint8_t *at, size_t len, struct wir
 }
 
 /* Everything after the question: records are stepped over, the OPT record is read. */
-static enum wire_verdict parse_records(const uint8_t *at, const uint8_t *end, unsigned before_n, unsigned additional_n,
-                                       struct wire_query *query)
+static enum wire_verdict parse_records(const uint8_t *at, const uint8_t *end, unsigned before_n,
+                                       unsigned additional_n, struct wire_query *query)
 {
 	unsigned version = 0;
 	for (unsigned i = 0; i < before_n + additional_n; i++) {
@@ -147,7 +148,8 @@ static enum wire_verdict parse_records(const uint8_t *at, const uint8_t *end, un
 			query->edns_size = wire_get16(fixed + 2);
 			version = fixed[5];
 			query->dnssec_ok = (wire_get16(fixed + 6) & WIRE_EDNS_DO) != 0;
-			/* Options of a version we do not know may look different: leave them alone (RFC 6891 6.1.3). */
+			/* Options of a version we do not know may look different: leave them alone (RFC
+			 * 6891 6.1.3). */
 			if (version == 0 && parse_options(rdata, rdata_len, query) != WIRE_OK)
 				return WIRE_FORMERR;
 		}

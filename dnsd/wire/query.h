@@ -15,7 +15,7 @@
 
 enum wire_verdict {
 	WIRE_OK,
-	WIRE_DROP_SHORT, /* no header: nothing to answer to */
+	WIRE_DROP_SHORT,    /* no header: nothing to answer to */
 	WIRE_DROP_RESPONSE, /* QR=1: answering could start a loop (CVE-2012-0206 of a peer) */
 	WIRE_FORMERR,
 	WIRE_NOTIMP,
@@ -26,7 +26,7 @@ enum wire_verdict {
 struct wire_ecs {
 	struct addr addr;
 	uint8_t source_len; /* bits */
-	uint16_t family; /* 1 or 2 as on the wire */
+	uint16_t family;    /* 1 or 2 as on the wire */
 };
 
 struct wire_query {
@@ -42,7 +42,8 @@ struct wire_query {
 	bool dnssec_ok;
 	uint16_t edns_size; /* as asked */
 	struct wire_ecs ecs;
-	uint8_t label_off[WIRE_LABELS_MAX + 1]; /* where each label starts in qname; the last entry is the root's */
+	uint8_t label_off[WIRE_LABELS_MAX +
+	                  1]; /* where each label starts in qname; the last entry is the root's */
 	/* QNAME in lower case, zero-padded to whole 8-byte words so that names compare by words. */
 	uint8_t qname[264] __attribute__((aligned(8)));
 };
@@ -51,10 +52,10 @@ struct wire_query {
  * Take a request apart.
  *
  * Source    RFC 1035 section 4.1; RFC 9619 (QDCOUNT 1); RFC 6891 section 6.1.1 (one OPT, owner root);
- *           RFC 1035 section 4.1.4 allows pointers in names, but the question is the first name of a message: FORMERR
- * ret_query  id and flags are set unless a DROP is returned; question_len and what the question holds are set when it
- *            could be read (also with FORMERR or BADVERS from a later part); EDNS fields on WIRE_OK and BADVERS
- * Cost      one pass, no allocation
+ *           RFC 1035 section 4.1.4 allows pointers in names, but the question is the first name of a message:
+ * FORMERR ret_query  id and flags are set unless a DROP is returned; question_len and what the question holds
+ * are set when it could be read (also with FORMERR or BADVERS from a later part); EDNS fields on WIRE_OK and
+ * BADVERS Cost      one pass, no allocation
  */
 enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wire_query *ret_query);
 
@@ -64,12 +65,13 @@ enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wi
  * Source   RFC 7871 section 6 (layout, FORMERR), 7.1.2 (scope 0 in queries)
  * opt      [opt_len] option data without code and length; borrowed
  * ret_ecs  set on WIRE_OK
- * Returns  WIRE_OK, or WIRE_FORMERR: length does not match the prefix, prefix too long for the family, unknown
- *          family, scope not 0, or a bit set past the prefix
+ * Returns  WIRE_OK, or WIRE_FORMERR: length does not match the prefix, prefix too long for the family,
+ * unknown family, scope not 0, or a bit set past the prefix
  */
 enum wire_verdict wire_ecs_parse(const uint8_t *opt, size_t opt_len, struct wire_ecs *ret_ecs);
 
-/** Length of the (possibly compressed) name at [at, end) as it stands there, 0 when it runs out of the message. */
+/** Length of the (possibly compressed) name at [at, end) as it stands there, 0 when it runs out of the
+ * message. */
 size_t wire_name_skip(const uint8_t *at, const uint8_t *end);
 
 #endif

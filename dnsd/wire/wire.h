@@ -12,15 +12,15 @@
 #include <stdint.h>
 #include <string.h>
 
-#define WIRE_HEADER_LEN   12
-#define WIRE_NAME_MAX     255 /* with the root label, RFC 1035 section 2.3.4 */
-#define WIRE_LABELS_MAX   127 /* without the root label */
-#define WIRE_POINTER      0xc000U
-#define WIRE_POINTER_MAX  0x3fffU
-#define WIRE_PLAIN_UDP    512 /* largest UDP message without EDNS, RFC 1035 section 2.3.4 */
-#define WIRE_MESSAGE_MAX  65535
-#define WIRE_OPT_LEN      11 /* OPT record without options */
-#define WIRE_TTL_MAX      0x7fffffffU /* RFC 2181 section 8 */
+#define WIRE_HEADER_LEN  12
+#define WIRE_NAME_MAX    255 /* with the root label, RFC 1035 section 2.3.4 */
+#define WIRE_LABELS_MAX  127 /* without the root label */
+#define WIRE_POINTER     0xc000U
+#define WIRE_POINTER_MAX 0x3fffU
+#define WIRE_PLAIN_UDP   512 /* largest UDP message without EDNS, RFC 1035 section 2.3.4 */
+#define WIRE_MESSAGE_MAX 65535
+#define WIRE_OPT_LEN     11          /* OPT record without options */
+#define WIRE_TTL_MAX     0x7fffffffU /* RFC 2181 section 8 */
 
 /* Bits of the second 16-bit word of the header. */
 #define WIRE_FLAG_QR     0x8000U

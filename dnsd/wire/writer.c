@@ -85,10 +85,11 @@ static size_t resolve(const struct wire_writer *writer, size_t off)
 }
 
 /*
- * Find the longest suffix of name that a known name also ends in. Compared from the left: for each known name the
- * label starts are walked in step once the numbers of labels left are equal.
+ * Find the longest suffix of name that a known name also ends in. Compared from the left: for each known name
+ * the label starts are walked in step once the numbers of labels left are equal.
  */
-static size_t find_suffix(const struct wire_writer *writer, const uint8_t *name, unsigned labels, const uint8_t **ret_at)
+static size_t find_suffix(const struct wire_writer *writer, const uint8_t *name, unsigned labels,
+                          const uint8_t **ret_at)
 {
 	size_t best_off = 0;
 	unsigned best_labels = 0;
@@ -191,7 +192,9 @@ void wire_writer_record(struct wire_writer *writer, const uint8_t *owner, size_t
 
 struct wire_mark wire_writer_mark(const struct wire_writer *writer)
 {
-	return (struct wire_mark){ .len = writer->len, .known_n = writer->known_n, .pointers_n = writer->pointers_n };
+	return (struct wire_mark){ .len = writer->len,
+		                   .known_n = writer->known_n,
+		                   .pointers_n = writer->pointers_n };
 }
 
 void wire_writer_rewind(struct wire_writer *writer, struct wire_mark mark)

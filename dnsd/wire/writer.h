@@ -4,8 +4,9 @@
  *     data [0 .. len) written, limit = where the message must end
  *     known: where names start that later names may point to
  *
- * The writer keeps its error: after the first thing that does not fit, everything is a no-op and `full` is set, so
- * one check at the end is enough. wire_writer_mark() and _rewind() take back a record that did not fit.
+ * The writer keeps its error: after the first thing that does not fit, everything is a no-op and `full` is
+ * set, so one check at the end is enough. wire_writer_mark() and _rewind() take back a record that did not
+ * fit.
  */
 #ifndef DNSD_WIRE_WRITER_H
 #define DNSD_WIRE_WRITER_H
@@ -23,7 +24,8 @@ struct wire_writer {
 	size_t limit;
 	bool full;
 	uint16_t known_n;
-	uint16_t known[WIRE_WRITER_KNOWN_MAX]; /* offsets of names in data, written out or ending in a pointer */
+	uint16_t known[WIRE_WRITER_KNOWN_MAX]; /* offsets of names in data, written out or ending in a pointer
+	                                        */
 	/* Positions of the compression pointers written, for templates; NULL = not wanted. */
 	uint16_t *pointers;
 	uint16_t pointers_n;
@@ -39,14 +41,15 @@ void wire_writer_know(struct wire_writer *writer, size_t off);
 void wire_writer_put(struct wire_writer *writer, const void *bytes, size_t len);
 void wire_writer_put16(struct wire_writer *writer, uint16_t value);
 void wire_writer_put32(struct wire_writer *writer, uint32_t value);
-/** A name, as short as the known names allow; the case of the name that stood first wins (RFC 4343 section 4.1). */
+/** A name, as short as the known names allow; the case of the name that stood first wins (RFC 4343
+ * section 4.1). */
 void wire_writer_name(struct wire_writer *writer, const uint8_t *name);
 /** A compression pointer. */
 void wire_writer_pointer(struct wire_writer *writer, size_t off);
 
 /**
- * One record. rdata is uncompressed; the names in it are compressed for the types of RFC 1035 only (RFC 3597 section 4).
- * owner_off  offset of the owner if it already stands in the message, else 0 and owner is written
+ * One record. rdata is uncompressed; the names in it are compressed for the types of RFC 1035 only (RFC 3597
+ * section 4). owner_off  offset of the owner if it already stands in the message, else 0 and owner is written
  */
 void wire_writer_record(struct wire_writer *writer, const uint8_t *owner, size_t owner_off, uint16_t type,
                         uint32_t ttl_s, const uint8_t *rdata, size_t rdata_len);
@@ -59,7 +62,8 @@ struct wire_mark {
 struct wire_mark wire_writer_mark(const struct wire_writer *writer);
 void wire_writer_rewind(struct wire_writer *writer, struct wire_mark mark);
 
-/** How RDATA of a type is laid out, as far as names in it go: names after `skip` fixed bytes. Returns the number of names. */
+/** How RDATA of a type is laid out, as far as names in it go: names after `skip` fixed bytes. Returns the
+ * number of names. */
 unsigned wire_rdata_names(uint16_t type, unsigned *ret_skip);
 
 #endif

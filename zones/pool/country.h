@@ -1,9 +1,9 @@
 /*
  * country: which two-letter codes there are, and which of them are top-level domains.
  *
- * Source: ISO 3166-1 alpha-2 and the IANA root zone's country-code TLDs (November 2026). Beside the ISO codes the root
- * has ac, eu, su and uk; bl, bq, eh, mf and um are ISO codes without a TLD. Geo databases also use AP (Asia/Pacific,
- * no country known), EU in that sense, and XK (Kosovo).
+ * Source: ISO 3166-1 alpha-2 and the IANA root zone's country-code TLDs (November 2026). Beside the ISO codes
+ * the root has ac, eu, su and uk; bl, bq, eh, mf and um are ISO codes without a TLD. Geo databases also use
+ * AP (Asia/Pacific, no country known), EU in that sense, and XK (Kosovo).
  */
 #ifndef ZONES_POOL_COUNTRY_H
 #define ZONES_POOL_COUNTRY_H

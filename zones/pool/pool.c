@@ -52,7 +52,8 @@ static int check_duplicates(const struct conf_pool *conf, struct diag *diag)
 	for (size_t i = 0; i < conf->mirrors_n; i++) {
 		const struct conf_mirror *mirror = &conf->mirrors[i];
 		for (size_t k = 0; k < mirror->addrs_n; k++)
-			seen[n++] = (struct seen_addr){ mirror->addrs[k].addr, &mirror->addrs[k].place, mirror->host };
+			seen[n++] = (struct seen_addr){ mirror->addrs[k].addr, &mirror->addrs[k].place,
+				                        mirror->host };
 	}
 	qsort(seen, n, sizeof(*seen), compare_seen);
 	for (size_t i = 1; i < n; i++) {
@@ -60,21 +61,24 @@ static int check_duplicates(const struct conf_pool *conf, struct diag *diag)
 			continue;
 		char text[ADDR_TEXT_MAX];
 		diag_error(diag, seen[i].place->file, seen[i].place->line,
-		           "mirror %s: address %s is already that of %s (line %u); each address stands once", seen[i].host,
-		           addr_format(&seen[i].addr, text, sizeof(text)), seen[i - 1].host, seen[i - 1].place->line);
+		           "mirror %s: address %s is already that of %s (line %u); each address stands once",
+		           seen[i].host, addr_format(&seen[i].addr, text, sizeof(text)), seen[i - 1].host,
+		           seen[i - 1].place->line);
 	}
 	free(seen);
 	return 0;
 }
 
-static int make_mirror(const struct conf_mirror *conf, struct arena *arena, struct diag *diag, struct mirror *mirror)
+static int make_mirror(const struct conf_mirror *conf, struct arena *arena, struct diag *diag,
+                       struct mirror *mirror)
 {
 	*mirror = (struct mirror){ .host = conf->host, .addrs_n = conf->addrs_n, .place = conf->place };
 	mirror->country = country_from_text(conf->country);
 	if (mirror->country == COUNTRY_UNKNOWN)
-		diag_error(diag, conf->place.file, conf->place.line,
-		           "mirror %s: unknown country \"%s\"; write a two-letter ISO 3166 code such as \"DE\"", conf->host,
-		           conf->country);
+		diag_error(
+		        diag, conf->place.file, conf->place.line,
+		        "mirror %s: unknown country \"%s\"; write a two-letter ISO 3166 code such as \"DE\"",
+		        conf->host, conf->country);
 	if (conf->weight < 1 || conf->weight > WEIGHT_MAX)
 		diag_error(diag, conf->place.file, conf->place.line,
 		           "mirror %s: weight %lld is out of range; write 1 to %d (100 is usual)", conf->host,
@@ -91,15 +95,17 @@ static int make_mirror(const struct conf_mirror *conf, struct arena *arena, stru
 		const char *why;
 		char text[ADDR_TEXT_MAX];
 		if (!addr_is_unicast(&addrs[i], &why))
-			diag_error(diag, conf->addrs[i].place.file, conf->addrs[i].place.line,
-			           "mirror %s: address %s is %s; write a unicast address that clients can reach", conf->host,
-			           addr_format(&addrs[i], text, sizeof(text)), why);
+			diag_error(
+			        diag, conf->addrs[i].place.file, conf->addrs[i].place.line,
+			        "mirror %s: address %s is %s; write a unicast address that clients can reach",
+			        conf->host, addr_format(&addrs[i], text, sizeof(text)), why);
 	}
 	mirror->addrs = addrs;
 	return 0;
 }
 
-static int make_regions(const struct conf_pool *conf, struct arena *arena, struct diag *diag, struct pool *pool)
+static int make_regions(const struct conf_pool *conf, struct arena *arena, struct diag *diag,
+                        struct pool *pool)
 {
 	pool->regions_n = conf->regions_n;
 	pool->regions = arena_alloc(arena, (conf->regions_n + 1) * sizeof(*pool->regions));
@@ -111,16 +117,19 @@ static int make_regions(const struct conf_pool *conf, struct arena *arena, struc
 		for (size_t k = 0; k < from->countries_n; k++) {
 			uint16_t country = country_from_text(from->countries[k]);
 			if (country == COUNTRY_UNKNOWN) {
-				diag_error(diag, from->place.file, from->place.line,
-				           "region %s: unknown country \"%s\"; write a two-letter ISO 3166 code", from->name,
-				           from->countries[k]);
+				diag_error(
+				        diag, from->place.file, from->place.line,
+				        "region %s: unknown country \"%s\"; write a two-letter ISO 3166 code",
+				        from->name, from->countries[k]);
 				continue;
 			}
-			/* UK and GB are one country, so a list may name both; two regions may not share one. */
+			/* UK and GB are one country, so a list may name both; two regions may not share one.
+			 */
 			for (size_t r = 0; r < i; r++) {
 				if (pool->regions[r].has[country])
 					diag_error(diag, from->place.file, from->place.line,
-					           "region %s: country \"%s\" is already in region %s; a country has one region",
+					           "region %s: country \"%s\" is already in region %s; a "
+					           "country has one region",
 					           from->name, from->countries[k], pool->regions[r].name);
 			}
 			pool->regions[i].has[country] = true;
@@ -129,19 +138,22 @@ static int make_regions(const struct conf_pool *conf, struct arena *arena, struc
 	return 0;
 }
 
-static int make_neighbours(const struct conf_pool *conf, struct arena *arena, struct diag *diag, struct pool *pool)
+static int make_neighbours(const struct conf_pool *conf, struct arena *arena, struct diag *diag,
+                           struct pool *pool)
 {
 	for (size_t i = 0; i < conf->neighbours_n; i++) {
 		const struct conf_neighbours *from = &conf->neighbours[i];
 		uint16_t country = country_from_text(from->country);
 		if (country == COUNTRY_UNKNOWN) {
 			diag_error(diag, from->place.file, from->place.line,
-			           "neighbours: unknown country \"%s\"; write a two-letter ISO 3166 code", from->country);
+			           "neighbours: unknown country \"%s\"; write a two-letter ISO 3166 code",
+			           from->country);
 			continue;
 		}
 		if (pool->near[country]) {
 			diag_error(diag, from->place.file, from->place.line,
-			           "neighbours: country \"%s\" has a list already; put all its neighbours into one list",
+			           "neighbours: country \"%s\" has a list already; put all its neighbours "
+			           "into one list",
 			           from->country);
 			continue;
 		}
@@ -154,8 +166,9 @@ static int make_neighbours(const struct conf_pool *conf, struct arena *arena, st
 			if (near[n] == COUNTRY_UNKNOWN || near[n] == country)
 				diag_error(diag, from->place.file, from->place.line,
 				           "neighbours of %s: \"%s\" is %s", from->country, from->near[k],
-				           near[n] == country ? "the country itself; leave it out"
-				                              : "no country; write a two-letter ISO 3166 code");
+				           near[n] == country
+				                   ? "the country itself; leave it out"
+				                   : "no country; write a two-letter ISO 3166 code");
 			else
 				n++;
 		}
@@ -254,8 +267,8 @@ static bool is_enough(const struct pool *pool, const struct choice *choice, enum
 }
 
 /*
- * Widen from the country until there are enough mirrors. Levels add up: the mirrors of a country that has too few stay
- * in, the neighbours help out.
+ * Widen from the country until there are enough mirrors. Levels add up: the mirrors of a country that has too
+ * few stay in, the neighbours help out.
  */
 static void widen(const struct pool *pool, uint16_t country, enum need need, struct choice *choice,
                   struct pool_decision *decision)
@@ -313,12 +326,14 @@ static int make_members(const struct pool *pool, const struct choice *chosen, co
 				.addrs = mirror->addrs, .addrs_n = mirror->addrs_n, .weight = mirror->weight
 			};
 		else if (helping && helping->in[i])
-			decision->members[decision->members_n++] = one_family(mirror, helping_family, &free_addrs);
+			decision->members[decision->members_n++] =
+			        one_family(mirror, helping_family, &free_addrs);
 	}
 	return 0;
 }
 
-int pool_decide_country(const struct pool *pool, uint16_t country, bool ipv6_only, struct pool_decision *ret_decision)
+int pool_decide_country(const struct pool *pool, uint16_t country, bool ipv6_only,
+                        struct pool_decision *ret_decision)
 {
 	struct pool_decision decision = { .country = country, .region = -1 };
 	struct choice chosen = { .in = calloc(pool->mirrors_n + 1, sizeof(bool)) };

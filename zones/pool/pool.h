@@ -2,11 +2,13 @@
  * pool: the mirrors of a network, and who of them answers for a country.
  *
  *     country ──has enough mirrors?──yes──> its mirrors
- *                    └─no──> neighbours, nearest first ──> region ──> world        (the first level with enough)
+ *                    └─no──> neighbours, nearest first ──> region ──> world        (the first level with
+ * enough)
  *
- * One decision serves both families: A and AAAA of a name come from the same mirrors. Only when a family has no
- * address at that level, and this family is IPv4 (or the pool says borrow-ipv6), it comes from the next level that
- * has one: an IPv4-only resolver's client would else get nothing, while an empty AAAA beside a full A is no loss.
+ * One decision serves both families: A and AAAA of a name come from the same mirrors. Only when a family has
+ * no address at that level, and this family is IPv4 (or the pool says borrow-ipv6), it comes from the next
+ * level that has one: an IPv4-only resolver's client would else get nothing, while an empty AAAA beside a
+ * full A is no loss.
  */
 #ifndef ZONES_POOL_POOL_H
 #define ZONES_POOL_POOL_H
@@ -42,7 +44,8 @@ struct pool {
 	size_t mirrors_n;
 	struct region *regions;
 	size_t regions_n;
-	const uint16_t *near[COUNTRY_N]; /* neighbours, nearest first, ended by COUNTRY_UNKNOWN; NULL = none named */
+	const uint16_t
+	        *near[COUNTRY_N]; /* neighbours, nearest first, ended by COUNTRY_UNKNOWN; NULL = none named */
 };
 
 /** Where the members of a name came from. */
@@ -51,21 +54,21 @@ const char *pool_level_text(enum pool_level level);
 
 struct pool_decision {
 	enum pool_level level;
-	uint16_t country; /* asked for */
-	uint16_t neighbour; /* POOL_LEVEL_NEIGHBOUR: the last one taken */
-	int region; /* POOL_LEVEL_REGION: which */
+	uint16_t country;         /* asked for */
+	uint16_t neighbour;       /* POOL_LEVEL_NEIGHBOUR: the last one taken */
+	int region;               /* POOL_LEVEL_REGION: which */
 	enum pool_level level_v4; /* where the IPv4 addresses came from, when not from level */
 	size_t members_n;
 	struct pool_member *members; /* weight and addresses; the caller frees with pool_decision_fini() */
-	struct addr *addrs; /* what the members point to when families differ; may be NULL */
+	struct addr *addrs;          /* what the members point to when families differ; may be NULL */
 };
 void pool_decision_fini(struct pool_decision *decision);
 
 /**
  * Check and prepare a pool. Everything is kept in arena.
  *
- * Told with file:line: unknown country, address outside unicast, address used twice, weight out of 1..1,000,000, a country in two
- * regions, a neighbours list for an unknown country or naming itself.
+ * Told with file:line: unknown country, address outside unicast, address used twice, weight out
+ * of 1..1,000,000, a country in two regions, a neighbours list for an unknown country or naming itself.
  * Returns 0, -EINVAL (diag), -ENOMEM.
  */
 int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *diag, struct pool **ret_pool);
@@ -74,10 +77,11 @@ int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *
 int pool_find_region(const struct pool *pool, const char *name);
 
 /**
- * Who answers for a country; COUNTRY_UNKNOWN asks for the world. ipv6_only: for a name that has AAAA records only, so
- * that only mirrors with such an address count.
+ * Who answers for a country; COUNTRY_UNKNOWN asks for the world. ipv6_only: for a name that has AAAA records
+ * only, so that only mirrors with such an address count.
  */
-int pool_decide_country(const struct pool *pool, uint16_t country, bool ipv6_only, struct pool_decision *ret_decision);
+int pool_decide_country(const struct pool *pool, uint16_t country, bool ipv6_only,
+                        struct pool_decision *ret_decision);
 int pool_decide_region(const struct pool *pool, int region, struct pool_decision *ret_decision);
 
 #endif
