@@ -4,9 +4,9 @@
  *     dnsd.conf + conf.d/[!.]*.conf ──libconfig──> struct conf (one arena, freed whole)
  *
  * This folder is the only one that sees libconfig. It knows which keys exist, their types, units, ranges and
- * defaults, and reports every mistake of a file with its line; it opens no zone, no geo database. What the values
- * mean together (does country "xx" exist, is an address used twice) is checked by whoever uses them, which is why
- * most things here keep the file and line they came from.
+ * defaults, and reports every mistake of a file with its line; it opens no zone, no geo database. What the
+ * values mean together (does country "xx" exist, is an address used twice) is checked by whoever uses them,
+ * which is why most things here keep the file and line they came from.
  *
  * The mirrors and regions files named by a pool are read here too, with the same rules.
  */
@@ -42,9 +42,9 @@ struct conf_net {
 
 struct conf_geo {
 	struct conf_place place;
-	const char *database; /* path; NULL = no geo database: every client is of unknown country */
+	const char *database;      /* path; NULL = no geo database: every client is of unknown country */
 	const char *database_ipv6; /* path of a second file for IPv6; NULL = one file for both */
-	const char *country_path; /* dotted path of the country code in a record; NULL = detect */
+	const char *country_path;  /* dotted path of the country code in a record; NULL = detect */
 	struct conf_net *nets;
 	size_t nets_n;
 };
@@ -52,21 +52,22 @@ struct conf_geo {
 /** The ClamAV version record of one zone; docs/config.md describes the eight fields. */
 struct conf_version {
 	struct conf_place place;
-	const char *name; /* relative to the zone, such as "current.cvd" */
+	const char *name;      /* relative to the zone, such as "current.cvd" */
 	const char *directory; /* of .cvd files; NULL = fixed numbers below */
-	uint32_t main, daily, bytecode, safebrowsing; /* fixed, or used where the directory has no such file */
+	uint32_t main, daily, bytecode,
+	        safebrowsing; /* fixed, or used where the directory has no such file */
 	const char *software; /* field 0 */
-	uint32_t flevel; /* field 5 */
-	bool warning; /* field 4 */
+	uint32_t flevel;      /* field 5 */
+	bool warning;         /* field 4 */
 	uint32_t ttl_s;
-	uint32_t renew_s; /* how often the source is verified and the time field renewed */
+	uint32_t renew_s;           /* how often the source is verified and the time field renewed */
 	const char *database_names; /* pattern such as "%d.cvd" for one record a database; NULL = none */
 };
 
 /** A pool used in a zone: which names it makes there. Each list holds names relative to the zone. */
 struct conf_zone_pool {
 	struct conf_place place;
-	const char *pool; /* name of a struct conf_pool */
+	const char *pool;   /* name of a struct conf_pool */
 	const char **world; /* every mirror of the pool, "database" */
 	size_t world_n;
 	const char **nearest; /* by the country of who asks, "db.local" */
@@ -101,10 +102,10 @@ struct conf_mirror_addr {
 struct conf_mirror {
 	struct conf_place place;
 	const char *host;
-	const char *country; /* as written */
+	const char *country;            /* as written */
 	struct conf_mirror_addr *addrs; /* both families */
 	size_t addrs_n;
-	int64_t weight; /* as written, default 100; range checked by zones/pool */
+	int64_t weight;    /* as written, default 100; range checked by zones/pool */
 	const char *admin; /* may be NULL */
 };
 
@@ -145,12 +146,12 @@ struct conf {
 
 	/* server: { } */
 	struct conf_listen *listen;
-	size_t listen_n; /* at least 1 */
-	uint32_t workers; /* 0 = one per core */
+	size_t listen_n;    /* at least 1 */
+	uint32_t workers;   /* 0 = one per core */
 	uint16_t edns_size; /* largest UDP answer and what we advertise, default 1232 */
 	uint32_t tcp_idle_ms;
-	uint32_t tcp_clients_max; /* per worker */
-	uint32_t stop_drain_ms; /* SIGTERM: how long open TCP connections may finish */
+	uint32_t tcp_clients_max;  /* per worker */
+	uint32_t stop_drain_ms;    /* SIGTERM: how long open TCP connections may finish */
 	uint32_t max_zone_records; /* 0 = no limit */
 
 	struct conf_geo geo;
@@ -170,6 +171,20 @@ struct conf {
  */
 int conf_load(const char *path, struct diag *diag, struct conf **ret_conf);
 void conf_destroy(struct conf *conf);
+
+enum conf_text_kind { CONF_TEXT_MAIN, CONF_TEXT_MIRRORS, CONF_TEXT_REGIONS };
+
+/**
+ * For tests and fuzzers: the same reading and checking of bytes at hand. Opens no file: there is no conf.d,
+ * the mirrors and regions files of pools stay unread (so their lists are empty), and @include is refused.
+ * Text of a mirrors or regions file gives a configuration of one pool, with default settings, that has what
+ * the text says.
+ *
+ * name      stands for the file in messages and before relative paths
+ * text      [text_len] any bytes, no final NUL needed
+ */
+int conf_load_text(enum conf_text_kind kind, const char *name, const char *text, size_t text_len,
+                   struct diag *diag, struct conf **ret_conf);
 
 /** "90s", "5m", "2h", "1d", "250ms", or a plain number of seconds. Returns 0 or -EINVAL. */
 int conf_parse_duration(const char *text, uint64_t *ret_ms);

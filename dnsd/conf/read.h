@@ -1,0 +1,42 @@
+/*
+ * read: a document that libconfig has parsed -> structs, as the schema says. Inside conf only.
+ */
+#ifndef DNSD_CONF_READ_H
+#define DNSD_CONF_READ_H
+
+#include "conf/conf.h"
+#include "conf/schema.h"
+#include "conf/source.h"
+
+#define CONF_SEEN_MAX 16 /* settings that may stand once in all files: those of server and geo */
+
+struct conf_reader {
+	struct conf *conf;
+	struct arena *arena; /* of conf */
+	struct diag *diag;
+	const struct conf_source *source; /* of the document at hand */
+	const struct conf_group *root;    /* its schema */
+	const struct conf_group *group;   /* whose finish() runs */
+	struct {
+		const struct conf_key *key;
+		struct conf_place place;
+	} seen[CONF_SEEN_MAX];
+	size_t seen_n;
+	bool broken; /* a document could not be read at all: what it defines is not known */
+	bool out_of_memory;
+};
+
+/** Read one document into the struct at base. Mistakes go to diag. */
+void conf_reader_document(struct conf_reader *reader, const struct conf_source *source,
+                          const struct conf_group *root, void *base);
+
+/** Write the defaults of a group, and of groups in it, into the struct at base. */
+void conf_reader_defaults(const struct conf_group *group, void *base);
+
+void conf_reader_error(struct conf_reader *reader, struct conf_place place, const char *fmt, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/** For finish(): the group the item belongs to. */
+const struct conf_group *conf_reader_group(const struct conf_reader *reader);
+
+#endif

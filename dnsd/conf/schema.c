@@ -1,0 +1,398 @@
+#include "conf/schema.h"
+
+#include <string.h>
+
+#include "conf/conf.h"
+#include "conf/read.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define SECOND       INT64_C(1000)
+#define MINUTE       (60 * SECOND)
+#define HOUR         (60 * MINUTE)
+#define DAY          (24 * HOUR)
+
+/* Where a field lives, and for lists where its count does. */
+#define AT(type, field)   .off = offsetof(struct type, field), .size = sizeof(((struct type *)0)->field)
+#define LIST(type, field) AT(type, field), .n_off = offsetof(struct type, field##_n)
+
+/* The reader writes the place of a list item to its first bytes. */
+_Static_assert(offsetof(struct conf_net, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_geo, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_zone, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_zone_pool, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_version, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_pool, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_mirror, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_region, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_neighbours, place) == 0, "place first");
+
+const char *const conf_listen_default[2] = { "0.0.0.0@53", "::@53" };
+
+static const struct conf_key server_keys[] = {
+	{ "listen", CONF_LISTEN, LIST(conf, listen), .example = "[ \"127.0.0.1@5300\", \"::1@5300\" ]",
+	  .help = "Addresses to answer on, each with @ and a port (53 when left out); default all addresses, "
+	          "port 53." },
+	{ "workers", CONF_NUMBER, AT(conf, workers), .fallback = "0", .max = 256, .example = "4",
+	  .help = "Worker threads; 0 starts one for each core." },
+	{ "edns-size", CONF_NUMBER, AT(conf, edns_size), .fallback = "1232", .min = 512, .max = 4096,
+	  .example = "1232",
+	  .help = "Largest UDP answer in bytes, and the size we advertise; 1232 never needs IP fragments." },
+	{ "tcp-idle", CONF_DURATION_MS, AT(conf, tcp_idle_ms), .fallback = "10s", .min = SECOND,
+	  .max = 10 * MINUTE, .example = "\"10s\"",
+	  .help = "A TCP connection is closed after this long without a query." },
+	{ "tcp-clients", CONF_NUMBER, AT(conf, tcp_clients_max), .fallback = "1000", .min = 1, .max = 1000000,
+	  .example = "1000", .help = "TCP connections a worker keeps open at a time." },
+	{ "stop-drain", CONF_DURATION_MS, AT(conf, stop_drain_ms), .fallback = "5s", .max = 10 * MINUTE,
+	  .example = "\"5s\"",
+	  .help = "How long open TCP connections may finish when the server is told to stop." },
+	{ "max-zone-records", CONF_NUMBER, AT(conf, max_zone_records), .fallback = "0", .max = UINT32_MAX,
+	  .example = "100000", .help = "A zone file with more records is refused; 0 is no limit." },
+};
+
+static const struct conf_group server_group = {
+	.noun = "server group",
+	.where = "server: { }",
+	.keys = server_keys,
+	.keys_n = COUNT(server_keys),
+};
+
+static const struct conf_key net_keys[] = {
+	{ "net", CONF_PREFIX, true, AT(conf_net, prefix), .example = "\"10.0.0.0/8\"",
+	  .help = "An IPv4 or IPv6 network, with no bit set past its length." },
+	{ "country", CONF_COUNTRY, true, AT(conf_net, country), .example = "\"DE\"",
+	  .help = "The two-letter code of the country to take it for." },
+};
+
+static const struct conf_group net_group = {
+	.noun = "net",
+	.where = "geo: { nets = ( { } ) }",
+	.keys = net_keys,
+	.keys_n = COUNT(net_keys),
+	.size = sizeof(struct conf_net),
+	.placed = true,
+};
+
+static const struct conf_key geo_keys[] = {
+	{ "database", CONF_PATH, AT(conf_geo, database), .example = "\"country.mmdb\"",
+	  .help = "The country database in MaxMind format; without one every client is of unknown country." },
+	{ "database-ipv6", CONF_PATH, AT(conf_geo, database_ipv6), .example = "\"country-ipv6.mmdb\"",
+	  .help = "A second database for IPv6 clients, where the first has IPv4 only." },
+	{ "country-path", CONF_TEXT, AT(conf_geo, country_path), .check = conf_check_key_path,
+	  .example = "\"country.iso_code\"",
+	  .help = "Where the country code stands in a record of the database; found by itself in the usual "
+	          "ones." },
+	{ "nets", CONF_GROUPS, LIST(conf_geo, nets), .group = &net_group, .example = "( { ... } )",
+	  .help = "Networks whose country you know better than the database." },
+};
+
+static const struct conf_group geo_group = {
+	.noun = "geo group",
+	.where = "geo: { }",
+	.keys = geo_keys,
+	.keys_n = COUNT(geo_keys),
+	.placed = true,
+};
+
+static void zone_pool_finish(struct conf_reader *reader, void *item, uint64_t given)
+{
+	const struct conf_zone_pool *use = item;
+	size_t names = use->world_n + use->nearest_n + use->country_n + use->country_ipv6_n;
+	names += use->country_all_n + use->region_n + use->ping_n;
+	(void)given;
+	if (names == 0)
+		conf_reader_error(reader, use->place,
+		                  "this pool makes no name in the zone; give one of world, nearest, country, "
+		                  "country-ipv6, country-all, region, ping");
+}
+
+static const struct conf_key zone_pool_keys[] = {
+	{ "pool", CONF_TEXT, true, AT(conf_zone_pool, pool), .check = conf_check_label,
+	  .example = "\"clamav\"", .help = "The name of a pool from pools." },
+	{ "world", CONF_TEXTS, LIST(conf_zone_pool, world), .check = conf_check_relative,
+	  .example = "[ \"database\" ]", .shown = true,
+	  .help = "Names answered with mirrors of the whole pool." },
+	{ "nearest", CONF_TEXTS, LIST(conf_zone_pool, nearest), .check = conf_check_relative,
+	  .example = "[ \"db.local\" ]", .shown = true,
+	  .help = "Names answered with mirrors of the country of whoever asks." },
+	{ "country", CONF_TEXTS, LIST(conf_zone_pool, country), .check = conf_check_country_pattern,
+	  .example = "[ \"db.%c\" ]", .shown = true,
+	  .help = "One name for each country, whose code stands at %c." },
+	{ "country-ipv6", CONF_TEXTS, LIST(conf_zone_pool, country_ipv6), .check = conf_check_country_pattern,
+	  .example = "[ \"db.%c.ipv6\" ]", .shown = true, .help = "The same with IPv6 addresses only." },
+	{ "country-all", CONF_TEXTS, LIST(conf_zone_pool, country_all), .check = conf_check_country_pattern,
+	  .example = "[ \"db.%c.big\" ]", .shown = true,
+	  .help = "The same with every mirror of the country, past max-answers." },
+	{ "region", CONF_TEXTS, LIST(conf_zone_pool, region), .check = conf_check_region_pattern,
+	  .example = "[ \"db.%r\" ]", .shown = true,
+	  .help = "One name for each region of the regions file, whose name stands at %r." },
+	{ "ping", CONF_TEXTS, LIST(conf_zone_pool, ping), .check = conf_check_relative,
+	  .example = "[ \"ping\" ]", .shown = true,
+	  .help = "Names below which old clients report their use; answered and counted." },
+};
+
+static const struct conf_group zone_pool_group = {
+	.noun = "pool of a zone",
+	.where = "zones: ( { pools = ( { } ) } )",
+	.keys = zone_pool_keys,
+	.keys_n = COUNT(zone_pool_keys),
+	.size = sizeof(struct conf_zone_pool),
+	.placed = true,
+	.finish = zone_pool_finish,
+};
+
+/* Without a folder to look into, the numbers have to stand here: an empty field stops every client. */
+static void version_finish(struct conf_reader *reader, void *item, uint64_t given)
+{
+	static const char *const numbers[] = { "main", "daily", "bytecode" };
+	const struct conf_version *version = item;
+	if (version->directory)
+		return;
+	const struct conf_group *group = conf_reader_group(reader);
+	for (size_t i = 0; i < COUNT(numbers); i++) {
+		int key = conf_schema_find(group, numbers[i]);
+		if (key >= 0 && !(given & (UINT64_C(1) << key)))
+			conf_reader_error(reader, version->place,
+			                  "this version record lacks %s; write %s = %s; or name the "
+			                  "directory of the .cvd "
+			                  "files",
+			                  numbers[i], numbers[i], group->keys[key].example);
+	}
+}
+
+static const struct conf_key version_keys[] = {
+	{ "name", CONF_TEXT, true, AT(conf_version, name), .check = conf_check_relative,
+	  .example = "\"current.cvd\"", .help = "The name of the TXT record in the zone." },
+	{ "directory", CONF_PATH, AT(conf_version, directory), .example = "\"/srv/cvd\"", .shown = true,
+	  .help = "A folder of .cvd files whose version numbers are announced." },
+	{ "main", CONF_NUMBER, AT(conf_version, main), .min = 1, .max = UINT32_MAX, .example = "62",
+	  .help = "Version of main.cvd, where no directory has it." },
+	{ "daily", CONF_NUMBER, AT(conf_version, daily), .min = 1, .max = UINT32_MAX, .example = "27500",
+	  .help = "Version of daily.cvd, where no directory has it." },
+	{ "bytecode", CONF_NUMBER, AT(conf_version, bytecode), .min = 1, .max = UINT32_MAX, .example = "335",
+	  .help = "Version of bytecode.cvd, where no directory has it." },
+	{ "safebrowsing", CONF_NUMBER, AT(conf_version, safebrowsing), .fallback = "49192", .min = 1,
+	  .max = UINT32_MAX, .example = "49192",
+	  .help = "Version of the safebrowsing database, which ended with 49192 and must still be "
+	          "announced." },
+	{ "software", CONF_TEXT, true, AT(conf_version, software), .check = conf_check_software,
+	  .example = "\"1.4.3\"", .help = "The recommended version of the client software." },
+	{ "flevel", CONF_NUMBER, AT(conf_version, flevel), .fallback = "90", .min = 1, .max = 10000,
+	  .example = "90", .help = "The functionality level clients should have." },
+	{ "warning", CONF_BOOL, AT(conf_version, warning), .fallback = "false", .example = "true",
+	  .help = "Whether clients with older software tell their users so." },
+	{ "ttl", CONF_DURATION_S, AT(conf_version, ttl_s), .fallback = "5m", .max = 7 * DAY,
+	  .example = "\"5m\"", .help = "How long resolvers may keep the record." },
+	{ "renew", CONF_DURATION_S, AT(conf_version, renew_s), .fallback = "5m", .min = 10 * SECOND,
+	  .max = HOUR, .example = "\"5m\"",
+	  .help = "How often the source is verified and the record's time renewed; clients distrust one of 3 "
+	          "hours." },
+	{ "database-names", CONF_TEXT, AT(conf_version, database_names), .check = conf_check_database_pattern,
+	  .example = "\"%d.cvd\"", .help = "Also one record for each database, whose name stands at %d." },
+};
+
+static const struct conf_group version_group = {
+	.noun = "version record",
+	.where = "zones: ( { versions = ( { } ) } )",
+	.keys = version_keys,
+	.keys_n = COUNT(version_keys),
+	.size = sizeof(struct conf_version),
+	.placed = true,
+	.finish = version_finish,
+};
+
+static const struct conf_key zone_keys[] = {
+	{ "name", CONF_TEXT, true, AT(conf_zone, name), .check = conf_check_zone, .example = "\"clamav.net\"",
+	  .help = "The name of the zone; the final dot may be left out." },
+	{ "file", CONF_PATH, true, AT(conf_zone, file), .example = "\"clamav.net.zone\"",
+	  .help = "The zone file with SOA, NS and all ordinary records." },
+	{ "pools", CONF_GROUPS, LIST(conf_zone, pools), .group = &zone_pool_group, .example = "( { ... } )",
+	  .shown = true, .help = "Names of the zone that are answered from pools of mirrors." },
+	{ "versions", CONF_GROUPS, LIST(conf_zone, versions), .group = &version_group,
+	  .example = "( { ... } )", .shown = true,
+	  .help = "Records that announce the versions of the ClamAV databases." },
+};
+
+static const struct conf_group zone_group = {
+	.noun = "zone",
+	.where = "zones: ( { } )",
+	.keys = zone_keys,
+	.keys_n = COUNT(zone_keys),
+	.size = sizeof(struct conf_zone),
+	.placed = true,
+};
+
+static const struct conf_key pool_keys[] = {
+	{ "name", CONF_TEXT, true, AT(conf_pool, name), .check = conf_check_label, .example = "\"clamav\"",
+	  .help = "What zones call it." },
+	{ "mirrors", CONF_PATH, true, AT(conf_pool, mirrors_file), .example = "\"mirrors.conf\"",
+	  .help = "The file that lists the mirrors." },
+	{ "regions", CONF_PATH, AT(conf_pool, regions_file), .example = "\"regions.conf\"", .shown = true,
+	  .help = "The file of regions and neighbours; without one, a country without mirrors is served the "
+	          "world." },
+	{ "ttl", CONF_DURATION_S, AT(conf_pool, ttl_s), .fallback = "5m", .min = SECOND, .max = DAY,
+	  .example = "\"5m\"",
+	  .help = "How long resolvers may keep an answer, and so a mirror that has gone." },
+	{ "max-answers", CONF_NUMBER, AT(conf_pool, max_answers), .fallback = "8", .min = 1, .max = 255,
+	  .example = "8", .help = "Most addresses in one answer." },
+	{ "min-mirrors", CONF_NUMBER, AT(conf_pool, min_mirrors), .fallback = "1", .min = 1, .max = 255,
+	  .example = "2",
+	  .help = "A country with fewer mirrors is served its neighbours', its region's or the world's." },
+};
+
+static const struct conf_group pool_group = {
+	.noun = "pool",
+	.where = "pools: ( { } )",
+	.keys = pool_keys,
+	.keys_n = COUNT(pool_keys),
+	.size = sizeof(struct conf_pool),
+	.placed = true,
+};
+
+const struct conf_group *const conf_schema_pool = &pool_group;
+
+static const struct conf_key main_keys[] = {
+	{ "server", CONF_GROUP, .group = &server_group, .example = "{ ... }", .shown = true,
+	  .help = "The server itself." },
+	{ "geo", CONF_GROUP, AT(conf, geo), .group = &geo_group, .example = "{ ... }", .shown = true,
+	  .help = "How the country of a client is found." },
+	{ "zones", CONF_GROUPS, LIST(conf, zones), .group = &zone_group, .example = "( { ... } )",
+	  .shown = true, .help = "The zones to answer for." },
+	{ "pools", CONF_GROUPS, LIST(conf, pools), .group = &pool_group, .example = "( { ... } )",
+	  .shown = true, .help = "Pools of mirrors; zones say which names are answered from them." },
+};
+
+const struct conf_group conf_schema_main = {
+	.noun = "configuration",
+	.keys = main_keys,
+	.keys_n = COUNT(main_keys),
+};
+
+static const struct conf_key mirror_keys[] = {
+	{ "host", CONF_TEXT, true, AT(conf_mirror, host), .check = conf_check_host,
+	  .example = "\"clamav.example.org\"",
+	  .help = "The host name, by which feeds and operators call the mirror." },
+	{ "country", CONF_TEXT, true, AT(conf_mirror, country), .check = conf_check_label,
+	  .example = "\"DE\"", .help = "The two-letter code of the country it is in." },
+	{ "addresses", CONF_ADDRESSES, true, LIST(conf_mirror, addrs),
+	  .example = "[ \"192.0.2.1\", \"2001:db8::1\" ]", .help = "Its IPv4 and IPv6 addresses." },
+	{ "weight", CONF_NUMBER, AT(conf_mirror, weight), .fallback = "100", .min = INT64_MIN,
+	  .max = INT64_MAX, .example = "100",
+	  .help = "Its share of the load against the others of the same answer." },
+	{ "admin", CONF_TEXT, AT(conf_mirror, admin),
+	  .example = "\"Name <a@example.org> || <alerts@example.org>\"",
+	  .help = "Whom to write to; after || for automatic mails." },
+};
+
+static const struct conf_group mirror_group = {
+	.noun = "mirror",
+	.where = "mirrors: ( { } )",
+	.keys = mirror_keys,
+	.keys_n = COUNT(mirror_keys),
+	.size = sizeof(struct conf_mirror),
+	.placed = true,
+};
+
+static const struct conf_key mirrors_keys[] = {
+	{ "mirrors", CONF_GROUPS, LIST(conf_pool, mirrors), .group = &mirror_group, .example = "( { ... } )",
+	  .shown = true, .help = "The mirrors of a pool." },
+};
+
+const struct conf_group conf_schema_mirrors = {
+	.noun = "mirrors file",
+	.keys = mirrors_keys,
+	.keys_n = COUNT(mirrors_keys),
+};
+
+static const struct conf_key region_keys[] = {
+	{ "name", CONF_TEXT, true, AT(conf_region, name), .check = conf_check_label, .example = "\"europe\"",
+	  .help = "The name of the region, which takes the place of %r." },
+	{ "countries", CONF_TEXTS, true, LIST(conf_region, countries), .check = conf_check_label,
+	  .example = "[ \"DE\", \"FR\" ]", .help = "The codes of its countries." },
+};
+
+static const struct conf_group region_group = {
+	.noun = "region",
+	.where = "regions: ( { } )",
+	.keys = region_keys,
+	.keys_n = COUNT(region_keys),
+	.size = sizeof(struct conf_region),
+	.placed = true,
+};
+
+static const struct conf_key neighbours_keys[] = {
+	{ "country", CONF_TEXT, true, AT(conf_neighbours, country), .check = conf_check_label,
+	  .example = "\"LI\"", .help = "The code of a country with few mirrors." },
+	{ "near", CONF_TEXTS, true, LIST(conf_neighbours, near), .check = conf_check_label,
+	  .example = "[ \"CH\", \"AT\" ]",
+	  .help = "The codes of the countries it borrows from, nearest first." },
+};
+
+static const struct conf_group neighbours_group = {
+	.noun = "entry of neighbours",
+	.where = "neighbours: ( { } )",
+	.keys = neighbours_keys,
+	.keys_n = COUNT(neighbours_keys),
+	.size = sizeof(struct conf_neighbours),
+	.placed = true,
+};
+
+static const struct conf_key regions_keys[] = {
+	{ "regions", CONF_GROUPS, LIST(conf_pool, regions), .group = &region_group, .example = "( { ... } )",
+	  .shown = true, .help = "Regions: names for several countries." },
+	{ "neighbours", CONF_GROUPS, LIST(conf_pool, neighbours), .group = &neighbours_group,
+	  .example = "( { ... } )", .shown = true,
+	  .help = "From whom a country borrows mirrors before its region is asked." },
+};
+
+const struct conf_group conf_schema_regions = {
+	.noun = "regions file",
+	.keys = regions_keys,
+	.keys_n = COUNT(regions_keys),
+};
+
+int conf_schema_find(const struct conf_group *group, const char *name)
+{
+	for (size_t i = 0; i < group->keys_n; i++) {
+		if (strcmp(group->keys[i].name, name) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+const struct conf_group *conf_schema_owner(const struct conf_group *root, const char *name)
+{
+	if (conf_schema_find(root, name) >= 0)
+		return root;
+	for (size_t i = 0; i < root->keys_n; i++) {
+		const struct conf_group *owner =
+		        root->keys[i].group ? conf_schema_owner(root->keys[i].group, name) : NULL;
+		if (owner)
+			return owner;
+	}
+	return NULL;
+}
+
+const char *conf_type_noun(enum conf_type type)
+{
+	switch (type) {
+	case CONF_NUMBER: return "a whole number";
+	case CONF_DURATION_S:
+	case CONF_DURATION_MS: return "a duration";
+	case CONF_BOOL: return "true or false";
+	case CONF_TEXT: return "a text";
+	case CONF_PATH: return "a file name";
+	case CONF_COUNTRY: return "a country code";
+	case CONF_PREFIX: return "a network";
+	case CONF_TEXTS: return "a text or a list of texts";
+	case CONF_LISTEN:
+	case CONF_ADDRESSES: return "a list of addresses";
+	case CONF_GROUP: return "a group";
+	case CONF_GROUPS: return "a list of groups";
+	}
+	return "a value";
+}
+
+bool conf_type_is_quoted(enum conf_type type)
+{
+	return type != CONF_NUMBER && type != CONF_BOOL && type != CONF_GROUP && type != CONF_GROUPS;
+}
