@@ -1,15 +1,16 @@
 # dnsd: `make help` lists the targets. V=1 shows the commands.
 SHELL := /bin/bash
-CC ?= gcc
 ifeq ($(origin CC),default)
 CC := gcc
 endif
 BUILD ?= build
 PREFIX ?= /usr/local
+VERSION := 0.1.0
+
+
 OPT ?= -O2 -g
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
 DEFS := -D_GNU_SOURCE -DDNSD_VERSION='"$(VERSION)"'
-VERSION := 0.1.0
 INC := -Idnsd -I.
 CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(DEFS) $(INC) -fno-common -fstack-protector-strong -MMD -MP $(SAN) $(CFLAGS)
 LDFLAGS_ALL = $(SAN) $(LDFLAGS)
@@ -21,17 +22,95 @@ endif
 CORE_SRC  := $(wildcard dnsd/base/*.c dnsd/wire/*.c dnsd/answer/*.c dnsd/snap/*.c)
 LOAD_SRC  := $(wildcard zones/*.c zones/pool/*.c geo/*.c dnsd/conf/*.c dnsd/load/*.c)
 SERVE_SRC := $(wildcard dnsd/net/*.c dnsd/worker/*.c dnsd/server/*.c)
-LOAD_LIBS  := -lldns -lmaxminddb -lconfig -lcrypto
+LOAD_LIBS  := -lldns -lmaxminddb -lconfig
 SERVE_LIBS := -luv -lpthread
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBS := $(BUILD)/libdnsserve.a $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
 PROGRAMS := $(BUILD)/bin/dnsd $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb
-UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/*_test.c))
-FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
+REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+SOURCES := $(sort $(wildcard dnsd/*.c dnsd/*/*.[ch] zones/*.[ch] zones/*/*.[ch] geo/*.[ch] tools/*/*.[ch] tests/*/*.[ch] tests/unit/support/*.[ch]))
 
 .PHONY: all
 all: $(PROGRAMS) ## build the programs into build/bin
+
+.PHONY: run
+run: setup-run all var/geo/country.mmdb ## set up, build, and serve the example zone on 127.0.0.1:5300
+	@scripts/run.sh $(BUILD)/bin/dnsd
+
+.PHONY: test
+test: setup-test ## set up, build and run every test: what CI runs
+	@$(MAKE) --no-print-directory all unit replay
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g" all unit replay
+	@scripts/test.sh $(BUILD) $(BUILD)-asan
+
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+.PHONY: check
+check: setup-test ## the quick tests only: unit tests and the replay of the fuzz corpora
+	@$(MAKE) --no-print-directory all unit replay
+	@scripts/test.sh --quick $(BUILD)
+
+.PHONY: asan
+asan: setup-test ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g" all unit replay
+	@scripts/test.sh --all-asan $(BUILD)-asan
+
+.PHONY: tsan
+tsan: setup-test ## the threaded unit tests under ThreadSanitizer
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-tsan SAN="-fsanitize=thread" OPT="-O1 -g" $(BUILD)-tsan/tests/unit/worker_test
+	@$(BUILD)-tsan/tests/unit/worker_test
+
+.PHONY: unit replay
+unit: $(UNIT)
+replay: $(REPLAY)
+
+.PHONY: fuzz
+TIME ?= 60
+fuzz: setup-test ## libFuzzer on each target for TIME seconds (default 60)
+	@scripts/fuzz.sh $(TIME) "$(LOAD_LIBS)"
+
+.PHONY: lint
+lint: setup-test ## formatting, clang-tidy, folder arrows, a build with gcc and with clang without a warning
+	@scripts/lint.sh $(SOURCES)
+	@$(MAKE) --no-print-directory CC=gcc BUILD=$(BUILD)-gcc all unit replay
+	@$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)-clang all unit replay
+	@echo "lint: clean"
+
+.PHONY: fmt
+fmt: ## format the sources in place
+	clang-format -i $(SOURCES)
+
+.PHONY: setup setup-run setup-test
+setup: ## install what building needs (Debian packages)
+	@scripts/setup.sh build
+setup-run:
+	@scripts/setup.sh run
+setup-test:
+	@scripts/setup.sh test
+
+.PHONY: geodb
+geodb: all ## rebuild the country database from a fresh download
+	@scripts/geodb.sh --refresh var/geo $(BUILD)/bin/dnsd-geodb
+var/geo/country.mmdb: | $(BUILD)/bin/dnsd-geodb
+	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
+
+.PHONY: install
+install: all ## install programs and examples below PREFIX (/usr/local); honours DESTDIR
+	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/dnsd/examples
+	install -m 755 $(BUILD)/bin/dnsd $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb $(DESTDIR)$(PREFIX)/bin/
+	cp -r contrib/clamav.net $(DESTDIR)$(PREFIX)/share/doc/dnsd/examples/
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/dnsd/
+
+.PHONY: help
+help: ## this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+.PHONY: clean
+clean: ## remove what was built; var/ with the downloaded and built geo data stays
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-gcc $(BUILD)-clang $(BUILD)-fuzz
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -45,27 +124,25 @@ $(BUILD)/%.a:
 	@rm -f $@
 	$(Q)ar rcs $@ $^
 
+link = @mkdir -p $(@D); [ "$(V)" = 1 ] || echo "  LD   $@"; $(CC) $(LDFLAGS_ALL) -o $@ $^
+
 $(BUILD)/bin/dnsd: $(call obj,dnsd/main.c) $(LIBS)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LOAD_LIBS) $(SERVE_LIBS)
-$(BUILD)/bin/dnsdctl: $(call obj,$(wildcard tools/dnsdctl/*.c)) $(LIBS)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LOAD_LIBS) $(SERVE_LIBS)
-$(BUILD)/bin/dnsd-geodb: $(call obj,$(wildcard tools/geodb/*.c)) $(LIBS)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LOAD_LIBS)
+	$(link) $(LOAD_LIBS) $(SERVE_LIBS)
+$(BUILD)/bin/dnsdctl: $(call obj,$(wildcard tools/dnsdctl/*.c)) $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
+	$(link) $(LOAD_LIBS)
+$(BUILD)/bin/dnsd-geodb: $(call obj,$(wildcard tools/geodb/*.c)) $(BUILD)/libdnscore.a
+	$(link)
 
-# A unit test may use the geodb writer, to make its own databases.
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tools/geodb/mmdb_writer.o $(LIBS)
-	@mkdir -p $(@D)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
+# Helpers of the unit tests are linked to each: the geodb writer, for databases of their own, among them.
+TEST_OBJ := $(call obj,tools/geodb/mmdb_writer.c $(wildcard tests/unit/support/*.c))
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_OBJ) $(LIBS)
+	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
 
-.PHONY: help
-help: ## this list
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+# A fuzz target with a main() that replays files: no fuzzer needed.
+$(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(TEST_OBJ) $(LIBS)
+	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
 
-.PHONY: clean
-clean: ## remove what was built (var/, with the downloaded and built geo data, stays)
-	rm -rf $(BUILD)
+# Keep the objects that only pattern rules mention.
+.SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

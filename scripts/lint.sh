@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# lint.sh FILE...: formatting, clang-tidy, and the arrows between folders (docs/design.md).
+set -u
+cd "$(dirname "$0")/.." || exit 1
+status=0
+
+if ! clang-format --dry-run -Werror "$@"; then
+	echo "lint: run 'make fmt'"
+	status=1
+fi
+
+# includes PATTERN-OF-INCLUDE FOLDER...: nothing in these folders may include that.
+never() {
+	local pattern=$1
+	shift
+	if grep -nE "#include [<\"]($pattern)" -r "$@" --include='*.[ch]'; then
+		echo "lint: this include points the wrong way, see docs/design.md"
+		status=1
+	fi
+}
+never 'wire/|answer/|snap/|conf/|net/|worker/|server/|load/|zones/|geo/' dnsd/base
+never 'answer/|snap/|conf/|net/|worker/|server/|load/|zones/|geo/' dnsd/wire
+never 'snap/|conf/|net/|worker/|server/|load/|zones/|geo/' dnsd/answer
+never 'conf/|net/|worker/|server/|load/|zones/|geo/' dnsd/snap
+never 'server/|load/|zones/|geo/|conf/' dnsd/net dnsd/worker
+never 'net/|worker/|server/' dnsd/conf dnsd/load zones geo
+never 'uv.h|ldns/|maxminddb|libconfig' dnsd/base dnsd/wire dnsd/answer dnsd/snap
+never 'ldns/' dnsd geo
+never 'maxminddb' dnsd zones
+never 'libconfig' zones geo dnsd/base dnsd/wire dnsd/answer dnsd/snap dnsd/net dnsd/worker dnsd/server dnsd/load
+
+mapfile -t sources < <(printf '%s\n' "$@" | grep '\.c$')
+printf '%s\n' "${sources[@]}" | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=c11 -D_GNU_SOURCE '-DDNSD_VERSION="lint"' -Idnsd -I. \
+	2>/dev/null | grep -E 'warning:|error:' && status=1
+exit $status

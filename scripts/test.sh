@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Run tests that are already built and add up their results.
+#   test.sh BUILD BUILD-ASAN   everything; unit tests and corpora with sanitizers as well
+#   test.sh --quick BUILD      unit tests and corpora only
+#   test.sh --all-asan BUILD   everything with the sanitizers' build
+set -u
+cd "$(dirname "$0")/.." || exit 1
+
+passed=0 failed=0 skipped=0
+ASAN_OPTIONS=${ASAN_OPTIONS:-detect_leaks=1:abort_on_error=0:allocator_may_return_null=1}
+UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
+export ASAN_OPTIONS UBSAN_OPTIONS
+
+# One program of cmocka tests: its own count, or one failure when it did not get to the end.
+unit() { # build
+	local program out rc n bad
+	for program in "$1"/tests/unit/*_test; do
+		[ -x "$program" ] || continue
+		out=$(timeout 120 "$program" 2>&1)
+		rc=$?
+		n=$(printf '%s\n' "$out" | sed -nE 's/^\[  PASSED  \] ([0-9]+) test.*/\1/p' | tail -n 1)
+		bad=$(printf '%s\n' "$out" | grep -cE '^\[  FAILED  \] [a-z_]+$')
+		if [ "$rc" -eq 0 ] && [ -n "$n" ]; then
+			passed=$((passed + n))
+			printf 'ok    %s: %s tests\n' "$program" "$n"
+		else
+			[ "$bad" -gt 0 ] || bad=1
+			passed=$((passed + ${n:-0}))
+			failed=$((failed + bad))
+			printf 'FAIL  %s (status %s)\n%s\n' "$program" "$rc" "$out" | tail -n 60
+		fi
+	done
+}
+
+replay() { # build
+	local program name out
+	for program in "$1"/tests/fuzz/replay_fuzz_*; do
+		[ -x "$program" ] && [ "${program%.d}" = "$program" ] || continue
+		name=${program##*/replay_}
+		if out=$(timeout 120 "$program" "tests/fuzz/$name.in" 2>&1); then
+			passed=$((passed + 1))
+			printf 'ok    %s: %s\n' "$program" "$out"
+		else
+			failed=$((failed + 1))
+			printf 'FAIL  %s\n%s\n' "$program" "$out" | tail -n 40
+		fi
+	done
+}
+
+func() { # build
+	local line
+	DNSD_BIN=$1/bin/dnsd DNSDCTL_BIN=$1/bin/dnsdctl GEODB_BIN=$1/bin/dnsd-geodb \
+		/usr/bin/python3 tests/func/run.py 2>&1 | tee "$1/func.log"
+	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$1/func.log" | tail -n 1)
+	if [ -z "$line" ]; then
+		failed=$((failed + 1))
+		echo "FAIL  the functional tests did not get to their end"
+		return
+	fi
+	# shellcheck disable=SC2086
+	set -- $line
+	passed=$((passed + $1))
+	failed=$((failed + $3))
+	skipped=$((skipped + ${5:-0}))
+}
+
+case "$1" in
+--quick) unit "$2"; replay "$2" ;;
+--all-asan) unit "$2"; replay "$2"; func "$2" ;;
+*) unit "$1"; replay "$1"; unit "$2"; replay "$2"; func "$1" ;;
+esac
+
+echo
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" -eq 0 ]

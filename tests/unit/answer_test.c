@@ -1,0 +1,389 @@
+/* answer_query() on a small zone: each case is a question and the whole answer, as a careful reader of the
+ * RFCs expects it. */
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/support/store_fixture.h"
+#include "wire/wire.h"
+
+static const char zone[] = "$TTL 3600\n"
+                           "@ SOA ns1 hostmaster 7 3600 600 86400 60\n"
+                           "@ NS ns1\n"
+                           "@ NS ns.elsewhere.test.\n"
+                           "ns1 A 192.0.2.53\n"
+                           "ns1 AAAA 2001:db8::53\n"
+                           "@ MX 10 mail\n"
+                           "mail A 192.0.2.25\n"
+                           "www CNAME web\n"
+                           "web A 192.0.2.80\n"
+                           "out CNAME www.elsewhere.test.\n"
+                           "pool CNAME db.de\n"
+                           "gone CNAME nothing\n"
+                           "loop1 CNAME loop2\n"
+                           "loop2 CNAME loop1\n"
+                           "a.b.deep A 192.0.2.7\n"
+                           "*.wild A 192.0.2.9\n"
+                           "*.wild MX 5 mail.wild\n"
+                           "x.there.wild A 192.0.2.10\n"
+                           "*.cwild CNAME web\n"
+                           "sub NS ns.sub\n"
+                           "sub NS ns1\n"
+                           "ns.sub A 192.0.2.54\n"
+                           "sub DS 1 8 2 0000000000000000000000000000000000000000000000000000000000000000\n"
+                           "child NS ns.child\n"
+                           "ns.child A 192.0.2.55\n"
+                           "child DS 2 8 2 1111111111111111111111111111111111111111111111111111111111111111\n"
+                           "old DNAME new\n"
+                           "www.new A 192.0.2.81\n"
+                           "old2 DNAME old\n"
+                           "far DNAME elsewhere.test.\n"
+                           "odd TYPE65400 \\# 3 010203\n";
+
+static const char child[] = "$TTL 300\n"
+                            "@ SOA ns hostmaster 1 3600 600 86400 30\n"
+                            "@ NS ns\n"
+                            "ns A 192.0.2.55\n";
+
+#define SOA_LINE "example.net.\t60\tIN\tSOA\tns1.example.net. hostmaster.example.net. 7 3600 600 86400 60\n"
+#define SOA_CHILD                                                                                            \
+	"child.example.net.\t30\tIN\tSOA\tns.child.example.net. hostmaster.child.example.net. 1 3600 600 "   \
+	"86400 30\n"
+
+static const struct {
+	const char *name;
+	uint16_t type;
+	const char *want;
+} cases[] = {
+	{ "web.example.net", WIRE_TYPE_A, "NOERROR aa\nweb.example.net.\t3600\tIN\tA\t192.0.2.80\n-\n-\n" },
+	/* the question's case comes back */
+	{ "WeB.eXample.net", WIRE_TYPE_A, "NOERROR aa\nWeB.eXample.net.\t3600\tIN\tA\t192.0.2.80\n-\n-\n" },
+	/* additional addresses for MX and NS, RFC 1035 section 3.3.9 and 3.3.11 */
+	{ "example.net", WIRE_TYPE_MX,
+	  "NOERROR aa\nexample.net.\t3600\tIN\tMX\t10 "
+	  "mail.example.net.\n-\n-\nmail.example.net.\t3600\tIN\tA\t192.0.2.25\n" },
+	{ "example.net", WIRE_TYPE_NS,
+	  "NOERROR "
+	  "aa\nexample.net.\t3600\tIN\tNS\tns1.example.net.\nexample.net.\t3600\tIN\tNS\tns.elsewhere.test."
+	  "\n-\n-\n"
+	  "ns1.example.net.\t3600\tIN\tA\t192.0.2.53\nns1.example.net.\t3600\tIN\tAAAA\t2001:db8::53\n" },
+	/* NODATA and NXDOMAIN, RFC 2308 */
+	{ "web.example.net", WIRE_TYPE_TXT, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	{ "none.example.net", WIRE_TYPE_A, "NXDOMAIN aa\n-\n" SOA_LINE "-\n" },
+	{ "x.web.example.net", WIRE_TYPE_A, "NXDOMAIN aa\n-\n" SOA_LINE "-\n" },
+	/* empty non-terminals, RFC 8020 */
+	{ "deep.example.net", WIRE_TYPE_A, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	{ "b.deep.example.net", WIRE_TYPE_A, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	{ "cvd.example.net", WIRE_TYPE_TXT, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	{ "c.deep.example.net", WIRE_TYPE_A, "NXDOMAIN aa\n-\n" SOA_LINE "-\n" },
+	/* CNAME, RFC 1034 section 4.3.2 step 3a */
+	{ "www.example.net", WIRE_TYPE_A,
+	  "NOERROR "
+	  "aa\nwww.example.net.\t3600\tIN\tCNAME\tweb.example.net.\nweb.example.net.\t3600\tIN\tA\t192.0.2."
+	  "80\n-\n-\n" },
+	{ "www.example.net", WIRE_TYPE_CNAME,
+	  "NOERROR aa\nwww.example.net.\t3600\tIN\tCNAME\tweb.example.net.\n-\n-\n" },
+	{ "www.example.net", WIRE_TYPE_TXT,
+	  "NOERROR aa\nwww.example.net.\t3600\tIN\tCNAME\tweb.example.net.\n-\n" SOA_LINE "-\n" },
+	{ "out.example.net", WIRE_TYPE_A,
+	  "NOERROR aa\nout.example.net.\t3600\tIN\tCNAME\twww.elsewhere.test.\n-\n-\n" },
+	/* the last name of the chain decides the rcode, RFC 6604 section 3 */
+	{ "gone.example.net", WIRE_TYPE_A,
+	  "NXDOMAIN aa\ngone.example.net.\t3600\tIN\tCNAME\tnothing.example.net.\n-\n" SOA_LINE "-\n" },
+	/* wildcards, RFC 4592 */
+	{ "q.wild.example.net", WIRE_TYPE_A,
+	  "NOERROR aa\nq.wild.example.net.\t3600\tIN\tA\t192.0.2.9\n-\n-\n" },
+	{ "p.q.wild.example.net", WIRE_TYPE_MX,
+	  "NOERROR aa\np.q.wild.example.net.\t3600\tIN\tMX\t5 mail.wild.example.net.\n-\n-\n" },
+	{ "q.wild.example.net", WIRE_TYPE_TXT, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	{ "*.wild.example.net", WIRE_TYPE_A,
+	  "NOERROR aa\n*.wild.example.net.\t3600\tIN\tA\t192.0.2.9\n-\n-\n" },
+	{ "wild.example.net", WIRE_TYPE_A, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	/* an existing name, even an empty one, hides the wildcard */
+	{ "there.wild.example.net", WIRE_TYPE_A, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	{ "y.there.wild.example.net", WIRE_TYPE_A, "NXDOMAIN aa\n-\n" SOA_LINE "-\n" },
+	{ "any.cwild.example.net", WIRE_TYPE_A,
+	  "NOERROR "
+	  "aa\nany.cwild.example.net.\t3600\tIN\tCNAME\tweb.example.net.\nweb.example.net.\t3600\tIN\tA\t192."
+	  "0.2.80\n-\n-\n" },
+	/* delegation: the parent's DS with authority, all else a referral with glue; in-domain glue first */
+	{ "www.sub.example.net", WIRE_TYPE_A,
+	  "NOERROR\n-\nsub.example.net.\t3600\tIN\tNS\tns.sub.example.net.\nsub.example.net."
+	  "\t3600\tIN\tNS\tns1.example.net.\n-\n"
+	  "ns.sub.example.net.\t3600\tIN\tA\t192.0.2.54\nns1.example.net.\t3600\tIN\tA\t192.0.2.53\n"
+	  "ns1.example.net.\t3600\tIN\tAAAA\t2001:db8::53\n" },
+	{ "ns.sub.example.net", WIRE_TYPE_A,
+	  "NOERROR\n-\nsub.example.net.\t3600\tIN\tNS\tns.sub.example.net.\nsub.example.net."
+	  "\t3600\tIN\tNS\tns1.example.net.\n-\n"
+	  "ns.sub.example.net.\t3600\tIN\tA\t192.0.2.54\nns1.example.net.\t3600\tIN\tA\t192.0.2.53\n"
+	  "ns1.example.net.\t3600\tIN\tAAAA\t2001:db8::53\n" },
+	{ "sub.example.net", WIRE_TYPE_DS,
+	  "NOERROR aa\nsub.example.net.\t3600\tIN\tDS\t1 8 2 "
+	  "0000000000000000000000000000000000000000000000000000000000000000\n"
+	  "-\n-\n" },
+	/* a child zone served beside its parent: the child answers, DS is the parent's */
+	{ "child.example.net", WIRE_TYPE_NS,
+	  "NOERROR "
+	  "aa\nchild.example.net.\t300\tIN\tNS\tns.child.example.net.\n-\n-\nns.child.example.net."
+	  "\t300\tIN\tA\t192.0.2.55\n" },
+	{ "nope.child.example.net", WIRE_TYPE_A, "NXDOMAIN aa\n-\n" SOA_CHILD "-\n" },
+	{ "child.example.net", WIRE_TYPE_DS,
+	  "NOERROR aa\nchild.example.net.\t3600\tIN\tDS\t2 8 2 "
+	  "1111111111111111111111111111111111111111111111111111111111111111\n"
+	  "-\n-\n" },
+	/* DNAME, RFC 6672: the owner itself is not renamed, what is below is, again and again */
+	{ "old.example.net", WIRE_TYPE_A, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	{ "old.example.net", WIRE_TYPE_DNAME,
+	  "NOERROR aa\nold.example.net.\t3600\tIN\tDNAME\tnew.example.net.\n-\n-\n" },
+	{ "www.old.example.net", WIRE_TYPE_A,
+	  "NOERROR "
+	  "aa\nold.example.net.\t3600\tIN\tDNAME\tnew.example.net.\nwww.old.example.net."
+	  "\t3600\tIN\tCNAME\twww.new.example.net.\n"
+	  "www.new.example.net.\t3600\tIN\tA\t192.0.2.81\n-\n-\n" },
+	{ "WWW.old2.example.net", WIRE_TYPE_A,
+	  "NOERROR "
+	  "aa\nold2.example.net.\t3600\tIN\tDNAME\told.example.net.\nWWW.old2.example.net."
+	  "\t3600\tIN\tCNAME\tWWW.old.example.net.\n"
+	  "old.example.net.\t3600\tIN\tDNAME\tnew.example.net.\nWWW.old.example.net.\t3600\tIN\tCNAME\twww."
+	  "new.example.net.\n"
+	  "www.new.example.net.\t3600\tIN\tA\t192.0.2.81\n-\n-\n" },
+	{ "x.far.example.net", WIRE_TYPE_A,
+	  "NOERROR "
+	  "aa\nfar.example.net.\t3600\tIN\tDNAME\telsewhere.test.\nx.far.example.net.\t3600\tIN\tCNAME\tx."
+	  "elsewhere.test.\n-\n-\n" },
+	{ "x.old.example.net", WIRE_TYPE_A,
+	  "NXDOMAIN "
+	  "aa\nold.example.net.\t3600\tIN\tDNAME\tnew.example.net.\nx.old.example.net.\t3600\tIN\tCNAME\tx."
+	  "new.example.net.\n-\n" SOA_LINE "-\n" },
+	/* unknown types, RFC 3597 */
+	{ "odd.example.net", 65400,
+	  "NOERROR aa\nodd.example.net.\t3600\tIN\tTYPE65400\t\\# 3 010203\n-\n-\n" },
+	{ "web.example.net", 65535, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	/* ANY gets one RRset, RFC 8482 */
+	{ "ns1.example.net", WIRE_TYPE_ANY, "NOERROR aa\nns1.example.net.\t3600\tIN\tA\t192.0.2.53\n-\n-\n" },
+	/* the version record, and nothing but it */
+	{ "current.cvd.example.net", WIRE_TYPE_TXT,
+	  "NOERROR "
+	  "aa\ncurrent.cvd.example.net.\t300\tIN\tTXT\t\"0.99.2:58:23538:1499326140:1:63:46137:305\"\n-\n-"
+	  "\n" },
+	{ "current.cvd.example.net", WIRE_TYPE_A, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	/* usage reports of old clients */
+	{ "daily.15023.64.1.0.C000020A.ping.example.net", WIRE_TYPE_A, "NOERROR aa\n-\n" SOA_LINE "-\n" },
+	{ "elsewhere.test", WIRE_TYPE_A, "REFUSED\n-\n-\n" },
+	{ "net", WIRE_TYPE_A, "REFUSED\n-\n-\n" },
+	{ ".", WIRE_TYPE_NS, "REFUSED\n-\n-\n" },
+	{ "web.example.net", WIRE_TYPE_AXFR, "REFUSED\n-\n-\n" },
+};
+
+static void test_cases(void **test_state)
+{
+	(void)test_state;
+	struct fixture fixture;
+	fixture_init(&fixture, zone, child);
+	size_t failed_n = 0;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *got = fixture_ask_text(&fixture, cases[i].name, cases[i].type);
+		if (strcmp(got, cases[i].want) != 0) {
+			print_error("%s type %u\n--- want\n%s--- got\n%s", cases[i].name, cases[i].type,
+			            cases[i].want, got);
+			failed_n++;
+		}
+		free(got);
+	}
+	assert_int_equal(failed_n, 0);
+	fixture_fini(&fixture);
+}
+
+static void test_loop_ends(void **test_state)
+{
+	(void)test_state;
+	struct fixture fixture;
+	fixture_init(&fixture, zone, NULL);
+	uint8_t resp[ANSWER_UDP_MAX];
+	size_t len = fixture_ask(&fixture, "loop1.example.net", WIRE_TYPE_A, 1232, resp);
+	assert_true(len > WIRE_HEADER_LEN);
+	assert_int_equal(resp[3] & 15, WIRE_RCODE_NOERROR);
+	/* sixteen links and the one that was too many */
+	assert_int_equal(wire_get16(resp + 6), 17);
+	fixture_fini(&fixture);
+}
+
+static void test_names_compressed(void **test_state)
+{
+	(void)test_state;
+	struct fixture fixture;
+	fixture_init(&fixture, zone, NULL);
+	uint8_t resp[ANSWER_UDP_MAX];
+	/* question 29; MX 12 + 2 + "mail" 5 + pointer 2; A with owner pointer 16 */
+	size_t len = fixture_ask(&fixture, "example.net", WIRE_TYPE_MX, 0, resp);
+	assert_int_equal(len, 12 + 17 + (12 + 2 + 5 + 2) + 16);
+	fixture_fini(&fixture);
+}
+
+/* First address of each of count A answers, counted by last byte. */
+static void count_first(struct fixture *fixture, const char *name, unsigned count, unsigned by_byte[256])
+{
+	uint8_t resp[ANSWER_UDP_MAX];
+	memset(by_byte, 0, 256 * sizeof(*by_byte));
+	for (unsigned i = 0; i < count; i++) {
+		size_t len = fixture_ask(fixture, name, WIRE_TYPE_A, 1232, resp);
+		assert_true(len > 0);
+		const uint8_t *question_end = resp + WIRE_HEADER_LEN + strlen(name) + 2 + 4;
+		by_byte[question_end[15]]++;
+	}
+}
+
+static void test_rotation(void **test_state)
+{
+	(void)test_state;
+	struct fixture fixture;
+	fixture_init(&fixture, zone, NULL);
+	unsigned first[256];
+	count_first(&fixture, "db.de.example.net", 200, first);
+	for (unsigned i = 1; i <= 4; i++)
+		assert_in_range(first[i], 35, 65);
+	/* Asked in pairs of A and AAAA, as stub resolvers do, the shares must hold too. */
+	unsigned pairs[256] = { 0 };
+	uint8_t resp[ANSWER_UDP_MAX];
+	for (unsigned i = 0; i < 200; i++) {
+		fixture_ask(&fixture, "db.de.example.net", WIRE_TYPE_A, 0, resp);
+		pairs[resp[WIRE_HEADER_LEN + 19 + 4 + 15]]++;
+		fixture_ask(&fixture, "db.de.example.net", WIRE_TYPE_AAAA, 0, resp);
+		assert_int_equal(wire_get16(resp + 6), 1);
+	}
+	for (unsigned i = 1; i <= 4; i++)
+		assert_in_range(pairs[i], 35, 65);
+	fixture_fini(&fixture);
+}
+
+static size_t ask_from(struct fixture *fixture, uint32_t peer_addr, const char *ecs_hex, uint8_t *resp)
+{
+	uint8_t req[256] = { 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1 };
+	static const uint8_t question[] = "\x02"
+	                                  "db\x05local\x07"
+	                                  "example\x03net\0\0\1\0\1\0\0\x29\x04\xd0\0\0\0\0";
+	size_t len = WIRE_HEADER_LEN;
+	memcpy(req + len, question, sizeof(question) - 1);
+	len += sizeof(question) - 1;
+	size_t option_len = strlen(ecs_hex) / 2;
+	wire_put16(req + len, (uint16_t)(option_len ? option_len + 4 : 0));
+	len += 2;
+	if (option_len) {
+		wire_put16(req + len, WIRE_OPTION_ECS);
+		wire_put16(req + len + 2, (uint16_t)option_len);
+		len += 4;
+		for (size_t i = 0; i < option_len; i++) {
+			unsigned byte;
+			assert_int_equal(sscanf(ecs_hex + 2 * i, "%2x", &byte), 1);
+			req[len++] = (uint8_t)byte;
+		}
+	}
+	struct sockaddr_in peer = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(peer_addr) };
+	struct client client = { .peer = (struct sockaddr *)&peer, .transport = TRANSPORT_UDP };
+	return answer_query(&fixture->data, &client, req, len, resp, ANSWER_UDP_MAX, fixture->state);
+}
+
+static void test_nearest(void **test_state)
+{
+	(void)test_state;
+	static const struct {
+		const char *what;
+		uint32_t peer;
+		const char *ecs;
+		uint8_t rcode;
+		uint8_t first_byte; /* of the first address */
+		int scope;          /* -1: no option */
+	} table[] = {
+		{ "by source, DE", 0x7f020001, "", 0, 192, -1 },
+		{ "by source, US", 0x7f010001, "", 0, 198, -1 },
+		{ "by source, unknown", 0x7f630001, "", 0, 203, -1 },
+		{ "subnet wins over source", 0x7f010001, "000118007f0200", 0, 192, 16 },
+		{ "subnet /32", 0x7f020001, "000120007f010203", 0, 198, 16 },
+		{ "unknown subnet has a scope too: 128/1 is all unknown", 0x7f020001, "00011800c00002", 0,
+		  203, 1 },
+		{ "source /0: by source address, scope 0", 0x7f020001, "00010000", 0, 192, 0 },
+		{ "IPv6, unknown", 0x7f020001, "0002380020010db8000100", 0, 203, 0 },
+		/* RFC 7871 section 6 */
+		{ "one octet too many", 0x7f020001, "00011800c0000200", 1, 0, -1 },
+		{ "one too few", 0x7f020001, "00011800c000", 1, 0, -1 },
+		{ "bit past the prefix", 0x7f020001, "00011400c0000f", 1, 0, -1 },
+		{ "scope in a query", 0x7f020001, "00011818c00002", 1, 0, -1 },
+		{ "prefix too long", 0x7f020001, "00012100c000020100", 1, 0, -1 },
+		{ "unknown family", 0x7f020001, "00031800c00002", 1, 0, -1 },
+		{ "too short", 0x7f020001, "0001", 1, 0, -1 },
+	};
+	struct fixture fixture;
+	fixture_init(&fixture, zone, NULL);
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		uint8_t resp[ANSWER_UDP_MAX];
+		size_t len = ask_from(&fixture, table[i].peer, table[i].ecs, resp);
+		if ((resp[3] & 15) != table[i].rcode)
+			fail_msg("%s: rcode %d", table[i].what, resp[3] & 15);
+		if (table[i].rcode)
+			continue;
+		const uint8_t *records = resp + WIRE_HEADER_LEN + 22 + 4;
+		if (records[12] != table[i].first_byte)
+			fail_msg("%s: first address begins with %u", table[i].what, records[12]);
+		size_t answers_len = 16U * wire_get16(resp + 6);
+		const uint8_t *opt = records + answers_len;
+		int scope = wire_get16(opt + 9) ? opt[WIRE_OPT_LEN + 7] : -1;
+		if (scope != table[i].scope)
+			fail_msg("%s: scope %d", table[i].what, scope);
+		assert_ptr_equal(opt + WIRE_OPT_LEN + wire_get16(opt + 9), resp + len);
+	}
+	/* an answer that does not depend on the client says so */
+	fixture_fini(&fixture);
+}
+
+static void test_sizes(void **test_state)
+{
+	(void)test_state;
+	struct fixture fixture;
+	fixture_init(&fixture, zone, NULL);
+	uint8_t resp[ANSWER_UDP_MAX];
+	/* 40 records of 16 bytes need 640: more than a plain UDP answer, less than 1232 */
+	size_t len = fixture_ask(&fixture, "db.big.example.net", WIRE_TYPE_A, 0, resp);
+	assert_int_equal(len, 12 + 20 + 4);
+	assert_true(wire_get16(resp + 2) & WIRE_FLAG_TC);
+	assert_int_equal(wire_get16(resp + 6), 0);
+	len = fixture_ask(&fixture, "db.big.example.net", WIRE_TYPE_A, 1, resp);
+	assert_true(wire_get16(resp + 2) & WIRE_FLAG_TC);
+	len = fixture_ask(&fixture, "db.big.example.net", WIRE_TYPE_A, 1232, resp);
+	assert_int_equal(len, 12 + 20 + 4 + 640 + 11);
+	assert_false(wire_get16(resp + 2) & WIRE_FLAG_TC);
+	assert_int_equal(fixture.state->counters.truncated, 2);
+	fixture_fini(&fixture);
+}
+
+static void test_ping_counts(void **test_state)
+{
+	(void)test_state;
+	struct fixture fixture;
+	fixture_init(&fixture, zone, NULL);
+	uint8_t resp[ANSWER_UDP_MAX];
+	fixture_ask(&fixture, "daily.15023.64.1.0.192.0.2.12.ping.example.net", WIRE_TYPE_A, 0, resp);
+	fixture_ask(&fixture, "main.55.76.0.0.515B64AD.ping.example.net", WIRE_TYPE_A, 0, resp);
+	fixture_ask(&fixture, "0.0.ping.example.net", WIRE_TYPE_A, 0, resp);
+	assert_int_equal(fixture.state->counters.ping_ok, 1);
+	assert_int_equal(fixture.state->counters.ping_failed, 1);
+	fixture_fini(&fixture);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_cases),
+		cmocka_unit_test(test_loop_ends),
+		cmocka_unit_test(test_names_compressed),
+		cmocka_unit_test(test_rotation),
+		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_ping_counts),
+	};
+	return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
+}

@@ -1,0 +1,37 @@
+/*
+ * store_fixture: small zones and pools built from text, for tests of answer_query() without files.
+ */
+#ifndef TESTS_UNIT_SUPPORT_STORE_FIXTURE_H
+#define TESTS_UNIT_SUPPORT_STORE_FIXTURE_H
+
+#include <stdint.h>
+
+#include "answer/answer.h"
+#include "answer/data.h"
+
+struct fixture {
+	struct answer_store *store;
+	struct answer_pools *pools;
+	struct geo_map *geo;
+	struct answer_data data;
+	struct answer_state *state;
+};
+
+/* Slots of the pools in every fixture. */
+enum { FIXTURE_SLOT_COUNTRY, FIXTURE_SLOT_NEAREST, FIXTURE_SLOT_VERSION, FIXTURE_SLOT_BIG, FIXTURE_SLOTS_N };
+
+/**
+ * The zones are "example.net" (zone_text) and, when child_text is given, "child.example.net". In example.net:
+ * db.de (4 mirrors, one of weight 3 in slot order), db.local (by country: 127.1/16 US, 127.2/16 DE, rest
+ * unknown), current.cvd TXT, db.big (all of 40 mirrors), ping. Fails the test when something can't be built.
+ */
+void fixture_init(struct fixture *fixture, const char *zone_text, const char *child_text);
+void fixture_fini(struct fixture *fixture);
+
+/** Ask over UDP with an EDNS size (0 = no OPT) from 127.2.0.1. Returns the answer's length. */
+size_t fixture_ask(struct fixture *fixture, const char *name, uint16_t type, uint16_t edns_size,
+                   uint8_t *resp);
+/** The answer as ldns prints it, without comments on time and size; the caller frees. */
+char *fixture_ask_text(struct fixture *fixture, const char *name, uint16_t type);
+
+#endif
