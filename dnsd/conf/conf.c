@@ -264,7 +264,8 @@ static void check_all(struct conf_reader *reader, const char *main_path)
 		conf_reader_error(reader, conf->geo.place,
 		                  "database-ipv6 without database; name a single file as "
 		                  "database");
-	if (conf->zones_n == 0)
+	/* After a mistake in zones, this would only confuse. */
+	if (conf->zones_n == 0 && reader->diag->errors_n == reader->errors_before)
 		diag_warning(reader->diag, main_path, 0, "no zones: every query will be refused");
 }
 
@@ -307,13 +308,14 @@ static int reader_start(struct conf_reader *reader, struct diag *diag)
 	arena_init(&reader->conf->arena);
 	reader->arena = &reader->conf->arena;
 	reader->diag = diag;
+	reader->errors_before = diag->errors_n;
 	conf_reader_defaults(&conf_schema_main, reader->conf);
 	return 0;
 }
 
-static int reader_finish(struct conf_reader *reader, size_t errors_before, struct conf **ret_conf)
+static int reader_finish(struct conf_reader *reader, struct conf **ret_conf)
 {
-	if (reader->out_of_memory || reader->diag->errors_n > errors_before) {
+	if (reader->out_of_memory || reader->diag->errors_n > reader->errors_before) {
 		conf_destroy(reader->conf);
 		return reader->out_of_memory ? -ENOMEM : -EINVAL;
 	}
@@ -324,7 +326,6 @@ static int reader_finish(struct conf_reader *reader, size_t errors_before, struc
 int conf_load(const char *path, struct diag *diag, struct conf **ret_conf)
 {
 	struct conf_reader reader;
-	size_t errors_before = diag->errors_n;
 	if (reader_start(&reader, diag) < 0)
 		return -ENOMEM;
 	read_document(&reader, path, NOWHERE, NULL, 0, &conf_schema_main, reader.conf);
@@ -333,21 +334,20 @@ int conf_load(const char *path, struct diag *diag, struct conf **ret_conf)
 	check_all(&reader, path);
 	for (size_t i = 0; i < reader.conf->pools_n && !reader.out_of_memory; i++)
 		read_pool_files(&reader, &reader.conf->pools[i]);
-	return reader_finish(&reader, errors_before, ret_conf);
+	return reader_finish(&reader, ret_conf);
 }
 
 int conf_load_text(enum conf_text_kind kind, const char *name, const char *text, size_t text_len,
                    struct diag *diag, struct conf **ret_conf)
 {
 	struct conf_reader reader;
-	size_t errors_before = diag->errors_n;
 	if (reader_start(&reader, diag) < 0)
 		return -ENOMEM;
 	if (kind == CONF_TEXT_MAIN) {
 		read_document(&reader, name, NOWHERE, text, text_len, &conf_schema_main, reader.conf);
 		set_listen_default(&reader, name);
 		check_all(&reader, name);
-		return reader_finish(&reader, errors_before, ret_conf);
+		return reader_finish(&reader, ret_conf);
 	}
 
 	struct conf_pool *pool = arena_alloc(reader.arena, sizeof(*pool));
@@ -355,7 +355,7 @@ int conf_load_text(enum conf_text_kind kind, const char *name, const char *text,
 	set_listen_default(&reader, name);
 	if (!pool || !pool_name || reader.out_of_memory) {
 		reader.out_of_memory = true;
-		return reader_finish(&reader, errors_before, ret_conf);
+		return reader_finish(&reader, ret_conf);
 	}
 	reader.conf->pools = pool;
 	reader.conf->pools_n = 1;
@@ -371,7 +371,7 @@ int conf_load_text(enum conf_text_kind kind, const char *name, const char *text,
 		read_document(&reader, name, NOWHERE, text, text_len, &conf_schema_regions, pool);
 		check_regions(&reader, pool);
 	}
-	return reader_finish(&reader, errors_before, ret_conf);
+	return reader_finish(&reader, ret_conf);
 }
 
 void conf_destroy(struct conf *conf)

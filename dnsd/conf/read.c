@@ -24,11 +24,6 @@ void conf_reader_error(struct conf_reader *reader, struct conf_place place, cons
 	free(text);
 }
 
-const struct conf_group *conf_reader_group(const struct conf_reader *reader)
-{
-	return reader->group;
-}
-
 static enum conf_token_kind token_kind(const config_setting_t *setting)
 {
 	if (setting->name)
@@ -438,6 +433,7 @@ static void read_group(struct conf_reader *reader, const struct conf_group *grou
                        struct conf_place place, void *base, bool shared)
 {
 	uint64_t given = 0;
+	size_t errors_before = reader->diag->errors_n;
 	if (group->placed) {
 		struct conf_place *stored = base;
 		if (!stored->file)
@@ -461,6 +457,7 @@ static void read_group(struct conf_reader *reader, const struct conf_group *grou
 			                  group->noun, key->name, key->name, key->example);
 	}
 	reader->group = group;
+	reader->group_good = reader->diag->errors_n == errors_before;
 	if (group->finish)
 		group->finish(reader, base, given);
 }

@@ -17,12 +17,14 @@ struct conf_reader {
 	const struct conf_source *source; /* of the document at hand */
 	const struct conf_group *root;    /* its schema */
 	const struct conf_group *group;   /* whose finish() runs */
+	bool group_good;                  /* nothing was wrong in it so far */
 	struct {
 		const struct conf_key *key;
 		struct conf_place place;
 	} seen[CONF_SEEN_MAX];
 	size_t seen_n;
-	bool broken; /* a document could not be read at all: what it defines is not known */
+	size_t errors_before; /* of diag, when we began */
+	bool broken;          /* a document could not be read at all: what it defines is not known */
 	bool out_of_memory;
 };
 
@@ -35,8 +37,5 @@ void conf_reader_defaults(const struct conf_group *group, void *base);
 
 void conf_reader_error(struct conf_reader *reader, struct conf_place place, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
-
-/** For finish(): the group the item belongs to. */
-const struct conf_group *conf_reader_group(const struct conf_reader *reader);
 
 #endif

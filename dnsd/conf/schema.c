@@ -99,7 +99,7 @@ static void zone_pool_finish(struct conf_reader *reader, void *item, uint64_t gi
 	size_t names = use->world_n + use->nearest_n + use->country_n + use->country_ipv6_n;
 	names += use->country_all_n + use->region_n + use->ping_n;
 	(void)given;
-	if (names == 0)
+	if (names == 0 && reader->group_good)
 		conf_reader_error(reader, use->place,
 		                  "this pool makes no name in the zone; give one of world, nearest, country, "
 		                  "country-ipv6, country-all, region, ping");
@@ -147,7 +147,7 @@ static void version_finish(struct conf_reader *reader, void *item, uint64_t give
 	const struct conf_version *version = item;
 	if (version->directory)
 		return;
-	const struct conf_group *group = conf_reader_group(reader);
+	const struct conf_group *group = reader->group;
 	for (size_t i = 0; i < COUNT(numbers); i++) {
 		int key = conf_schema_find(group, numbers[i]);
 		if (key >= 0 && !(given & (UINT64_C(1) << key)))

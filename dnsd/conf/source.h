@@ -8,7 +8,7 @@
  *
  * Why not let libconfig 1.5 read files: its scanner ends the process when a read fails (an @include of a
  * folder is enough), it goes as deep as the input asks, compares each name of a group with all before, joins
- * "a" "b" where a comma was forgotten, cuts hexadecimal numbers to 32 bits, places strings of a list on the
+ * "a" "b" where a comma was forgotten, cuts large numbers to 32 bits, places strings of a list on the
  * line after them, and says "syntax error" to everything. So the tokens and brackets are checked here, with
  * words for the usual slips; libconfig gets one token a line, which turns its line numbers into token
  * numbers. Inside conf only.

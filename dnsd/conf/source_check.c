@@ -45,7 +45,7 @@ static void source_emit(struct conf_source *source, const struct conf_scanned *t
 		source->stop = true;
 		return;
 	}
-	char *text = grow(source->text, &source->text_cap, source->text_len + token->len + 2, 1);
+	char *text = grow(source->text, &source->text_cap, source->text_len + token->len + 3, 1);
 	if (text)
 		source->text = text;
 	struct conf_token *tokens =
@@ -58,6 +58,10 @@ static void source_emit(struct conf_source *source, const struct conf_scanned *t
 	}
 	memcpy(text + source->text_len, token->text, token->len);
 	source->text_len += token->len;
+	/* libconfig 1.5 cuts integers without this to 32 bits, some silently. */
+	if (token->kind == CONF_TOKEN_NUMBER && !memchr(token->text, '.', token->len) &&
+	    !memchr(token->text, 'e', token->len) && !memchr(token->text, 'E', token->len))
+		text[source->text_len++] = 'L';
 	text[source->text_len++] = '\n';
 	text[source->text_len] = '\0';
 	tokens[source->tokens_n++] = (struct conf_token){
