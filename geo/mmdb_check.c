@@ -6,6 +6,10 @@
 #define DEPTH_MAX          24
 #define METADATA_BYTES_MAX (128 * 1024)
 
+/* Metadata takes about 30 values; a second look at parts of it may take as many again, never a loop of loops.
+ */
+#define STEPS_METADATA 10000
+
 enum value_type {
 	TYPE_POINTER = 1,
 	TYPE_STRING = 2,
@@ -122,14 +126,18 @@ static bool check_target(const struct mmdb_part *part, size_t offset, unsigned d
 	       check_value(part, offset, depth, steps, &next);
 }
 
-static bool key_is_string(const struct mmdb_part *part, size_t offset)
+/** The value at offset or, when that is a pointer, the one it leads to. */
+static bool read_resolved(const struct mmdb_part *part, size_t offset, struct value *ret_value)
 {
-	struct value key;
-	if (!read_control(part, offset, &key))
+	if (!read_control(part, offset, ret_value))
 		return false;
-	if (key.type == TYPE_POINTER && !read_control(part, key.size, &key))
-		return false;
-	return key.type == TYPE_STRING;
+	return ret_value->type != TYPE_POINTER || read_control(part, ret_value->size, ret_value);
+}
+
+static bool is_string(const struct mmdb_part *part, size_t offset)
+{
+	struct value value;
+	return read_resolved(part, offset, &value) && value.type == TYPE_STRING;
 }
 
 static bool check_value(const struct mmdb_part *part, size_t offset, unsigned depth, uint64_t *steps,
@@ -150,7 +158,7 @@ static bool check_value(const struct mmdb_part *part, size_t offset, unsigned de
 		return true;
 	}
 	for (size_t i = 0; i < value.size; i++) {
-		if (value.type == TYPE_MAP && (!key_is_string(part, *ret_next) ||
+		if (value.type == TYPE_MAP && (!is_string(part, *ret_next) ||
 		                               !check_value(part, *ret_next, depth + 1, steps, ret_next)))
 			return false;
 		if (!check_value(part, *ret_next, depth + 1, steps, ret_next))
@@ -163,4 +171,49 @@ bool mmdb_value_is_sound(const struct mmdb_part *part, size_t offset, uint64_t *
 {
 	size_t next;
 	return check_value(part, offset, 0, steps, &next);
+}
+
+/** Any container at offset: does it hold strings alone? The metadata was found sound before. */
+static bool holds_strings(const struct mmdb_part *part, size_t offset, uint64_t *steps)
+{
+	struct value container;
+	if (!read_resolved(part, offset, &container) ||
+	    (container.type != TYPE_MAP && container.type != TYPE_ARRAY))
+		return false;
+	size_t n = container.type == TYPE_MAP ? container.size * 2 : container.size;
+	size_t at = container.next;
+	for (size_t i = 0; i < n; i++) {
+		if (!is_string(part, at) || !check_value(part, at, 0, steps, &at))
+			return false;
+	}
+	return true;
+}
+
+static bool is_key(const struct mmdb_part *part, size_t offset, const char *name)
+{
+	struct value key;
+	return read_resolved(part, offset, &key) && key.type == TYPE_STRING && key.size == strlen(name) &&
+	       part->size - key.next >= key.size && memcmp(part->base + key.next, name, key.size) == 0;
+}
+
+bool mmdb_metadata_is_sound(const struct mmdb_part *metadata)
+{
+	uint64_t steps = STEPS_METADATA;
+	struct value map;
+	if (!mmdb_value_is_sound(metadata, 0, &steps) || !read_control(metadata, 0, &map) ||
+	    map.type != TYPE_MAP)
+		return false;
+	size_t at = map.next;
+	for (size_t i = 0; i < map.size; i++) {
+		size_t key = at;
+		if (!check_value(metadata, key, 1, &steps, &at))
+			return false;
+		size_t value = at;
+		if ((is_key(metadata, key, "languages") || is_key(metadata, key, "description")) &&
+		    !holds_strings(metadata, value, &steps))
+			return false;
+		if (!check_value(metadata, value, 1, &steps, &at))
+			return false;
+	}
+	return true;
 }

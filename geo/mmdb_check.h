@@ -33,4 +33,11 @@ bool mmdb_metadata_find(const uint8_t *bytes, size_t size, struct mmdb_part *ret
  */
 bool mmdb_value_is_sound(const struct mmdb_part *part, size_t offset, uint64_t *steps);
 
+/**
+ * Is the metadata sound and of the shape that libmaxminddb expects: a map, its "languages" an array of
+ * strings and its "description" a map of strings? On other shapes MMDB_open() of 1.7.1 gives an error and
+ * leaks.
+ */
+bool mmdb_metadata_is_sound(const struct mmdb_part *metadata);
+
 #endif

@@ -167,8 +167,7 @@ static int check_metadata_bytes(const struct file *file, struct mmdb_part *ret_m
 		return file_error(
 		        file, -EINVAL,
 		        "is not a MaxMind DB file, or its end is missing (no metadata); fetch it again");
-	uint64_t steps = 100000;
-	if (!mmdb_value_is_sound(ret_metadata, 0, &steps))
+	if (!mmdb_metadata_is_sound(ret_metadata))
 		return file_error(file, -EINVAL, "is damaged (metadata); fetch it again");
 	return 0;
 }
@@ -587,9 +586,13 @@ static int load_all(struct load *load, struct geo_map **ret_map)
 	int rc = load_file(load, options->path, true, !options->path_ipv6);
 	if (rc == 0 && options->path_ipv6)
 		rc = load_file(load, options->path_ipv6, false, true);
-	for (size_t i = 0; i < options->nets_n && rc == 0; i++)
+	for (size_t i = 0; i < options->nets_n && rc == 0; i++) {
 		rc = geo_map_builder_override(load->builder, &options->nets[i].prefix,
 		                              options->nets[i].country);
+		if (rc == -EINVAL)
+			diag_error(load->diag, NULL, 0, "override %zu is not a network with a country",
+			           i + 1);
+	}
 	return rc == 0 ? geo_map_build(load->builder, ret_map) : rc;
 }
 

@@ -73,7 +73,7 @@ struct mmdb_writer *mmdb_writer_create(const struct mmdb_writer_options *options
 	writer->record_bits = record_bits;
 	writer->ip_version = ip_version;
 	writer->alias_ipv4 = options->alias_ipv4 && ip_version == 6;
-	writer->build_epoch_s = options->build_epoch_s;
+	writer->build_epoch_s = options->build_epoch_s ? options->build_epoch_s : 1;
 	writer->database_type = strdup(options->database_type ? options->database_type : "dnsd-Country");
 	writer->description = strdup(options->description ? options->description : "");
 	uint32_t root;

@@ -31,7 +31,7 @@ struct mmdb_writer_options {
 	bool alias_ipv4; /* ip_version 6: ::ffff:0:0/96, 2001::/32 and 2002::/16 lead to the IPv4 tree too */
 	const char *database_type; /* NULL = "dnsd-Country" */
 	const char *description;   /* NULL = none */
-	uint64_t build_epoch_s;
+	uint64_t build_epoch_s;    /* 0 becomes 1: readers take 0 for missing */
 };
 
 struct mmdb_writer;
