@@ -237,6 +237,9 @@ static const struct conf_key pool_keys[] = {
 	{ "min-mirrors", CONF_NUMBER, AT(conf_pool, min_mirrors), .fallback = "1", .min = 1, .max = 255,
 	  .example = "2",
 	  .help = "A country with fewer mirrors is served its neighbours', its region's or the world's." },
+	{ "borrow-ipv6", CONF_BOOL, AT(conf_pool, borrow_ipv6), .fallback = "false", .example = "true",
+	  .help = "Whether a name without IPv6 mirrors of its own is answered with others; else it has no "
+	          "AAAA." },
 };
 
 static const struct conf_group pool_group = {

@@ -144,7 +144,7 @@ static const char full[] =
         "  );\n"
         "} );\n"
         "pools = ( { name = \"clamav\"; mirrors = \"mirrors.conf\"; regions = \"regions.conf\"; ttl = 60;\n"
-        "  max-answers = 6; min-mirrors = 2; } );\n";
+        "  max-answers = 6; min-mirrors = 2; borrow-ipv6 = true; } );\n";
 
 static const char full_mirrors[] =
         "mirrors = (\n"
@@ -243,6 +243,7 @@ static void test_every_key(void **state)
 	assert_int_equal(pool->ttl_s, 60);
 	assert_int_equal(pool->max_answers, 6);
 	assert_int_equal(pool->min_mirrors, 2);
+	assert_true(pool->borrow_ipv6);
 
 	assert_int_equal(pool->mirrors_n, 2);
 	const struct conf_mirror *mirror = &pool->mirrors[0];
