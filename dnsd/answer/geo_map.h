@@ -6,9 +6,10 @@
  *      start_0        start_1          start_2
  *        |---- DE ------|----- FR -------|--- unknown --- ...      covers the whole space, no gap
  *
- * A small first-level index finds the few ranges that share the leading bits, a short search finds the range. The
- * prefix length is not stored: it is the shortest block around the address that lies within its range, so it is
- * exact (RFC 7871 section 7.2.1: an answer's scope must not be shorter than the region in which it holds).
+ * A small first-level index finds the few ranges that share the leading bits, a short search finds the range.
+ * The prefix length is not stored: it is the shortest block around the address that lies within its range, so
+ * it is exact (RFC 7871 section 7.2.1: an answer's scope must not be shorter than the region in which it
+ * holds).
  *
  * Nothing here knows MMDB: geo/ feeds the builder.
  */
@@ -22,7 +23,7 @@
 
 /* Country numbers are the two letters of the code, 'A'..'Z' each: 1 + 26*first + second; 0 = unknown. */
 #define COUNTRY_UNKNOWN 0
-#define COUNTRY_N 677
+#define COUNTRY_N       677
 
 /** "DE" or "de" -> number; COUNTRY_UNKNOWN when it is not two letters. */
 uint16_t country_from_code(const char *code);
@@ -47,26 +48,30 @@ struct geo_map_size {
 };
 void geo_map_size(const struct geo_map *map, struct geo_map_size *ret_size);
 
-/** Shared by snapshots: freed with the last reference, on whatever thread. NULL is fine. Queries never count. */
+/** Shared by snapshots: freed with the last reference, on whatever thread. NULL is fine. Queries never count.
+ */
 struct geo_map *geo_map_ref(struct geo_map *map);
 void geo_map_unref(struct geo_map *map);
 
 /*
- * Building: blocks come in ascending address order without overlap (that is how a tree walk yields them); a gap
- * between two blocks is of unknown country. Overrides may overlap each other and the blocks: longest prefix wins.
+ * Building: blocks come in ascending address order without overlap (that is how a tree walk yields them); a
+ * gap between two blocks is of unknown country. Overrides may overlap each other and the blocks: longest
+ * prefix wins, of equal ones the later.
  */
 struct geo_map_builder;
 
 struct geo_map_builder *geo_map_builder_create(void);
 void geo_map_builder_destroy(struct geo_map_builder *builder);
-/** Returns 0, -ENOMEM, or -EINVAL when a block does not come after the last one of its family. */
+/** Returns 0, -ENOMEM, or -EINVAL: the block does not come after the last one of its family, has a bit set
+ * past its length, or the country is none. */
 int geo_map_builder_add(struct geo_map_builder *builder, const struct prefix *block, uint16_t country);
 int geo_map_builder_override(struct geo_map_builder *builder, const struct prefix *net, uint16_t country);
 /** Returns 0 or -ENOMEM. The map starts with one reference. The builder stays the caller's to destroy. */
 int geo_map_build(const struct geo_map_builder *builder, struct geo_map **ret_map);
 
 /**
- * The same answer found the plain way, a linear pass over the builder's blocks and overrides: the oracle of the tests.
+ * The same answer found the plain way, a linear pass over the builder's blocks and overrides: the oracle of
+ * the tests.
  */
 void geo_map_builder_find_slow(const struct geo_map_builder *builder, const struct addr *addr,
                                struct geo_match *ret_match);
