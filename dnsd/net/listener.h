@@ -22,7 +22,8 @@ struct listener {
  *
  * addr      port 0: the kernel chooses, the same number for UDP and TCP
  * file, line  for messages; may be NULL, 0
- * Returns   0 or negative errno with diag filled: "cannot listen on 192.0.2.1@53: Address already in use, ..."
+ * Returns   0 or negative errno with diag filled: "cannot listen on 192.0.2.1@53: Address already in use,
+ * ..."
  */
 int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                   struct listener *ret_listener);

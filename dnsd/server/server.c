@@ -289,14 +289,14 @@ static void on_notify(uv_async_t *async)
 static void log_counters(const struct server *server)
 {
 	struct answer_counters sum = { 0 };
-	struct worker_counters sum_worker = { 0 };
+	struct net_counters sum_net = { 0 };
 	for (unsigned i = 0; i < server->workers_n; i++)
-		worker_read_counters(server->workers[i], &sum, &sum_worker);
+		worker_read_counters(server->workers[i], &sum, &sum_net);
 #define LOG_COUNTER(name, help) log_info("counter " #name "=%" PRIu64, sum.name);
 	ANSWER_COUNTERS(LOG_COUNTER)
 #undef LOG_COUNTER
-#define LOG_COUNTER(name, help) log_info("counter " #name "=%" PRIu64, sum_worker.name);
-	WORKER_COUNTERS(LOG_COUNTER)
+#define LOG_COUNTER(name, help) log_info("counter " #name "=%" PRIu64, sum_net.name);
+	NET_COUNTERS(LOG_COUNTER)
 #undef LOG_COUNTER
 }
 

@@ -3,8 +3,9 @@
  *
  *     main ──snapshot pointer, listeners, stop──> worker (uv_async) ──adopted, drained──> main (uv_async)
  *
- * Sockets are opened by the main thread (binding may need privilege) and owned by the worker from the hand-over on.
- * A worker changes to a new snapshot only between two batches, then says so; main frees the old one when all have.
+ * Sockets are opened by the main thread (binding may need privilege) and owned by the worker from the
+ * hand-over on. A worker changes to a new snapshot only between two batches, then says so; main frees the old
+ * one when all have.
  */
 #ifndef DNSD_WORKER_WORKER_H
 #define DNSD_WORKER_WORKER_H
@@ -15,6 +16,7 @@
 
 #include "answer/answer.h"
 #include "net/listener.h"
+#include "net/net_context.h"
 #include "snap/snap.h"
 
 struct worker;
@@ -24,52 +26,42 @@ struct worker_config {
 	int cpu; /* pin to this core; -1 = do not pin */
 	uint32_t tcp_idle_ms;
 	uint32_t tcp_clients_max;
-	uv_async_t *notify; /* main's: signalled when a snapshot was adopted, listeners were changed or the worker has drained */
+	uv_async_t *notify; /* main's: signalled when a snapshot was adopted, listeners were changed or the
+	                       worker has drained */
 };
 
-/** Counters beside those of answer.h. One writer: the worker. */
-#define WORKER_COUNTERS(X)                                                                                 \
-	X(udp_receive_errors, "recvmmsg failures other than an empty queue")                                \
-	X(udp_send_errors, "answers the kernel refused to send")                                            \
-	X(tcp_accepted, "TCP connections accepted")                                                         \
-	X(tcp_refused, "TCP connections closed at once: tcp-clients reached")                               \
-	X(tcp_idle_closed, "TCP connections closed after the idle limit")                                   \
-	X(tcp_open, "TCP connections open now")
-
-struct worker_counters {
-#define WORKER_COUNTER_FIELD(name, help) uint64_t name;
-	WORKER_COUNTERS(WORKER_COUNTER_FIELD)
-#undef WORKER_COUNTER_FIELD
-};
-
-/** Start the thread. listeners: one open socket pair each, owned by the worker on success. Returns 0 or negative errno. */
-int worker_start(const struct worker_config *config, const struct snap *snap, const struct listener *listeners,
-                 size_t listeners_n, struct worker **ret_worker);
+/** Start the thread. listeners: one open socket pair each, owned by the worker on success. Returns 0 or
+ * negative errno. */
+int worker_start(const struct worker_config *config, const struct snap *snap,
+                 const struct listener *listeners, size_t listeners_n, struct worker **ret_worker);
 
 /** Post a new snapshot; it is in use soon after, see worker_adopted(). Main thread only. */
 void worker_publish(struct worker *worker, const struct snap *snap);
-/** The snapshot this worker uses now: once it equals the one published, the one before is not touched any more. */
+/** The snapshot this worker uses now: once it equals the one published, the one before is not touched any
+ * more. */
 const struct snap *worker_adopted(const struct worker *worker);
 
 /** New limits for connections from now on. */
 void worker_set_tcp(struct worker *worker, uint32_t tcp_idle_ms, uint32_t tcp_clients_max);
 /**
- * Replace the set of listeners. Sockets in both sets (same fd) stay as they are; the others of the old set answer
- * what already waits in their queue, then close (open TCP connections live on). Takes the sockets over. Main thread only.
+ * Replace the set of listeners. Sockets in both sets (same fd) stay as they are; the others of the old set
+ * answer what already waits in their queue, then close (open TCP connections live on). Takes the sockets
+ * over. Main thread only.
  */
 int worker_set_listeners(struct worker *worker, const struct listener *listeners, size_t listeners_n);
 /** True once the last worker_set_listeners() is in force. */
 bool worker_listeners_done(const struct worker *worker);
 
 /**
- * Stop: answer what waits in the UDP queues, accept no more, let TCP connections finish what they have sent for up to
- * drain_ms, then end the thread. worker_stopped() turns true; worker_join() frees it.
+ * Stop: answer what waits in the UDP queues, accept no more, let TCP connections finish what they have sent
+ * for up to drain_ms, then end the thread. worker_stopped() turns true; worker_join() frees it.
  */
 void worker_stop(struct worker *worker, uint32_t drain_ms);
 bool worker_stopped(const struct worker *worker);
 void worker_join(struct worker *worker);
 
 /** Add this worker's counters to the sums. Any thread; values may lag by a batch. */
-void worker_read_counters(const struct worker *worker, struct answer_counters *sum, struct worker_counters *sum_worker);
+void worker_read_counters(const struct worker *worker, struct answer_counters *sum,
+                          struct net_counters *sum_net);
 
 #endif

@@ -1,0 +1,137 @@
+#include "net/listener.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/addr.h"
+
+#define SOCKET_BUFFER_BYTES (4 * 1024 * 1024)
+#define TCP_BACKLOG         511
+#define PORT_TRIES          16
+
+static socklen_t addr_len(const struct sockaddr_storage *addr)
+{
+	return addr->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
+static in_port_t *port_of(struct sockaddr_storage *addr)
+{
+	return addr->ss_family == AF_INET ? &((struct sockaddr_in *)addr)->sin_port
+	                                  : &((struct sockaddr_in6 *)addr)->sin6_port;
+}
+
+static bool is_wildcard(const struct sockaddr_storage *addr)
+{
+	if (addr->ss_family == AF_INET)
+		return ((const struct sockaddr_in *)addr)->sin_addr.s_addr == htonl(INADDR_ANY);
+	return IN6_IS_ADDR_UNSPECIFIED(&((const struct sockaddr_in6 *)addr)->sin6_addr);
+}
+
+static int set_option(int fd, int level, int option, int value)
+{
+	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
+}
+
+/* A socket that holds a burst; FORCE goes past the system's limit where we may. */
+static void enlarge_buffers(int fd)
+{
+	if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
+		set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_BYTES);
+	if (set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
+		set_option(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_BYTES);
+}
+
+static int set_udp_options(int fd, int family, bool wildcard)
+{
+	enlarge_buffers(fd);
+	/* No path-MTU discovery: a forged "fragmentation needed" must not make our answers arrive in pieces.
+	 */
+	int rc = family == AF_INET ? set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_OMIT)
+	                           : set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
+	if (rc == 0 && wildcard)
+		rc = family == AF_INET ? set_option(fd, IPPROTO_IP, IP_PKTINFO, 1)
+		                       : set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	return rc;
+}
+
+static int open_socket(const struct sockaddr_storage *addr, int type, bool wildcard, int *ret_fd)
+{
+	int family = addr->ss_family;
+	int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	int rc = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (rc == 0 && type == SOCK_STREAM)
+		rc = set_option(fd, SOL_SOCKET, SO_REUSEADDR,
+		                1); /* connections in TIME_WAIT do not block a restart */
+	if (rc == 0 && family == AF_INET6)
+		rc = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	if (rc == 0 && type == SOCK_DGRAM)
+		rc = set_udp_options(fd, family, wildcard);
+	if (rc == 0 && type == SOCK_STREAM)
+		rc = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (rc == 0 && bind(fd, (const struct sockaddr *)addr, addr_len(addr)) < 0)
+		rc = -errno;
+	if (rc == 0 && type == SOCK_STREAM && listen(fd, TCP_BACKLOG) < 0)
+		rc = -errno;
+	if (rc < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return rc;
+}
+
+static const char *advice(int rc)
+{
+	switch (rc) {
+	case -EACCES:
+	case -EPERM: return "; ports under 1024 need root or CAP_NET_BIND_SERVICE";
+	case -EADDRINUSE: return "; another server has this address and port, stop it or choose another port";
+	case -EADDRNOTAVAIL: return "; no interface of this machine has this address";
+	default: return "";
+	}
+}
+
+int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
+                  struct listener *ret_listener)
+{
+	struct listener listener = {
+		.addr = *addr, .udp_fd = -1, .tcp_fd = -1, .wildcard = is_wildcard(addr)
+	};
+	bool any_port = *port_of(&listener.addr) == 0;
+	int rc = -EADDRINUSE;
+	/* Where the kernel chooses the UDP port, somebody may have the same number for TCP: then choose
+	 * again. */
+	for (unsigned tries = any_port ? PORT_TRIES : 1; tries > 0 && rc == -EADDRINUSE; tries--) {
+		listener.addr = *addr;
+		rc = open_socket(&listener.addr, SOCK_DGRAM, listener.wildcard, &listener.udp_fd);
+		if (rc < 0)
+			continue;
+		socklen_t len = sizeof(listener.addr);
+		if (any_port && getsockname(listener.udp_fd, (struct sockaddr *)&listener.addr, &len) < 0)
+			rc = -errno;
+		if (rc == 0)
+			rc = open_socket(&listener.addr, SOCK_STREAM, listener.wildcard, &listener.tcp_fd);
+		if (rc < 0)
+			close(listener.udp_fd);
+	}
+	if (rc < 0) {
+		char text[ADDR_TEXT_MAX];
+		diag_error(diag, file, line, "cannot listen on %s: %s%s",
+		           addr_format_sockaddr((const struct sockaddr *)addr, text, sizeof(text)),
+		           strerror(-rc), advice(rc));
+		return rc;
+	}
+	*ret_listener = listener;
+	return 0;
+}
+
+void listener_close(struct listener *listener)
+{
+	close(listener->udp_fd);
+	close(listener->tcp_fd);
+	listener->udp_fd = listener->tcp_fd = -1;
+}

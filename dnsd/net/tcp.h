@@ -1,0 +1,51 @@
+/*
+ * tcp: DNS over TCP (RFC 7766): two bytes of length before each message, any number of messages a connection.
+ *
+ *     bytes ──frames──> answer_query() each, in order ──> one write ──> what the peer does not take waits,
+ * bounded
+ *
+ * Memory of a connection: the struct; a request that is not complete yet (at most 64 KiB); requests read but
+ * not answered because the peer does not read (at most one read, 64 KiB); answers it has not taken (at most
+ * TCP_QUEUE_MAX plus one answer). An idle connection holds the struct alone.
+ *
+ * The idle limit counts from the last complete request or the last answer taken: sending single bytes does
+ * not extend it.
+ */
+#ifndef DNSD_NET_TCP_H
+#define DNSD_NET_TCP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "net/net_context.h"
+
+#define TCP_QUEUE_MAX (128 * 1024)
+
+/** All connections of one worker. */
+struct tcp_server;
+
+int tcp_server_create(uv_loop_t *loop, struct net_context *net, uint32_t idle_ms, uint32_t clients_max,
+                      struct tcp_server **ret_server);
+void tcp_server_set_limits(struct tcp_server *server, uint32_t idle_ms, uint32_t clients_max);
+uint32_t tcp_server_open_n(const struct tcp_server *server);
+
+struct tcp_listener {
+	uv_tcp_t tcp; /* data: for the owner */
+	int fd;
+	struct tcp_server *server;
+};
+
+/** Accept from a listening socket, which is owned from here on. Returns 0 or negative errno. */
+int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd);
+/** Accept what waits in the backlog, then close; connections live on. */
+void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed);
+
+/** No new requests are awaited: each connection closes as soon as its answers are taken. */
+void tcp_server_drain(struct tcp_server *server);
+/** Close everything now; freed when the loop has run the close callbacks. Call last. */
+void tcp_server_close(struct tcp_server *server);
+/** After the loop has ended. */
+void tcp_server_destroy(struct tcp_server *server);
+
+#endif

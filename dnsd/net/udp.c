@@ -1,0 +1,195 @@
+#include "net/udp.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BATCH            64
+#define BATCHES_A_WAKEUP 16
+/* Bound for the last round before a socket closes: more than its receive buffer can hold in small packets. */
+#define BATCHES_AT_CLOSE 1024
+/*
+ * Larger requests are cut and then found malformed: no sensible one comes near. The strides are no multiples
+ * of 4096, so that the first lines of the buffers do not all fall into the same few sets of the cache.
+ */
+#define REQUEST_MAX    2048
+#define REQUEST_STRIDE (REQUEST_MAX + 64)
+#define ANSWER_STRIDE  (ANSWER_UDP_MAX + 128)
+
+union control {
+	struct cmsghdr align;
+	uint8_t bytes[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+};
+
+struct udp_buffers {
+	struct mmsghdr in[BATCH];
+	struct mmsghdr out[BATCH];
+	struct iovec in_iov[BATCH];
+	struct iovec out_iov[BATCH];
+	struct sockaddr_in6 peers[BATCH]; /* large enough for both families */
+	union control in_control[BATCH];
+	union control out_control[BATCH];
+	uint8_t requests[BATCH][REQUEST_STRIDE];
+	uint8_t answers[BATCH][ANSWER_STRIDE];
+};
+
+struct udp_buffers *udp_buffers_create(void)
+{
+	struct udp_buffers *b = calloc(1, sizeof(*b));
+	if (!b)
+		return NULL;
+	for (unsigned i = 0; i < BATCH; i++) {
+		b->in_iov[i] = (struct iovec){ .iov_base = b->requests[i], .iov_len = REQUEST_MAX };
+		b->in[i].msg_hdr.msg_iov = &b->in_iov[i];
+		b->in[i].msg_hdr.msg_iovlen = 1;
+		b->in[i].msg_hdr.msg_name = &b->peers[i];
+		b->out[i].msg_hdr.msg_iov = &b->out_iov[i];
+		b->out[i].msg_hdr.msg_iovlen = 1;
+	}
+	return b;
+}
+
+void udp_buffers_destroy(struct udp_buffers *buffers)
+{
+	free(buffers);
+}
+
+/* The answer leaves from the address the request was sent to. */
+static void set_source(const struct msghdr *in, struct msghdr *out, union control *control)
+{
+	struct cmsghdr *got = CMSG_FIRSTHDR(in);
+	if (!got)
+		return;
+	out->msg_control = control;
+	out->msg_controllen = sizeof(*control);
+	struct cmsghdr *set = CMSG_FIRSTHDR(out);
+	if (got->cmsg_level == IPPROTO_IP && got->cmsg_type == IP_PKTINFO) {
+		struct in_pktinfo asked;
+		memcpy(&asked, CMSG_DATA(got), sizeof(asked));
+		struct in_pktinfo from = { .ipi_spec_dst = asked.ipi_addr };
+		set->cmsg_level = IPPROTO_IP;
+		set->cmsg_type = IP_PKTINFO;
+		set->cmsg_len = CMSG_LEN(sizeof(from));
+		memcpy(CMSG_DATA(set), &from, sizeof(from));
+		out->msg_controllen = CMSG_SPACE(sizeof(from));
+	} else if (got->cmsg_level == IPPROTO_IPV6 && got->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo from;
+		memcpy(&from, CMSG_DATA(got), sizeof(from));
+		/* The interface matters for link-local addresses only; elsewhere routing decides. */
+		if (!IN6_IS_ADDR_LINKLOCAL(&from.ipi6_addr))
+			from.ipi6_ifindex = 0;
+		set->cmsg_level = IPPROTO_IPV6;
+		set->cmsg_type = IPV6_PKTINFO;
+		set->cmsg_len = CMSG_LEN(sizeof(from));
+		memcpy(CMSG_DATA(set), &from, sizeof(from));
+		out->msg_controllen = CMSG_SPACE(sizeof(from));
+	} else {
+		out->msg_control = NULL;
+		out->msg_controllen = 0;
+	}
+}
+
+static void send_answers(struct udp_socket *udp, unsigned out_n)
+{
+	struct mmsghdr *out = udp->buffers->out;
+	unsigned done = 0;
+	bool again = true; /* one more try when the send buffer is full */
+	while (done < out_n) {
+		int sent = sendmmsg(udp->fd, out + done, out_n - done, 0);
+		if (sent > 0) {
+			done += (unsigned)sent;
+			again = true;
+		} else if (errno == EAGAIN && again) {
+			again = false;
+		} else if (errno != EINTR) {
+			/* This one can't be sent (its peer unreachable, say); the others still can. */
+			udp->net->counters.udp_send_errors++;
+			done++;
+		}
+	}
+}
+
+/* One batch. Returns how many requests there were. */
+static unsigned serve_batch(struct udp_socket *udp)
+{
+	struct udp_buffers *b = udp->buffers;
+	struct net_context *net = udp->net;
+	for (unsigned i = 0; i < BATCH; i++) {
+		b->in[i].msg_hdr.msg_namelen = sizeof(b->peers[i]);
+		if (udp->wildcard) {
+			b->in[i].msg_hdr.msg_control = &b->in_control[i];
+			b->in[i].msg_hdr.msg_controllen = sizeof(b->in_control[i]);
+		} else {
+			b->in[i].msg_hdr.msg_control = NULL;
+			b->in[i].msg_hdr.msg_controllen = 0;
+		}
+	}
+	int in_n = recvmmsg(udp->fd, b->in, BATCH, MSG_DONTWAIT, NULL);
+	if (in_n <= 0) {
+		if (in_n < 0 && errno != EAGAIN && errno != EINTR)
+			net->counters.udp_receive_errors++;
+		return 0;
+	}
+	net->between_batches(net);
+	unsigned out_n = 0;
+	for (unsigned i = 0; i < (unsigned)in_n; i++) {
+		/* sin_port and sin6_port stand at the same place. Nothing can be sent to port 0. */
+		if (b->peers[i].sin6_port == 0)
+			continue;
+		struct client client = { .peer = (const struct sockaddr *)&b->peers[i],
+			                 .transport = TRANSPORT_UDP };
+		size_t len = answer_query(net->data, &client, b->requests[i], b->in[i].msg_len, b->answers[i],
+		                          ANSWER_UDP_MAX, &net->state);
+		if (len == 0)
+			continue;
+		struct msghdr *out = &b->out[out_n].msg_hdr;
+		b->out_iov[out_n] = (struct iovec){ .iov_base = b->answers[i], .iov_len = len };
+		out->msg_name = &b->peers[i];
+		out->msg_namelen = b->in[i].msg_hdr.msg_namelen;
+		out->msg_control = NULL;
+		out->msg_controllen = 0;
+		if (udp->wildcard)
+			set_source(&b->in[i].msg_hdr, out, &b->out_control[out_n]);
+		out_n++;
+	}
+	send_answers(udp, out_n);
+	return (unsigned)in_n;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events)
+{
+	/* The poll handle is the first member, whatever its data pointer is used for. */
+	struct udp_socket *udp = (struct udp_socket *)poll;
+	(void)status;
+	(void)events;
+	/* Bounded, so that TCP and the main thread's messages get their turn under full load. */
+	for (unsigned i = 0; i < BATCHES_A_WAKEUP; i++) {
+		if (serve_batch(udp) < BATCH)
+			return;
+	}
+}
+
+int udp_open(struct udp_socket *udp, uv_loop_t *loop, int fd, bool wildcard, struct udp_buffers *buffers,
+             struct net_context *net)
+{
+	udp->fd = fd;
+	udp->wildcard = wildcard;
+	udp->buffers = buffers;
+	udp->net = net;
+	int rc = uv_poll_init(loop, &udp->poll, fd);
+	if (rc == 0)
+		rc = uv_poll_start(&udp->poll, UV_READABLE, on_readable);
+	return rc;
+}
+
+void udp_close(struct udp_socket *udp, uv_close_cb closed)
+{
+	for (unsigned i = 0; i < BATCHES_AT_CLOSE && serve_batch(udp); i++) {
+	}
+	uv_poll_stop(&udp->poll);
+	close(udp->fd);
+	uv_close((uv_handle_t *)&udp->poll, closed);
+}

@@ -1,0 +1,36 @@
+/*
+ * udp: requests in batches from one UDP socket.
+ *
+ *     uv_poll: readable ──> recvmmsg 64 ──> answer_query() each ──> sendmmsg ──> again, up to 16 times
+ *
+ * A socket bound to one address needs no control messages. One bound to a wildcard gets with each request the
+ * address it was sent to, and the answer is sent from there.
+ */
+#ifndef DNSD_NET_UDP_H
+#define DNSD_NET_UDP_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "net/net_context.h"
+
+/** Buffers of one worker, shared by its sockets. */
+struct udp_buffers;
+struct udp_buffers *udp_buffers_create(void);
+void udp_buffers_destroy(struct udp_buffers *buffers);
+
+struct udp_socket {
+	uv_poll_t poll; /* data: for the owner */
+	int fd;
+	bool wildcard;
+	struct udp_buffers *buffers;
+	struct net_context *net;
+};
+
+/** Start serving. The socket owns fd on success. Returns 0 or negative errno. */
+int udp_open(struct udp_socket *udp, uv_loop_t *loop, int fd, bool wildcard, struct udp_buffers *buffers,
+             struct net_context *net);
+/** Answer what waits in the queue, then close; closed(handle) is called when the memory may go. */
+void udp_close(struct udp_socket *udp, uv_close_cb closed);
+
+#endif

@@ -1,0 +1,359 @@
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "net/tcp.h"
+#include "net/udp.h"
+
+#define CACHE_LINE    64
+#define DRAIN_STEP_MS 5
+
+/* One address being served. */
+struct serving {
+	struct udp_socket udp;
+	struct tcp_listener tcp;
+	struct serving *next;
+	struct worker *worker;
+	unsigned open_n; /* handles not closed yet */
+};
+
+/* What the main thread has posted and the worker has not picked up. */
+struct mailbox {
+	uv_mutex_t lock; /* never taken on the query path */
+	struct listener *listeners;
+	size_t listeners_n;
+	bool has_listeners;
+	bool has_limits;
+	uint32_t tcp_idle_ms;
+	uint32_t tcp_clients_max;
+	bool stop;
+	uint32_t drain_ms;
+};
+
+struct worker {
+	struct net_context net; /* first: its address is the worker's */
+	struct worker_config config;
+	uv_thread_t thread;
+	uv_loop_t loop;
+	uv_async_t wake;
+	uv_timer_t drain;
+	struct udp_buffers *buffers;
+	struct tcp_server *tcp;
+	struct serving *servings;
+	const struct snap *snap;
+	uint64_t drain_until_ms;
+	bool stopping;
+	struct mailbox mailbox;
+	/* Shared with the main thread, on a line of their own. */
+	_Alignas(CACHE_LINE) _Atomic(const struct snap *) next;
+	_Atomic(const struct snap *) adopted;
+	atomic_bool listeners_done;
+	atomic_bool stopped;
+};
+
+static void adopt(struct worker *worker)
+{
+	const struct snap *next = atomic_load_explicit(&worker->next, memory_order_acquire);
+	if (next == worker->snap)
+		return;
+	worker->snap = next;
+	worker->net.data = &next->data;
+	atomic_store_explicit(&worker->adopted, next, memory_order_release); /* main may free the old one */
+	uv_async_send(worker->config.notify);
+}
+
+static void between_batches(struct net_context *net)
+{
+	adopt((struct worker *)net);
+}
+
+/* --- listeners --- */
+
+static void on_serving_closed(uv_handle_t *handle)
+{
+	struct serving *serving = handle->data;
+	if (--serving->open_n == 0)
+		free(serving);
+}
+
+static int start_serving(struct worker *worker, const struct listener *listener)
+{
+	struct serving *serving = calloc(1, sizeof(*serving));
+	if (!serving)
+		return -ENOMEM;
+	serving->worker = worker;
+	serving->open_n = 2;
+	int rc = udp_open(&serving->udp, &worker->loop, listener->udp_fd, listener->wildcard, worker->buffers,
+	                  &worker->net);
+	if (rc == 0)
+		rc = tcp_listen(&serving->tcp, worker->tcp, listener->tcp_fd);
+	if (rc < 0)
+		return rc; /* leaked on purpose: handles are half set up, and the start fails */
+	serving->udp.poll.data = serving;
+	serving->tcp.tcp.data = serving;
+	serving->next = worker->servings;
+	worker->servings = serving;
+	return 0;
+}
+
+static void stop_serving(struct serving *serving)
+{
+	udp_close(&serving->udp, on_serving_closed);
+	tcp_listener_close(&serving->tcp, on_serving_closed);
+}
+
+static bool has_listener(const struct listener *listeners, size_t listeners_n, int udp_fd)
+{
+	for (size_t i = 0; i < listeners_n; i++) {
+		if (listeners[i].udp_fd == udp_fd)
+			return true;
+	}
+	return false;
+}
+
+static bool is_serving(const struct worker *worker, int udp_fd)
+{
+	for (const struct serving *serving = worker->servings; serving; serving = serving->next) {
+		if (serving->udp.fd == udp_fd)
+			return true;
+	}
+	return false;
+}
+
+static void change_listeners(struct worker *worker, const struct listener *listeners, size_t listeners_n)
+{
+	/* New ones first: an address that moves is never without a socket. */
+	for (size_t i = 0; i < listeners_n; i++) {
+		if (!is_serving(worker, listeners[i].udp_fd))
+			start_serving(worker, &listeners[i]);
+	}
+	for (struct serving **at = &worker->servings; *at;) {
+		struct serving *serving = *at;
+		if (has_listener(listeners, listeners_n, serving->udp.fd)) {
+			at = &serving->next;
+		} else {
+			*at = serving->next;
+			stop_serving(serving);
+		}
+	}
+	atomic_store(&worker->listeners_done, true);
+	uv_async_send(worker->config.notify);
+}
+
+/* --- stop --- */
+
+static void on_drain(uv_timer_t *timer)
+{
+	struct worker *worker = timer->data;
+	if (tcp_server_open_n(worker->tcp) && uv_now(&worker->loop) < worker->drain_until_ms)
+		return;
+	tcp_server_close(worker->tcp);
+	uv_close((uv_handle_t *)&worker->drain, NULL);
+	uv_close((uv_handle_t *)&worker->wake, NULL);
+}
+
+static void begin_stop(struct worker *worker, uint32_t drain_ms)
+{
+	if (worker->stopping)
+		return;
+	worker->stopping = true;
+	change_listeners(worker, NULL, 0);
+	tcp_server_drain(worker->tcp);
+	uv_update_time(&worker->loop);
+	worker->drain_until_ms = uv_now(&worker->loop) + drain_ms;
+	uv_timer_start(&worker->drain, on_drain, 0, DRAIN_STEP_MS);
+}
+
+/* --- thread --- */
+
+static void on_wake(uv_async_t *async)
+{
+	struct worker *worker = async->data;
+	struct mailbox *mailbox = &worker->mailbox;
+	adopt(worker);
+	uv_mutex_lock(&mailbox->lock);
+	struct mailbox got = *mailbox;
+	mailbox->listeners = NULL;
+	mailbox->has_listeners = false;
+	mailbox->has_limits = false;
+	uv_mutex_unlock(&mailbox->lock);
+	if (got.has_limits)
+		tcp_server_set_limits(worker->tcp, got.tcp_idle_ms, got.tcp_clients_max);
+	if (got.has_listeners && !worker->stopping)
+		change_listeners(worker, got.listeners, got.listeners_n);
+	free(got.listeners);
+	if (got.stop)
+		begin_stop(worker, got.drain_ms);
+}
+
+static void run(void *argument)
+{
+	struct worker *worker = argument;
+	char name[16];
+	snprintf(name, sizeof(name), "dnsd-worker-%u", worker->config.index);
+	pthread_setname_np(pthread_self(), name);
+	if (worker->config.cpu >= 0) {
+		cpu_set_t set;
+		CPU_ZERO(&set);
+		CPU_SET((size_t)worker->config.cpu, &set);
+		/* Only a matter of speed: where it is not allowed, the kernel places the thread. */
+		(void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+	}
+	uv_run(&worker->loop, UV_RUN_DEFAULT);
+	atomic_store(&worker->stopped, true);
+	uv_async_send(worker->config.notify);
+}
+
+/* Rotation goes on from a random place, so that workers and restarts do not step together. */
+static void seed_rotation(struct answer_state *state)
+{
+	size_t done = 0;
+	while (done < sizeof(state->rotation)) {
+		ssize_t got = getrandom((uint8_t *)state->rotation + done, sizeof(state->rotation) - done, 0);
+		if (got <= 0)
+			return;
+		done += (size_t)got;
+	}
+}
+
+static int start_thread(struct worker *worker)
+{
+	/* Signals are the main thread's: blocked while the thread is made, they stay so in it. */
+	sigset_t all;
+	sigset_t before;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int rc = uv_thread_create(&worker->thread, run, worker);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+int worker_start(const struct worker_config *config, const struct snap *snap,
+                 const struct listener *listeners, size_t listeners_n, struct worker **ret_worker)
+{
+	struct worker *worker =
+	        aligned_alloc(CACHE_LINE, (sizeof(*worker) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+	if (!worker)
+		return -ENOMEM;
+	memset(worker, 0, sizeof(*worker));
+	worker->config = *config;
+	worker->snap = snap;
+	worker->net.data = &snap->data;
+	worker->net.between_batches = between_batches;
+	atomic_init(&worker->next, snap);
+	atomic_init(&worker->adopted, snap);
+	atomic_init(&worker->listeners_done, true);
+	seed_rotation(&worker->net.state);
+	worker->buffers = udp_buffers_create();
+	int rc = worker->buffers ? uv_loop_init(&worker->loop) : -ENOMEM;
+	if (rc == 0)
+		rc = uv_mutex_init(&worker->mailbox.lock);
+	if (rc == 0)
+		rc = uv_async_init(&worker->loop, &worker->wake, on_wake);
+	if (rc == 0)
+		rc = uv_timer_init(&worker->loop, &worker->drain);
+	worker->wake.data = worker;
+	worker->drain.data = worker;
+	if (rc == 0)
+		rc = tcp_server_create(&worker->loop, &worker->net, config->tcp_idle_ms,
+		                       config->tcp_clients_max, &worker->tcp);
+	for (size_t i = 0; i < listeners_n && rc == 0; i++)
+		rc = start_serving(worker, &listeners[i]);
+	if (rc == 0)
+		rc = start_thread(worker);
+	if (rc < 0)
+		return rc; /* the process ends: a loop with open handles is not taken apart */
+	*ret_worker = worker;
+	return 0;
+}
+
+void worker_publish(struct worker *worker, const struct snap *snap)
+{
+	atomic_store_explicit(&worker->next, snap, memory_order_release);
+	uv_async_send(&worker->wake);
+}
+
+const struct snap *worker_adopted(const struct worker *worker)
+{
+	return atomic_load_explicit(&worker->adopted, memory_order_acquire);
+}
+
+void worker_set_tcp(struct worker *worker, uint32_t tcp_idle_ms, uint32_t tcp_clients_max)
+{
+	uv_mutex_lock(&worker->mailbox.lock);
+	worker->mailbox.has_limits = true;
+	worker->mailbox.tcp_idle_ms = tcp_idle_ms;
+	worker->mailbox.tcp_clients_max = tcp_clients_max;
+	uv_mutex_unlock(&worker->mailbox.lock);
+	uv_async_send(&worker->wake);
+}
+
+int worker_set_listeners(struct worker *worker, const struct listener *listeners, size_t listeners_n)
+{
+	struct listener *copy = calloc(listeners_n + 1, sizeof(*copy));
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, listeners, listeners_n * sizeof(*copy));
+	uv_mutex_lock(&worker->mailbox.lock);
+	free(worker->mailbox
+	             .listeners); /* a set that was never looked at: its new sockets are in this one too */
+	worker->mailbox.listeners = copy;
+	worker->mailbox.listeners_n = listeners_n;
+	worker->mailbox.has_listeners = true;
+	atomic_store(&worker->listeners_done, false);
+	uv_mutex_unlock(&worker->mailbox.lock);
+	uv_async_send(&worker->wake);
+	return 0;
+}
+
+bool worker_listeners_done(const struct worker *worker)
+{
+	return atomic_load(&worker->listeners_done);
+}
+
+void worker_stop(struct worker *worker, uint32_t drain_ms)
+{
+	uv_mutex_lock(&worker->mailbox.lock);
+	worker->mailbox.stop = true;
+	worker->mailbox.drain_ms = drain_ms;
+	uv_mutex_unlock(&worker->mailbox.lock);
+	uv_async_send(&worker->wake);
+}
+
+bool worker_stopped(const struct worker *worker)
+{
+	return atomic_load(&worker->stopped);
+}
+
+void worker_join(struct worker *worker)
+{
+	uv_thread_join(&worker->thread);
+	uv_loop_close(&worker->loop);
+	uv_mutex_destroy(&worker->mailbox.lock);
+	free(worker->mailbox.listeners);
+	tcp_server_destroy(worker->tcp);
+	udp_buffers_destroy(worker->buffers);
+	free(worker);
+}
+
+/* The worker writes plain aligned 64-bit counters; they are read one by one, each whole. */
+static void add_counters(uint64_t *sum, const uint64_t *from, size_t bytes)
+{
+	for (size_t i = 0; i < bytes / sizeof(*sum); i++)
+		sum[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+}
+
+void worker_read_counters(const struct worker *worker, struct answer_counters *sum,
+                          struct net_counters *sum_net)
+{
+	add_counters((uint64_t *)sum, (const uint64_t *)&worker->net.state.counters, sizeof(*sum));
+	add_counters((uint64_t *)sum_net, (const uint64_t *)&worker->net.counters, sizeof(*sum_net));
+}
