@@ -58,6 +58,15 @@ struct server {
 
 static void start_job(struct server *server, enum job_kind kind);
 
+/* What was asked for while something else ran. */
+static void start_wanted(struct server *server)
+{
+	enum job_kind wanted = server->job_wanted;
+	server->job_wanted = JOB_NONE;
+	if (wanted != JOB_NONE)
+		start_job(server, wanted);
+}
+
 /* --- snapshots --- */
 
 static void free_retired(struct server *server)
@@ -206,10 +215,17 @@ static void job_done(uv_work_t *work, int status)
 	}
 	diag_fini(&job->diag);
 	free_retired(server);
-	enum job_kind wanted = server->job_wanted;
-	server->job_wanted = JOB_NONE;
-	if (wanted != JOB_NONE)
-		start_job(server, wanted);
+	start_wanted(server);
+}
+
+/* Have all workers taken over the sockets of the last reload? Until then their sets must not change again. */
+static bool listeners_settled(const struct server *server)
+{
+	for (unsigned i = 0; i < server->workers_n; i++) {
+		if (!worker_listeners_done(server->workers[i]))
+			return false;
+	}
+	return true;
 }
 
 /* One job at a time: it alone may touch the load in use. A job asked for meanwhile runs after it, once. */
@@ -217,7 +233,7 @@ static void start_job(struct server *server, enum job_kind kind)
 {
 	if (server->stopping)
 		return;
-	if (server->job_running != JOB_NONE) {
+	if (server->job_running != JOB_NONE || !listeners_settled(server)) {
 		if (kind > server->job_wanted)
 			server->job_wanted = kind;
 		return;
@@ -276,8 +292,10 @@ static void on_notify(uv_async_t *async)
 {
 	struct server *server = async->data;
 	free_retired(server);
-	if (!server->stopping)
+	if (!server->stopping) {
+		start_wanted(server);
 		return;
+	}
 	for (unsigned i = 0; i < server->workers_n; i++) {
 		if (!worker_stopped(server->workers[i]))
 			return;
