@@ -1,0 +1,256 @@
+/* Who answers for a country: the levels, both families from one decision, and what a pool refuses. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "conf/conf.h"
+#include "zones/pool/country.h"
+#include "zones/pool/pool.h"
+
+#define MIRRORS_MAX 16
+
+/* A pool in a few words: "DE 4 6" is a mirror of Germany with both families. Mirror i has address .i and ::i.
+ */
+struct small_pool {
+	struct arena arena;
+	struct conf_pool conf;
+	struct conf_mirror mirrors[MIRRORS_MAX];
+	struct conf_mirror_addr addrs[MIRRORS_MAX][2];
+	char hosts[MIRRORS_MAX][16];
+	char countries[MIRRORS_MAX][3];
+	struct pool *pool;
+};
+
+static const char *europe[] = { "DE", "FR", "CH", "LI", "AT", "GB" };
+static const char *asia[] = { "JP", "TW" };
+static struct conf_region regions[] = { { .name = "europe", .countries = europe, .countries_n = 6 },
+	                                { .name = "asia", .countries = asia, .countries_n = 2 } };
+static const char *near_li[] = { "CH", "AT" };
+static struct conf_neighbours neighbours[] = { { .country = "LI", .near = near_li, .near_n = 2 } };
+
+static void make(struct small_pool *small, const char *const *mirrors, uint32_t min_mirrors, bool borrow_ipv6)
+{
+	memset(small, 0, sizeof(*small));
+	arena_init(&small->arena);
+	size_t n = 0;
+	for (; mirrors[n]; n++) {
+		struct conf_mirror *mirror = &small->mirrors[n];
+		snprintf(small->hosts[n], sizeof(small->hosts[n]), "m%zu", n);
+		memcpy(small->countries[n], mirrors[n], 2);
+		*mirror = (struct conf_mirror){ .host = small->hosts[n],
+			                        .country = small->countries[n],
+			                        .weight = 100 };
+		mirror->addrs = small->addrs[n];
+		if (strchr(mirrors[n], '4'))
+			small->addrs[n][mirror->addrs_n++].addr =
+			        (struct addr){ .family = 4, .bytes = { 192, 0, 2, (uint8_t)n } };
+		if (strchr(mirrors[n], '6'))
+			small->addrs[n][mirror->addrs_n++].addr =
+			        (struct addr){ .family = 6,
+				               .bytes = { 0x20, 1, 0xd, 0xb8, [15] = (uint8_t)n } };
+	}
+	small->conf = (struct conf_pool){ .name = "test",
+		                          .min_mirrors = min_mirrors,
+		                          .borrow_ipv6 = borrow_ipv6,
+		                          .mirrors = small->mirrors,
+		                          .mirrors_n = n,
+		                          .regions = regions,
+		                          .regions_n = 2,
+		                          .neighbours = neighbours,
+		                          .neighbours_n = 1 };
+	struct diag diag;
+	diag_init(&diag);
+	assert_int_equal(pool_create(&small->conf, &small->arena, &diag, &small->pool), 0);
+	assert_int_equal(diag.messages_n, 0);
+	diag_fini(&diag);
+}
+
+/* "v4: 0 1 v6: 1": the mirrors whose addresses are in, by family. */
+static void describe(const struct pool_decision *decision, char *text, size_t cap)
+{
+	size_t used = 0;
+	for (uint8_t family = 4; family <= 6; family = (uint8_t)(family + 2)) {
+		used += (size_t)snprintf(text + used, cap - used, "%sv%u:", family == 4 ? "" : " ", family);
+		for (size_t i = 0; i < decision->members_n; i++) {
+			for (size_t k = 0; k < decision->members[i].addrs_n; k++) {
+				const struct addr *addr = &decision->members[i].addrs[k];
+				if (addr->family == family)
+					used += (size_t)snprintf(text + used, cap - used, " %u",
+					                         addr->bytes[family == 4 ? 3 : 15]);
+			}
+		}
+	}
+}
+
+static const char *const plain[] = { "DE 4 6", "DE 4", "FR 4", "CH 4 6", "AT 4", "JP 4 6", NULL };
+static const char *const no_v4[] = { "DE 6", "FR 4", "JP 4", NULL };
+static const char *const no_v6[] = { "DE 4", "FR 4 6", "JP 4", NULL };
+
+static const struct {
+	const char *what;
+	const char *const *mirrors;
+	uint32_t min_mirrors;
+	bool borrow_ipv6;
+	const char *country; /* "--" = the world */
+	bool ipv6_only;
+	enum pool_level level;
+	const char *want;
+} decisions[] = {
+	{ "its own", plain, 1, false, "DE", false, POOL_LEVEL_COUNTRY, "v4: 0 1 v6: 0" },
+	{ "neighbour", plain, 1, false, "LI", false, POOL_LEVEL_NEIGHBOUR, "v4: 3 v6: 3" },
+	{ "two neighbours needed", plain, 2, false, "LI", false, POOL_LEVEL_NEIGHBOUR, "v4: 3 4 v6: 3" },
+	{ "region, no neighbours named", plain, 1, false, "GB", false, POOL_LEVEL_REGION,
+	  "v4: 0 1 2 3 4 v6: 0 3" },
+	{ "region, for TW", plain, 1, false, "TW", false, POOL_LEVEL_REGION, "v4: 5 v6: 5" },
+	{ "region too small: world", plain, 2, false, "TW", false, POOL_LEVEL_WORLD,
+	  "v4: 0 1 2 3 4 5 v6: 0 3 5" },
+	{ "in no region: world", plain, 1, false, "BR", false, POOL_LEVEL_WORLD,
+	  "v4: 0 1 2 3 4 5 v6: 0 3 5" },
+	{ "unknown: world", plain, 1, false, "--", false, POOL_LEVEL_WORLD, "v4: 0 1 2 3 4 5 v6: 0 3 5" },
+	{ "too few: the region helps, its own stay", plain, 3, false, "DE", false, POOL_LEVEL_REGION,
+	  "v4: 0 1 2 3 4 v6: 0 3" },
+	{ "more wanted than there are: all", plain, 99, false, "DE", false, POOL_LEVEL_WORLD,
+	  "v4: 0 1 2 3 4 5 v6: 0 3 5" },
+	{ "no IPv6 here: AAAA empty", plain, 1, false, "FR", false, POOL_LEVEL_COUNTRY, "v4: 2 v6:" },
+	{ "no IPv6 here, borrowed", plain, 1, true, "FR", false, POOL_LEVEL_COUNTRY, "v4: 2 v6: 0 3" },
+	{ "no IPv4 here: from the region", no_v4, 1, false, "DE", false, POOL_LEVEL_COUNTRY, "v4: 1 v6: 0" },
+	{ "IPv6 name: only mirrors with IPv6 count", no_v6, 1, false, "DE", true, POOL_LEVEL_REGION,
+	  "v4: 0 1 v6: 1" },
+	{ "IPv6 name: none in the region", no_v6, 1, false, "JP", true, POOL_LEVEL_WORLD, "v4: 0 1 2 v6: 1" },
+	{ "UK is GB", plain, 1, false, "UK", false, POOL_LEVEL_REGION, "v4: 0 1 2 3 4 v6: 0 3" },
+};
+
+static void test_decisions(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(decisions) / sizeof(decisions[0]); i++) {
+		struct small_pool small;
+		make(&small, decisions[i].mirrors, decisions[i].min_mirrors, decisions[i].borrow_ipv6);
+		struct pool_decision decision;
+		assert_int_equal(pool_decide_country(small.pool, country_from_text(decisions[i].country),
+		                                     decisions[i].ipv6_only, &decision),
+		                 0);
+		char text[256];
+		describe(&decision, text, sizeof(text));
+		if (decision.level != decisions[i].level || strcmp(text, decisions[i].want) != 0)
+			fail_msg("%s: level %s, %s", decisions[i].what, pool_level_text(decision.level),
+			         text);
+		pool_decision_fini(&decision);
+		arena_fini(&small.arena);
+	}
+}
+
+static void test_regions(void **state)
+{
+	(void)state;
+	struct small_pool small;
+	make(&small, plain, 1, false);
+	assert_int_equal(pool_find_region(small.pool, "asia"), 1);
+	assert_int_equal(pool_find_region(small.pool, "mars"), -1);
+	struct pool_decision decision;
+	char text[256];
+	assert_int_equal(pool_decide_region(small.pool, 1, &decision), 0);
+	describe(&decision, text, sizeof(text));
+	assert_string_equal(text, "v4: 5 v6: 5");
+	pool_decision_fini(&decision);
+	arena_fini(&small.arena);
+	/* a region without mirrors is not answered with nothing */
+	make(&small, no_v6, 1, false);
+	small.pool->regions[1].has[country_from_text("JP")] = false;
+	assert_int_equal(pool_decide_region(small.pool, 1, &decision), 0);
+	assert_int_equal(decision.level, POOL_LEVEL_WORLD);
+	assert_int_equal(decision.members_n, 3);
+	pool_decision_fini(&decision);
+	arena_fini(&small.arena);
+}
+
+static void expect_refused(struct conf_pool *conf, const char *want)
+{
+	struct arena arena;
+	arena_init(&arena);
+	struct diag diag;
+	diag_init(&diag);
+	struct pool *pool;
+	assert_int_equal(pool_create(conf, &arena, &diag, &pool), -22);
+	bool found = false;
+	for (size_t i = 0; i < diag.messages_n; i++)
+		found |= strcmp(diag.messages[i].text, want) == 0;
+	if (!found)
+		fail_msg("want \"%s\", got \"%s\"", want, diag.messages_n ? diag.messages[0].text : "");
+	diag_fini(&diag);
+	arena_fini(&arena);
+}
+
+static void test_refused(void **state)
+{
+	(void)state;
+	struct conf_mirror_addr addr[2] = { { .place = { "m.conf", 3 } }, { .place = { "m.conf", 7 } } };
+	assert_int_equal(addr_parse("192.0.2.1", &addr[0].addr), 0);
+	assert_int_equal(addr_parse("192.0.2.1", &addr[1].addr), 0);
+	struct conf_mirror mirror[2] = {
+		{ .place = { "m.conf", 2 },
+		  .host = "a",
+		  .country = "DE",
+		  .addrs = &addr[0],
+		  .addrs_n = 1,
+		  .weight = 100 },
+		{ .place = { "m.conf", 6 },
+		  .host = "b",
+		  .country = "FR",
+		  .addrs = &addr[1],
+		  .addrs_n = 1,
+		  .weight = 100 },
+	};
+	struct conf_pool conf = { .name = "p", .mirrors = mirror, .mirrors_n = 2 };
+	expect_refused(&conf, "m.conf:7: mirror b: address 192.0.2.1 is already that of a (line 3); each "
+	                      "address stands once");
+	assert_int_equal(addr_parse("192.0.2.2", &addr[1].addr), 0);
+	mirror[1].country = "XX";
+	expect_refused(&conf, "m.conf:6: mirror b: unknown country \"XX\"; write a two-letter ISO 3166 code "
+	                      "such as \"DE\"");
+	mirror[1].country = "FR";
+	mirror[1].weight = 0;
+	expect_refused(&conf,
+	               "m.conf:6: mirror b: weight 0 is out of range; write 1 to 1000000 (100 is usual)");
+	mirror[1].weight = 100;
+	static const struct {
+		const char *addr;
+		const char *why;
+	} bad[] = {
+		{ "127.0.0.1", "a loopback address" },
+		{ "224.0.0.1", "a multicast address" },
+		{ "0.0.0.0", "in \"this network\" 0.0.0.0/8" },
+		{ "255.255.255.255", "in the reserved range 240.0.0.0/4" },
+		{ "169.254.1.1", "a link-local address" },
+		{ "::1", "the unspecified or the loopback address" },
+		{ "fe80::1", "a link-local address" },
+		{ "ff02::1", "a multicast address" },
+		{ "::ffff:192.0.2.1", "an IPv4 address in IPv6 form" },
+	};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		char want[256];
+		char text[ADDR_TEXT_MAX];
+		assert_int_equal(addr_parse(bad[i].addr, &addr[1].addr), 0);
+		snprintf(want, sizeof(want),
+		         "m.conf:7: mirror b: address %s is %s; write a unicast address that clients can "
+		         "reach",
+		         addr_format(&addr[1].addr, text, sizeof(text)), bad[i].why);
+		expect_refused(&conf, want);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_decisions),
+		cmocka_unit_test(test_regions),
+		cmocka_unit_test(test_refused),
+	};
+	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);
+}
