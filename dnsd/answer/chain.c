@@ -15,6 +15,9 @@ struct chain {
 	unsigned answer_n;
 	unsigned authority_n;
 	enum wire_rcode rcode;
+	const struct store_node
+	        *passed[CHAIN_LINKS_MAX + 1]; /* CNAMEs so far: twice the same, a wildcard's too, is a loop */
+	unsigned passed_n;
 	/* The name the chain has come to, lower case, padded as answer_find() wants it. */
 	uint8_t name[264] __attribute__((aligned(8)));
 	uint8_t label_off[WIRE_LABELS_MAX + 1];
@@ -112,6 +115,12 @@ static void add_rrset(struct chain *chain, const struct store_rrset *rrset)
 /* A link: the CNAME at this name. Returns true when the chain goes on. */
 static bool follow_cname(struct chain *chain, const struct store_node *node)
 {
+	for (unsigned i = 0; i < chain->passed_n; i++) {
+		if (chain->passed[i] == node)
+			return false; /* a loop: its records are all in the answer */
+	}
+	if (chain->passed_n < CHAIN_LINKS_MAX)
+		chain->passed[chain->passed_n++] = node;
 	const struct answer_store *store = chain->reply->data->store;
 	const struct store_rrset *rrset = answer_find_rrset(store, node, WIRE_TYPE_CNAME);
 	struct stored_record record;
