@@ -386,7 +386,7 @@ static bool read_head(struct loader *loader, const struct source *source, const 
 			diag_error(loader->diag, source->input.name, entry->line,
 			           "%s after a blank; write directives from the first column",
 			           zone_quote(type_text, shown));
-		else if (!entry->blank_owner &&
+		else if (!entry->blank_owner && at == 1 &&
 		         zone_type_from_text(loader->lexer.tokens[0].text, &first_type) == 0)
 			diag_error(loader->diag, source->input.name, entry->line,
 			           "%s is no record type; write an owner in front, or a blank for the owner "

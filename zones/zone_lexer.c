@@ -127,6 +127,7 @@ int zone_lexer_read(struct zone_lexer *lexer, struct zone_input *input, struct z
 	const char *start = input->at;
 	unsigned depth = 0;
 	unsigned open_line = 0;
+	bool is_word_cut = false;
 	char *out = lexer->text;
 
 	*entry = (struct zone_entry){ .line = input->line };
@@ -137,7 +138,8 @@ int zone_lexer_read(struct zone_lexer *lexer, struct zone_input *input, struct z
 	entry->blank_owner = *start == ' ' || *start == '\t';
 	while (input->at < input->end) {
 		char c = *input->at;
-		if (input->at - start > ZONE_RECORD_LEN_MAX) {
+		bool is_end = c == '\n' && depth == 0; /* a long comment behind a record does no harm */
+		if (is_word_cut || (input->at - start > ZONE_RECORD_LEN_MAX && !is_end)) {
 			char what[160];
 			if (depth)
 				snprintf(what, sizeof(what),
@@ -190,8 +192,7 @@ int zone_lexer_read(struct zone_lexer *lexer, struct zone_input *input, struct z
 				out = read_bare(lexer, &limited, entry, out, &token);
 			}
 			input->at = limited.at;
-			if (limited.is_cut && limited.at == limited.end)
-				input->at++; /* past the limit, so that the check above sees it */
+			is_word_cut = limited.is_cut && limited.at == limited.end;
 			token.len = (size_t)(out - token.text);
 			*out++ = '\0';
 			if (add_token(lexer, entry, &token) < 0)
