@@ -36,7 +36,9 @@ SOURCES := $(sort $(wildcard dnsd/*.c dnsd/*/*.[ch] zones/*.[ch] zones/*/*.[ch] 
 all: $(PROGRAMS) ## build the programs into build/bin
 
 .PHONY: run
-run: setup-run all var/geo/country.mmdb ## set up, build, and serve the example zone on 127.0.0.1:5300
+run: setup-run ## set up, build, and serve the example zone on 127.0.0.1:5300
+	@$(MAKE) --no-print-directory all
+	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
 	@scripts/run.sh $(BUILD)/bin/dnsd
 
 .PHONY: test
@@ -93,8 +95,6 @@ setup-test:
 .PHONY: geodb
 geodb: all ## rebuild the country database from a fresh download
 	@scripts/geodb.sh --refresh var/geo $(BUILD)/bin/dnsd-geodb
-var/geo/country.mmdb: | $(BUILD)/bin/dnsd-geodb
-	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
 
 .PHONY: install
 install: all ## install programs and examples below PREFIX (/usr/local); honours DESTDIR
