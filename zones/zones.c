@@ -290,7 +290,7 @@ static int load_zone(struct load *load, const struct zones *previous, uint64_t n
 	int rc = zone_file_load(zone->file, load->origin, load->origin_len,
 	                        load->zones->conf->max_zone_records, load->diag, records);
 	if (rc == 0)
-		rc = zone_check(zone->name, load->origin, load->origin_len, records, load->diag);
+		rc = zone_check(zone->file, load->origin, load->origin_len, records, load->diag);
 	if (rc < 0 && load->diag->errors_n == errors_n) {
 		if (rc == -ENOMEM)
 			return rc;

@@ -15,8 +15,7 @@ struct chain {
 	unsigned answer_n;
 	unsigned authority_n;
 	enum wire_rcode rcode;
-	const struct store_node
-	        *passed[CHAIN_LINKS_MAX + 1]; /* CNAMEs so far: twice the same, a wildcard's too, is a loop */
+	const struct store_node *passed[CHAIN_LINKS_MAX + 1]; /* owners of the CNAMEs and DNAMEs so far */
 	unsigned passed_n;
 	/* The name the chain has come to, lower case, padded as answer_find() wants it. */
 	uint8_t name[264] __attribute__((aligned(8)));
@@ -112,15 +111,23 @@ static void add_rrset(struct chain *chain, const struct store_rrset *rrset)
 	}
 }
 
-/* A link: the CNAME at this name. Returns true when the chain goes on. */
-static bool follow_cname(struct chain *chain, const struct store_node *node)
+/* Note that the chain has come through this node. Returns false when it had before. */
+static bool pass(struct chain *chain, const struct store_node *node)
 {
 	for (unsigned i = 0; i < chain->passed_n; i++) {
 		if (chain->passed[i] == node)
-			return false; /* a loop: its records are all in the answer */
+			return false;
 	}
 	if (chain->passed_n < CHAIN_LINKS_MAX)
 		chain->passed[chain->passed_n++] = node;
+	return true;
+}
+
+/* A link: the CNAME at this name. Returns true when the chain goes on. */
+static bool follow_cname(struct chain *chain, const struct store_node *node)
+{
+	if (!pass(chain, node))
+		return false; /* a loop: its records are all in the answer */
 	const struct answer_store *store = chain->reply->data->store;
 	const struct store_rrset *rrset = answer_find_rrset(store, node, WIRE_TYPE_CNAME);
 	struct stored_record record;
@@ -140,7 +147,10 @@ static bool follow_dname(struct chain *chain, const struct store_node *node)
 	const struct store_rrset *rrset = answer_find_rrset(store, node, WIRE_TYPE_DNAME);
 	struct stored_record dname;
 	next_record(store->bytes + rrset->records_off, &dname);
-	add_record(chain, store->bytes + node->name_off, WIRE_TYPE_DNAME, &dname);
+	bool at_question = chain->answer_n == 0;
+	/* Names may come through the same DNAME again, grown or shortened; the record itself stands once. */
+	if (pass(chain, node))
+		add_record(chain, store->bytes + node->name_off, WIRE_TYPE_DNAME, &dname);
 
 	unsigned prefix_len = chain->name_len - node->name_len;
 	if (prefix_len + dname.rdata_len > WIRE_NAME_MAX) {
@@ -150,7 +160,7 @@ static bool follow_dname(struct chain *chain, const struct store_node *node)
 	uint8_t target[WIRE_NAME_MAX];
 	memcpy(target, chain->name, prefix_len);
 	/* While it is still the question's own name, keep the case it was asked in. */
-	if (chain->answer_n == 1)
+	if (at_question)
 		memcpy(target, chain->reply->req + WIRE_HEADER_LEN, prefix_len);
 	memcpy(target + prefix_len, dname.rdata, dname.rdata_len);
 	struct stored_record cname = { .ttl_s = dname.ttl_s,

@@ -436,22 +436,26 @@ int server_create(const char *conf_path, struct server **ret_server)
 		rc = start_events(server);
 	if (rc < 0) {
 		log_error("cannot set up the main loop: %s", uv_strerror(rc));
-		goto fail; /* the process ends: the loop is not taken apart */
+		goto fail; /* half set up, it can't be taken apart; the process ends */
 	}
 	rc = start_workers(server);
 	if (rc < 0)
-		goto fail;
+		goto fail_running;
 	watch_sources(server);
 	set_renew_timer(server);
 	bindings_log_changes(NULL, server->bindings);
 	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);
 	*ret_server = server;
 	return 0;
-fail:
+fail_running:
 	for (unsigned i = 0; i < server->workers_n; i++) {
 		worker_stop(server->workers[i], 0);
 		worker_join(server->workers[i]);
 	}
+	close_handles(server);
+	uv_run(&server->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&server->loop);
+fail:
 	bindings_destroy(server->bindings);
 	snap_destroy(server->snap);
 	load_destroy(server->load);
