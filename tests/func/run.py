@@ -1,0 +1,115 @@
+#!/usr/bin/python3
+"""Functional tests: run.py [-v] [NAME...]
+
+NAME is a module (t20_pool) or a test (t20_pool.rotation), or the start of one; without one, all are run.
+A module has functions test_*(case, fixture); fixture is what its setup(case) returns, when it has one.
+Ends with "N passed, N failed, N skipped"; exit status 1 when one has failed.
+"""
+import importlib
+import os
+import pkgutil
+import signal
+import sys
+import time
+import traceback
+
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, FOLDER)
+sys.dont_write_bytecode = True
+
+try:
+    import harness
+except ModuleNotFoundError as missing:
+    # Another Python may come first in PATH; Debian's is the one that has the package.
+    if os.path.realpath(sys.executable) != os.path.realpath("/usr/bin/python3") and os.path.exists("/usr/bin/python3"):
+        os.execv("/usr/bin/python3", ["/usr/bin/python3", os.path.abspath(__file__), *sys.argv[1:]])
+    sys.exit(f"run.py: {missing}; scripts/setup.sh test installs it (Debian: python3-dnspython)")
+
+
+class Results:
+    def __init__(self, verbose):
+        self.verbose = verbose
+        self.passed = self.failed = self.skipped = 0
+
+    def tell(self, word, name, seconds, text=""):
+        print(f"{word:4} {name} ({seconds:.1f} s)" + (f": {text}" if text else ""), flush=True)
+
+    def add(self, name, seconds, problem):
+        if problem is None:
+            self.passed += 1
+            self.tell("ok", name, seconds)
+        elif isinstance(problem, harness.Skip):
+            self.skipped += 1
+            self.tell("skip", name, seconds, str(problem))
+        else:
+            self.failed += 1
+            self.tell("FAIL", name, seconds, str(problem) or type(problem).__name__)
+            if self.verbose or not isinstance(problem, harness.Failure):
+                print("".join(traceback.format_exception(problem)), flush=True)
+
+
+def guarded(function, *arguments):
+    """(result, what went wrong or None)"""
+    try:
+        return function(*arguments), None
+    except KeyboardInterrupt:
+        raise
+    except Exception as problem:  # a broken test is a failed test, not the end of the run
+        return None, problem
+
+
+def run_test(results, module_name, name, function, fixture):
+    start = time.monotonic()
+    case = harness.Case(name)
+    _, problem = guarded(function, case, fixture)
+    _, end_problem = guarded(case.close, problem is not None)
+    results.add(f"{module_name}.{name}", time.monotonic() - start, problem or end_problem)
+
+
+def run_module(results, module_name, tests, module):
+    start = time.monotonic()
+    case = harness.Case(module_name)
+    fixture, problem = None, None
+    if hasattr(module, "setup"):
+        fixture, problem = guarded(module.setup, case)
+    for name, function in tests:
+        if problem is None:
+            run_test(results, module_name, name, function, fixture)
+        else:
+            results.add(f"{module_name}.{name}", time.monotonic() - start, problem)
+    # A crash or a sanitizer report of the daemon that all tests of the module shared.
+    _, end_problem = guarded(case.close, problem is not None)
+    if end_problem:
+        results.add(f"{module_name}.end", time.monotonic() - start, end_problem)
+
+
+def main(arguments):
+    verbose = "-v" in arguments
+    if "-h" in arguments or "--help" in arguments:
+        print(__doc__.strip())
+        return 0
+    wanted = [argument for argument in arguments if not argument.startswith("-")]
+    results = Results(verbose)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of atexit, so that nothing is left behind
+    start = time.monotonic()
+    for module_name in sorted(info.name for info in pkgutil.iter_modules([FOLDER]) if info.name[0] == "t"
+                              and info.name[1:2].isdigit()):
+        module = importlib.import_module(module_name)
+        # In the order of the file: basics first.
+        tests = [(name[len("test_"):], function) for name, function in vars(module).items()
+                 if name.startswith("test_")]
+        if wanted:
+            tests = [(name, function) for name, function in tests
+                     if any(f"{module_name}.{name}".startswith(prefix) for prefix in wanted)]
+        if tests:
+            run_module(results, module_name, tests, module)
+    if wanted and results.passed + results.failed + results.skipped == 0:
+        print(f"no test is called {' '.join(wanted)}")
+        return 2
+    print(f"functional tests took {time.monotonic() - start:.0f} s")
+    print(f"{results.passed} passed, {results.failed} failed, {results.skipped} skipped")
+    return 1 if results.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,264 @@
+"""Transport: TCP framing and limits, several addresses, answers from the address that was asked."""
+import socket
+import struct
+import time
+
+from harness import (TCP, UDP, Tcp, addresses, ask, check, check_equal, check_rcode, exchange_udp, make_query,
+                     need_ipv6, open_socket, parse_answer, wait_until)
+
+MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)]), ("m.fr.example", "FR", ["192.0.2.1"])]
+IDLE_S = 1
+
+
+def setup(case):
+    site = case.site().pool_site(MIRRORS, server=f'tcp-idle = "{IDLE_S}s"; tcp-clients = 50; stop-drain = "1s";', workers=1)
+    return case.daemon(site)
+
+
+def query(i=0, name="www.clamav.test", rdtype="A"):
+    message = make_query(name, rdtype)
+    message.id = i
+    return message.to_wire()
+
+
+def test_one(case, daemon):
+    """A question and its answer; the connection then stays open for more."""
+    before = daemon.counters()
+    with Tcp(daemon.addr) as tcp:
+        for i in range(3):
+            tcp.send(query(i))
+            check_rcode(parse_answer(query(i), tcp.receive()), "NOERROR")
+    wait_until(lambda: daemon.counters()["tcp_open"] == before["tcp_open"], "the connection is counted as closed")
+    daemon.check_moved(before, {"queries_tcp": 3, "noerror": 3, "tcp_accepted": 1}, "three questions in a connection")
+
+
+def test_pipelined(case, daemon):
+    """500 questions in one go; each is answered once."""
+    with Tcp(daemon.addr) as tcp:
+        tcp.send(*[query(i) for i in range(500)])
+        got = [struct.unpack(">H", tcp.receive()[:2])[0] for _ in range(500)]
+        check_equal(sorted(got), list(range(500)), "ids answered")
+
+
+def test_pipelined_big(case, daemon):
+    """Large answers faster than they are read: all come, none is torn."""
+    with Tcp(daemon.addr) as tcp:
+        requests = [query(i, "db.de.big.clamav.test") for i in range(300)]
+        tcp.send(*requests)
+        for i in range(300):
+            answer = parse_answer(requests[i], tcp.receive())
+            check_equal(len(addresses(answer)), 99, f"addresses in answer {i}")
+
+
+def test_split(case, daemon):
+    """A message in pieces: length byte by byte, then the rest, at every place."""
+    frame = Tcp.frame(query(7))
+    with Tcp(daemon.addr) as tcp:
+        for cut in range(1, len(frame)):
+            tcp.send_raw(frame[:cut])
+            # The server has to see the piece on its own; no event tells, and when it does not, the test is only weaker.
+            time.sleep(0.001)
+            tcp.send_raw(frame[cut:])
+            parse_answer(query(7), tcp.receive())
+        for byte in frame:
+            tcp.send_raw(bytes([byte]))
+            time.sleep(0.0005)
+        parse_answer(query(7), tcp.receive())
+
+
+def test_mixed_segments(case, daemon):
+    """One and a half message in a segment, then the rest with two more."""
+    frames = [Tcp.frame(query(i)) for i in range(4)]
+    stream = b"".join(frames)
+    cut = len(frames[0]) + len(frames[1]) // 2
+    with Tcp(daemon.addr) as tcp:
+        tcp.send_raw(stream[:cut])
+        parse_answer(query(0), tcp.receive())
+        tcp.send_raw(stream[cut:])
+        for i in range(1, 4):
+            parse_answer(query(i), tcp.receive())
+
+
+def test_odd_lengths(case, daemon):
+    """Lengths of 0 and under a header; the largest message there is; then a good question is still answered or
+    the connection closed, and others never suffer."""
+    for raw in (b"\0\0", b"\0\1a", b"\0\x0b" + b"a" * 11, b"\xff\xff" + query()[:2] + b"\0" * 65533):
+        with Tcp(daemon.addr) as tcp:
+            tcp.send_raw(raw)
+            try:
+                tcp.send(query(9))
+                answer = tcp.receive()
+                if len(raw) > 1000:  # FORMERR (QDCOUNT 0) for the large one
+                    check_equal(answer[3] & 15, 1, "rcode of 65535 bytes")
+                    answer = tcp.receive()
+                check_equal(answer[:2], b"\0\x09", "id")
+            except (EOFError, ConnectionError):
+                pass
+        check_rcode(ask(daemon, "www.clamav.test", transport=TCP), "NOERROR")
+
+
+def test_half_closed(case, daemon):
+    """A client that says it will send no more still gets its answers."""
+    with Tcp(daemon.addr) as tcp:
+        tcp.send(*[query(i) for i in range(20)])
+        tcp.sock.shutdown(socket.SHUT_WR)
+        got = [struct.unpack(">H", tcp.receive()[:2])[0] for _ in range(20)]
+        check_equal(sorted(got), list(range(20)), "ids answered")
+        check(tcp.is_closed(5), "not closed after the last answer")
+
+
+def test_idle(case, daemon):
+    """Closed after the idle limit, not before; a half-sent message does not keep it open."""
+    before = daemon.counters()["tcp_idle_closed"]
+    with Tcp(daemon.addr) as silent, Tcp(daemon.addr) as half, Tcp(daemon.addr) as busy:
+        start = time.monotonic()
+        half.send_raw(b"\0\x20half")
+        while time.monotonic() - start < IDLE_S * 1.6:
+            busy.send(query(3))
+            busy.receive()
+            time.sleep(0.05)
+        check(silent.is_closed(5), "the silent one is still open")
+        check(half.is_closed(5), "the one with half a message is still open")
+        check(time.monotonic() - start >= IDLE_S * 0.9, f"closed after {time.monotonic() - start:.2f} s")
+        busy.send(query(4))
+        busy.receive()
+        check(busy.is_closed(IDLE_S * 5), "not closed once it was idle too")
+    wait_until(lambda: daemon.counters()["tcp_idle_closed"] - before == 3, "three connections counted as closed idle")
+
+
+def test_never_reads(case, daemon):
+    """A client that asks for much and reads nothing (CVE-2024-0760 of a peer) costs bounded memory and hurts nobody."""
+    frames = b"".join(Tcp.frame(query(i, "db.de.big.clamav.test")) for i in range(100))
+    before = daemon.rss_kb()
+    with Tcp(daemon.addr) as greedy:
+        greedy.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        greedy.sock.setblocking(False)
+        sent = 0
+        try:
+            while sent < 20_000_000:
+                sent += greedy.sock.send(frames)
+        except (BlockingIOError, ConnectionError):
+            pass
+        start = time.monotonic()
+        check_rcode(ask(daemon, "www.clamav.test", transport=TCP), "NOERROR")
+        check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+        check(time.monotonic() - start < 2, "others had to wait")
+        wait_until(lambda: daemon.counters()["tcp_open"] == 0, "it is closed as idle")
+    grown = daemon.rss_kb() - before
+    check(grown < 30_000, f"memory grew by {grown} kB")
+
+
+def test_many_clients(case, daemon):
+    """More connections than tcp-clients: some are refused, those in hand are served, and room comes back."""
+    before = daemon.counters()
+    with_answer = 0
+    open_ones = []
+    try:
+        for i in range(80):
+            tcp = Tcp(daemon.addr)
+            open_ones.append(tcp)
+            try:
+                tcp.send(query(i))
+                tcp.receive()
+                with_answer += 1
+            except (EOFError, ConnectionError):
+                pass
+    finally:
+        for tcp in open_ones:
+            tcp.sock.close()
+    check(40 <= with_answer <= 80, f"{with_answer} of 80 connections were served")
+    after = daemon.counters()
+    check(after["tcp_accepted"] + after["tcp_refused"] - before["tcp_accepted"] - before["tcp_refused"] >= 80,
+          "connections counted")
+    wait_until(lambda: daemon.counters()["tcp_open"] == 0, "all connections are closed")
+    check_rcode(ask(daemon, "www.clamav.test", transport=TCP), "NOERROR")
+
+
+def test_reset(case, daemon):
+    """Clients that reset in the middle of everything."""
+    for i in range(50):
+        tcp = Tcp(daemon.addr)
+        tcp.send(*[query(i, "db.de.big.clamav.test")] * (i + 1))
+        tcp.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        tcp.sock.close()
+    wait_until(lambda: daemon.counters()["tcp_open"] == 0, "all connections are closed")
+    check_rcode(ask(daemon, "www.clamav.test", transport=TCP), "NOERROR")
+
+
+def test_several_listeners(case, daemon):
+    """Several addresses and both families."""
+    need_ipv6()
+    other = case.daemon(case.site().pool_site(MIRRORS, listen=["127.0.0.1@0", "127.0.0.2@0", "::1@0"]))
+    check_equal([host for host, _ in other.listeners], ["127.0.0.1", "127.0.0.2", "::1"], "listeners")
+    for server in other.listeners:
+        for transport in (UDP, TCP):
+            check_rcode(ask(other, "www.clamav.test", server=server, transport=transport), "NOERROR")
+
+
+def test_wildcard(case, daemon):
+    """Bound to all addresses, answers leave from the one that was asked: a connected socket takes no other."""
+    other = case.daemon(case.site().pool_site(MIRRORS, listen=["0.0.0.0@0"]))
+    port = other.addr[1]
+    for host in ("127.0.0.1", "127.0.0.5", "127.77.88.99"):
+        for source in (None, "127.0.0.9", "127.3.0.1"):
+            for transport in (UDP, TCP):
+                check_rcode(ask(other, "www.clamav.test", server=(host, port), source=source, transport=transport), "NOERROR")
+    # Many at a time: each answer of a batch from its own address.
+    socks = [open_socket((f"127.0.1.{i}", port), socket.SOCK_DGRAM) for i in range(1, 40)]
+    for i, sock in enumerate(socks):
+        sock.send(query(i))
+    for i, sock in enumerate(socks):
+        check_equal(struct.unpack(">H", sock.recv(512)[:2])[0], i, "id")
+        sock.close()
+    answer = ask(other, "db.local.clamav.test", server=("127.0.0.5", port), source="127.3.0.1")
+    check_equal(addresses(answer), ["192.0.2.1"], "nearest, asked from France on a wildcard listener")
+
+
+def test_wildcard_ipv6(case, daemon):
+    """The same with ::, which is for IPv6 only."""
+    need_ipv6()
+    other = case.daemon(case.site().pool_site(MIRRORS, listen=["::@0"]))
+    port = other.addr[1]
+    for transport in (UDP, TCP):
+        check_rcode(ask(other, "www.clamav.test", server=("::1", port), transport=transport), "NOERROR")
+    try:
+        exchange_udp(("127.0.0.1", port), query(), deadline_s=0.2)
+        refused = False
+    except ConnectionRefusedError:
+        refused = True
+    check(refused, ":: takes IPv4 as well")
+
+
+def test_stop_drains(case, daemon):
+    """SIGTERM: what was asked is answered, connections are closed, exit status 0."""
+    other = case.daemon(case.site().pool_site(MIRRORS, server='stop-drain = "5s";'))
+    with Tcp(other.addr) as tcp, Tcp(other.addr) as silent:
+        tcp.send(*[query(i, "db.de.big.clamav.test") for i in range(100)])
+        tcp.receive()  # the server is at it
+        start = time.monotonic()
+        other.process.terminate()
+        got = 1
+        try:
+            while True:
+                tcp.receive()
+                got += 1
+                if got == 100:
+                    break
+        except (EOFError, ConnectionError):
+            pass
+        check_equal(got, 100, "answers to what was asked before the stop")
+        other.process.wait(20)
+        check(time.monotonic() - start < 10, "the stop took too long")
+        check(silent.is_closed(2), "the silent connection is open")
+    other.stop()
+    check(any("stopped" in line for line in other.log.lines), "no word of the end in the log")
+
+
+def test_stop_signals(case, daemon):
+    """SIGINT stops as well; the port is free again at once."""
+    import signal
+    other = case.daemon(case.site().pool_site(MIRRORS))
+    host, port = other.addr
+    other.stop(signal.SIGINT)
+    again = case.daemon(case.site().pool_site(MIRRORS, listen=[f"{host}@{port}"]))
+    check_equal(again.addr, (host, port), "listener")
