@@ -615,6 +615,18 @@ static void remove_dropped(struct check *check, struct zone_records *records)
 	records->records_n = kept;
 }
 
+static int check_all(struct check *check)
+{
+	int rc = group_records(check);
+	if (rc < 0)
+		return rc;
+	check_apex(check);
+	for (size_t i = 0; i < check->nodes_n; i++)
+		check_node(check,
+		           &check->nodes[i]); /* NOLINT(clang-analyzer-unix.Malloc): zone_check() frees it */
+	return 0;
+}
+
 int zone_check(const char *zone_name, const uint8_t *origin, size_t origin_len, struct zone_records *records,
                struct diag *diag)
 {
@@ -631,11 +643,8 @@ int zone_check(const char *zone_name, const uint8_t *origin, size_t origin_len, 
 	memcpy(check.doubled + origin_len - 1, origin, origin_len);
 	check.doubled_len = 2 * origin_len - 1;
 
-	int rc = group_records(&check);
+	int rc = check_all(&check);
 	if (rc == 0) {
-		check_apex(&check);
-		for (size_t i = 0; i < check.nodes_n; i++)
-			check_node(&check, &check.nodes[i]);
 		remove_dropped(&check, records);
 		rc = diag->errors_n > errors_before ? -EINVAL : 0;
 	}

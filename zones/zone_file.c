@@ -114,19 +114,20 @@ static int slurp(const char *path, char **ret_text, size_t *ret_len, struct stat
 		goto out;
 	}
 	size_t cap = (size_t)ret_stat->st_size + 1; /* one more, to see the end without another round */
+	text = malloc(cap);
+	if (!text) {
+		rc = -ENOMEM;
+		goto out;
+	}
 	for (;;) {
-		if (len == cap || !text) {
-			if (text && cap > SIZE_MAX / 2) {
-				rc = -EFBIG;
-				goto out;
-			}
-			cap = text ? cap * 2 : cap;
-			char *grown = realloc(text, cap);
+		if (len == cap) {
+			char *grown = cap < SIZE_MAX / 2 ? realloc(text, cap * 2) : NULL;
 			if (!grown) {
 				rc = -ENOMEM;
 				goto out;
 			}
 			text = grown;
+			cap *= 2;
 		}
 		ssize_t got = read(fd, text + len, cap - len);
 		if (got < 0 && errno == EINTR)
@@ -167,6 +168,15 @@ static char *include_path(struct loader *loader, const struct source *source, co
 	return path;
 }
 
+static bool is_being_read(const struct source *source, const struct stat *file_stat)
+{
+	for (; source; source = source->parent) {
+		if (source->dev == file_stat->st_dev && source->ino == file_stat->st_ino)
+			return true;
+	}
+	return false;
+}
+
 static int include_file(struct loader *loader, const struct source *source, const struct zone_entry *entry,
                         const char *path)
 {
@@ -183,16 +193,14 @@ static int include_file(struct loader *loader, const struct source *source, cons
 		           path, read_problem(rc));
 		return 0;
 	}
-	for (const struct source *s = source; s; s = s->parent) {
-		if (s->dev == file_stat.st_dev && s->ino == file_stat.st_ino) {
-			diag_error(loader->diag, source->input.name, entry->line,
-			           "$INCLUDE: %s is already being read, it would include itself for ever; "
-			           "remove one of the "
-			           "$INCLUDE lines",
-			           path);
-			free(text);
-			return 0;
-		}
+	if (is_being_read(source, &file_stat)) {
+		diag_error(loader->diag, source->input.name, entry->line,
+		           "$INCLUDE: %s is already being read, it would include itself for ever; remove one "
+		           "of the "
+		           "$INCLUDE lines",
+		           path);
+		free(text);
+		return 0;
 	}
 	struct source inner = { .input = { .name = path, .at = text, .end = text + len, .line = 1 },
 		                .parent = source,

@@ -2,9 +2,14 @@
  * zone_file: a master file (RFC 1035 section 5, RFC 2308 section 4 for $TTL) -> records in wire form.
  *
  * The file loop is ours: ldns_zone_new_frm_fp() 1.8.3 reads freed memory on a second SOA, lets an indented
- * blank line change the default TTL and refuses $INCLUDE. ldns parses one record's RDATA at a time.
+ * blank line change the default TTL and refuses $INCLUDE. ldns converts single fields of RDATA (zone_rdata.h
+ * says why no more).
  *
- *     text ──lines, parentheses, $ORIGIN $TTL $INCLUDE──> one record's text ──ldns──> struct zone_record
+ *     text ──zone_lexer──> words ──owner, TTL, type, $ORIGIN ...──> RDATA words ──zone_rdata──> struct
+ * zone_record
+ *
+ * A record without a TTL has that of $TTL; without $TTL that of the last record which had one (RFC 1035
+ * section 5.1); a SOA that comes before both its own minimum, with a warning; any other record is refused.
  */
 #ifndef ZONES_ZONE_FILE_H
 #define ZONES_ZONE_FILE_H
@@ -60,8 +65,10 @@ void zone_records_fini(struct zone_records *records);
  * warning); TTLs of an RRset alike (a warning; the lowest is used); exact duplicates dropped with a warning;
  * SOA/CNAME/NS targets valid. TTLs over 2^31-1 count as 0 (RFC 2181 section 8), with a warning.
  *
+ * records are those of zone_file_load() or zone_text_load(): their RDATA is taken to be well-formed.
  * Changes records in place: duplicates removed, TTLs levelled.
- * Returns 0 or -EINVAL with diag filled.
+ * Returns 0, -EINVAL with diag filled, or -ENOMEM
+ * Cost     a million records in about half a second
  */
 int zone_check(const char *zone_name, const uint8_t *origin, size_t origin_len, struct zone_records *records,
                struct diag *diag);

@@ -27,7 +27,7 @@ void zone_lexer_fini(struct zone_lexer *lexer)
 static int add_token(struct zone_lexer *lexer, struct zone_entry *entry, const struct zone_token *token)
 {
 	if (entry->tokens_n == lexer->tokens_cap) {
-		size_t cap = lexer->tokens_cap * 2;
+		size_t cap = lexer->tokens_cap ? lexer->tokens_cap * 2 : 64;
 		struct zone_token *grown = realloc(lexer->tokens, cap * sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
@@ -133,8 +133,7 @@ int zone_lexer_read(struct zone_lexer *lexer, struct zone_input *input, struct z
 	*entry = (struct zone_entry){ .line = input->line };
 	if (start == input->end)
 		return 0;
-	/* Blank in front of the first word means: owner as before. What follows decides if there is a first
-	 * word. */
+	/* Blank in front of the first word means: owner as before. */
 	entry->blank_owner = *start == ' ' || *start == '\t';
 	while (input->at < input->end) {
 		char c = *input->at;

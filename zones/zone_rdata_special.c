@@ -220,7 +220,8 @@ static int put_mandatory(struct zone_rdata_build *b, const struct param *param, 
 		if (key_from_text(item, item_len, &keys[keys_n++]) < 0)
 			rc = refuse(b, param->token->text, "a key in this list is unknown");
 	}
-	qsort(keys, keys_n, sizeof(*keys), u16_order);
+	if (rc == 0)
+		qsort(keys, keys_n, sizeof(*keys), u16_order);
 	for (size_t i = 0; rc == 0 && i < keys_n; i++)
 		rc = put_u16(b, keys[i]);
 	free(keys);

@@ -28,8 +28,6 @@ static char *generic_text(const struct zone_records *records, size_t *ret_len)
 	require(out != NULL);
 	for (size_t i = 0; i < records->records_n; i++) {
 		const struct zone_record *record = &records->records[i];
-		fprintf(out, "\\%03u",
-		        record->owner[1]); /* unless it is the root, of no use with this origin */
 		for (size_t at = 0; record->owner[at]; at += (size_t)record->owner[at] + 1) {
 			for (size_t k = 1; k <= record->owner[at]; k++)
 				fprintf(out, "\\%03u", record->owner[at + k]);
