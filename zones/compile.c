@@ -89,7 +89,8 @@ static int set_of_country(struct compile *compile, size_t pool, uint16_t country
                           bool ipv6_only, uint32_t *ret_set)
 {
 	struct pool_decision decision;
-	int rc = pool_decide_country(compile->zones->pools[pool], country, ipv6_only, &decision);
+	int rc = pool_decide_country(compile->zones->pools[pool], &compile->zones->feeds[pool].state, country,
+	                             ipv6_only, &decision);
 	return rc < 0 ? rc : set_of_decision(compile, pool, take, decision, ret_set);
 }
 
@@ -146,7 +147,8 @@ static int compile_slot(struct compile *compile, uint32_t slot_number, const str
 		break;
 	case ZONES_REGION: {
 		struct pool_decision decision;
-		rc = pool_decide_region(compile->zones->pools[slot->pool], slot->region, &decision);
+		rc = pool_decide_region(compile->zones->pools[slot->pool],
+		                        &compile->zones->feeds[slot->pool].state, slot->region, &decision);
 		if (rc == 0)
 			rc = set_of_decision(compile, slot->pool, take, decision, &set);
 		break;

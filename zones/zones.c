@@ -9,6 +9,7 @@
 #include "base/grow.h"
 #include "wire/name.h"
 #include "wire/wire.h"
+#include "zones/feeds.h"
 #include "zones/pool/country.h"
 #include "zones/zone_file.h"
 
@@ -31,6 +32,10 @@ void zones_destroy(struct zones *zones)
 	if (!zones)
 		return;
 	answer_store_unref(zones->store);
+	for (size_t i = 0; zones->feeds && i < zones->conf->pools_n; i++) {
+		pool_state_fini(&zones->feeds[i].state);
+		feed_unref(zones->feeds[i].feed);
+	}
 	free(zones->slots);
 	arena_fini(&zones->arena);
 	free(zones);
@@ -317,7 +322,8 @@ static int load_pools(struct load *load)
 	struct zones *zones = load->zones;
 	const struct conf *conf = zones->conf;
 	zones->pools = arena_alloc(&zones->arena, (conf->pools_n + 1) * sizeof(*zones->pools));
-	if (!zones->pools)
+	zones->feeds = arena_alloc(&zones->arena, (conf->pools_n + 1) * sizeof(*zones->feeds));
+	if (!zones->pools || !zones->feeds)
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->pools_n; i++) {
 		int rc = pool_create(&conf->pools[i], &zones->arena, load->diag, &zones->pools[i]);
@@ -352,6 +358,8 @@ int zones_load(const struct conf *conf, const struct zones *previous, uint64_t n
 	}
 	if (rc == 0 && diag->errors_n > errors_n)
 		rc = -EINVAL;
+	if (rc == 0)
+		rc = zones_carry_feeds(zones, previous, now_s, diag);
 	if (rc == 0)
 		rc = store_build(load.builder, diag, &zones->store);
 	if (rc < 0)

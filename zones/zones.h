@@ -46,11 +46,21 @@ struct zones_version {
 	struct version version;
 };
 
+/** What is known of a pool's mirrors now, and from which feed. */
+struct zones_feed {
+	struct feed *feed;    /* in force; NULL = none so far */
+	uint64_t held_serial; /* of a feed that takes out too much at once; 0 = none is held */
+	uint64_t held_since_s;
+	bool stale_told;
+	struct pool_state state;
+};
+
 struct zones {
 	struct arena arena;
 	const struct conf *conf; /* borrowed: outlives this */
 	struct answer_store *store;
-	struct pool **pools; /* in the order of conf->pools */
+	struct pool **pools;      /* in the order of conf->pools */
+	struct zones_feed *feeds; /* one for each pool */
 	struct zones_slot *slots;
 	size_t slots_n;
 	struct zones_version *versions; /* of all zones */
@@ -75,6 +85,19 @@ void zones_destroy(struct zones *zones);
  * Returns 0, or -EINVAL when one could not be verified (diag).
  */
 int zones_verify_versions(struct zones *zones, uint64_t now_s, struct diag *diag, bool *ret_names_changed);
+
+/**
+ * Read the pools' feeds again and put what they say into force.
+ *
+ * Refused, with the reason in diag and the state as it was: a feed that can't be read or parsed, one whose
+ * serial goes back. Held: one that takes out more than max-removal of the pool at once, or all of several
+ * mirrors of a country; it comes into force when it still says so after feed-hold. A feed past its
+ * valid-until stays in force (fail static), with a warning.
+ *
+ * ret_next_s  when to look again though no file has changed, since 1970; 0 = no need
+ * Returns     0, or -ENOMEM
+ */
+int zones_read_feeds(struct zones *zones, uint64_t now_s, struct diag *diag, uint64_t *ret_next_s);
 
 /** Decide every pool name and write the version records. Returns 0 or -ENOMEM. */
 int zones_compile(const struct zones *zones, struct answer_pools **ret_pools);

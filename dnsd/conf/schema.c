@@ -237,6 +237,17 @@ static const struct conf_key pool_keys[] = {
 	{ "min-mirrors", CONF_NUMBER, AT(conf_pool, min_mirrors), .fallback = "1", .min = 1, .max = 255,
 	  .example = "2",
 	  .help = "A country with fewer mirrors is served its neighbours', its region's or the world's." },
+	{ "feed", CONF_PATH, AT(conf_pool, feed_file), .example = "\"/var/lib/mirrormon/exclusions.json\"",
+	  .help = "The exclusion feed: which mirrors are out, and why. Watched; replace it by rename." },
+	{ "feed-max-bytes", CONF_NUMBER, AT(conf_pool, feed_max_bytes), .fallback = "4194304", .min = 1024,
+	  .max = 1073741824, .example = "4194304", .help = "A larger feed is refused." },
+	{ "max-removal", CONF_NUMBER, AT(conf_pool, max_removal_percent), .fallback = "30", .min = 1,
+	  .max = 100, .example = "30",
+	  .help = "A feed that takes out more than this percentage of the pool at once is held back at "
+	          "first." },
+	{ "feed-hold", CONF_DURATION_S, AT(conf_pool, feed_hold_s), .fallback = "10m", .min = SECOND,
+	  .max = DAY, .example = "\"10m\"",
+	  .help = "How long such a feed must go on saying so before it comes into force." },
 	{ "borrow-ipv6", CONF_BOOL, AT(conf_pool, borrow_ipv6), .fallback = "false", .example = "true",
 	  .help = "Whether a name without IPv6 mirrors of its own is answered with others; else it has no "
 	          "AAAA." },

@@ -33,6 +33,7 @@ struct job {
 	struct diag diag;
 	struct load *load; /* RELOAD */
 	struct snap *snap;
+	uint64_t next_s;    /* RENEW: when a feed wants to be looked at again, since 1970; 0 = not */
 	bool names_changed; /* RENEW found a database that has no name yet */
 };
 
@@ -40,7 +41,8 @@ struct server {
 	uv_loop_t loop;
 	uv_signal_t signals[5];
 	uv_async_t notify;
-	uv_timer_t renew;
+	uv_timer_t renew; /* version records, at their interval */
+	uv_timer_t look;  /* feeds, at the moment one of them names */
 	char *conf_path;
 	struct load *load;
 	struct snap *snap;
@@ -131,9 +133,23 @@ static void watch_sources(struct server *server)
 		if (conf->directory)
 			watch_add(server->watch, conf->directory);
 	}
+	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
+		if (server->load->conf->pools[i].feed_file)
+			watch_add_file(server->watch, server->load->conf->pools[i].feed_file);
+	}
+}
+
+static bool has_feeds(const struct server *server)
+{
+	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
+		if (server->load->conf->pools[i].feed_file)
+			return true;
+	}
+	return false;
 }
 
 static void set_renew_timer(struct server *server);
+static void on_renew(uv_timer_t *timer);
 
 static void log_loaded(const struct server *server, const char *what)
 {
@@ -183,6 +199,18 @@ static void finish_reload(struct server *server, struct job *job)
 	watch_sources(server);
 	set_renew_timer(server);
 	log_loaded(server, "reloaded");
+	server->job_wanted =
+	        has_feeds(server) ? JOB_RENEW : JOB_NONE; /* what changed before the watch was set; timers */
+}
+
+/* Feeds change with time too: one that is held, one that expires. */
+static void set_look_timer(struct server *server, uint64_t next_s)
+{
+	uint64_t now_s = (uint64_t)time(NULL);
+	if (next_s)
+		uv_timer_start(&server->look, on_renew, next_s > now_s ? (next_s - now_s) * 1000 : 1000, 0);
+	else
+		uv_timer_stop(&server->look);
 }
 
 static void finish_renew(struct server *server, struct job *job)
@@ -191,13 +219,14 @@ static void finish_renew(struct server *server, struct job *job)
 	log_diag(&job->diag);
 	if (rc < 0) {
 		snap_destroy(job->snap);
-		log_error("version records not renewed: %s", strerror(-rc));
+		log_error("version records and pools not renewed: %s", strerror(-rc));
 	} else {
 		server->generation++;
-		log_debug("version records renewed: generation=%" PRIu64, server->generation);
+		log_debug("version records and pools renewed: generation=%" PRIu64, server->generation);
 	}
 	if (job->names_changed)
 		server->job_wanted = JOB_RELOAD;
+	set_look_timer(server, job->next_s);
 }
 
 static void job_done(uv_work_t *work, int status)
@@ -283,6 +312,7 @@ static void close_handles(struct server *server)
 	for (size_t i = 0; i < sizeof(server->signals) / sizeof(server->signals[0]); i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	uv_close((uv_handle_t *)&server->renew, NULL);
+	uv_close((uv_handle_t *)&server->look, NULL);
 	uv_close((uv_handle_t *)&server->notify, NULL);
 	watch_destroy(server->watch);
 	server->watch = NULL;
@@ -406,7 +436,10 @@ static int start_events(struct server *server)
 	}
 	if (rc == 0)
 		rc = uv_timer_init(&server->loop, &server->renew);
+	if (rc == 0)
+		rc = uv_timer_init(&server->loop, &server->look);
 	server->renew.data = server;
+	server->look.data = server;
 	if (rc == 0)
 		rc = watch_create(&server->loop, on_watch, server, &server->watch);
 	return rc;
@@ -443,6 +476,8 @@ int server_create(const char *conf_path, struct server **ret_server)
 		goto fail_running;
 	watch_sources(server);
 	set_renew_timer(server);
+	if (has_feeds(server))
+		start_job(server, JOB_RENEW);
 	bindings_log_changes(NULL, server->bindings);
 	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);
 	*ret_server = server;

@@ -1,6 +1,7 @@
 #include "server/watch.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,6 +78,18 @@ void watch_add(struct watch *watch, const char *directory)
 	else
 		log_warning("%s: cannot watch this directory for changes: %s", directory,
 		            number < 0 ? strerror(errno) : "out of memory");
+}
+
+void watch_add_file(struct watch *watch, const char *file)
+{
+	char directory[PATH_MAX];
+	const char *slash = strrchr(file, '/');
+	size_t len = slash ? (size_t)(slash - file) : 0;
+	if (len >= sizeof(directory))
+		return; /* such a path can't be opened either, which is told where it is tried */
+	memcpy(directory, file, len);
+	directory[len] = '\0';
+	watch_add(watch, slash ? (len ? directory : "/") : ".");
 }
 
 void watch_clear(struct watch *watch)

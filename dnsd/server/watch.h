@@ -17,6 +17,8 @@ void watch_destroy(struct watch *watch);
 /** A directory that can't be watched is told in the log; its changes are then only seen at the next renewal.
  */
 void watch_add(struct watch *watch, const char *directory);
+/** The directory that a file is in. */
+void watch_add_file(struct watch *watch, const char *file);
 void watch_clear(struct watch *watch);
 
 #endif

@@ -25,6 +25,7 @@ struct small_pool {
 	char hosts[MIRRORS_MAX][16];
 	char countries[MIRRORS_MAX][3];
 	struct pool *pool;
+	struct pool_state state;
 };
 
 static const char *europe[] = { "DE", "FR", "CH", "LI", "AT", "GB" };
@@ -69,6 +70,13 @@ static void make(struct small_pool *small, const char *const *mirrors, uint32_t 
 	assert_int_equal(pool_create(&small->conf, &small->arena, &diag, &small->pool), 0);
 	assert_int_equal(diag.messages_n, 0);
 	diag_fini(&diag);
+	assert_int_equal(pool_state_init(small->pool, &small->state), 0);
+}
+
+static void drop(struct small_pool *small)
+{
+	pool_state_fini(&small->state);
+	arena_fini(&small->arena);
 }
 
 /* "v4: 0 1 v6: 1": the mirrors whose addresses are in, by family. */
@@ -133,7 +141,8 @@ static void test_decisions(void **state)
 		struct small_pool small;
 		make(&small, decisions[i].mirrors, decisions[i].min_mirrors, decisions[i].borrow_ipv6);
 		struct pool_decision decision;
-		assert_int_equal(pool_decide_country(small.pool, country_from_text(decisions[i].country),
+		assert_int_equal(pool_decide_country(small.pool, &small.state,
+		                                     country_from_text(decisions[i].country),
 		                                     decisions[i].ipv6_only, &decision),
 		                 0);
 		char text[256];
@@ -142,7 +151,148 @@ static void test_decisions(void **state)
 			fail_msg("%s: level %s, %s", decisions[i].what, pool_level_text(decision.level),
 			         text);
 		pool_decision_fini(&decision);
-		arena_fini(&small.arena);
+		drop(&small);
+	}
+}
+
+/* Who is in when some are out: "0 late, 3 unreachable" by mirror number, "0.1" the second address of mirror
+ * 0. */
+static void set_out(struct small_pool *small, const char *out)
+{
+	static enum reason addr_reasons[MIRRORS_MAX][2];
+	memset(addr_reasons, 0, sizeof(addr_reasons));
+	char copy[256];
+	strcpy(copy, out);
+	for (char *entry = strtok(copy, ","); entry; entry = strtok(NULL, ",")) {
+		unsigned mirror;
+		unsigned addr;
+		char reason[32];
+		if (sscanf(entry, " %u.%u %31s", &mirror, &addr, reason) == 3) {
+			addr_reasons[mirror][addr] = reason_from_text(reason);
+			small->state.mirrors[mirror].addr_reasons = addr_reasons[mirror];
+		} else {
+			assert_int_equal(sscanf(entry, " %u %31s", &mirror, reason), 2);
+			small->state.mirrors[mirror].reason = reason_from_text(reason);
+		}
+		assert_int_not_equal(reason_from_text(reason), REASON_N);
+	}
+}
+
+static const struct {
+	const char *what;
+	uint32_t min_mirrors;
+	const char *out;
+	const char *country;
+	enum pool_level level;
+	enum reason readmitted;
+	const char *want;
+} exclusions[] = {
+	{ "one of two out", 1, "0 unreachable", "DE", POOL_LEVEL_COUNTRY, REASON_NONE, "v4: 1 v6:" },
+	{ "one address out", 1, "0.0 unreachable", "DE", POOL_LEVEL_COUNTRY, REASON_NONE, "v4: 1 v6: 0" },
+	{ "all out: borrow from the region", 1, "0 unreachable, 1 old", "DE", POOL_LEVEL_REGION, REASON_NONE,
+	  "v4: 2 3 4 v6: 3" },
+	{ "all out, one only late: it works, so it stays", 1, "0 unreachable, 1 late", "DE",
+	  POOL_LEVEL_COUNTRY, REASON_LATE, "v4: 1 v6:" },
+	{ "late before slow before out-of-sync", 1, "0 out-of-sync, 1 slow", "DE", POOL_LEVEL_COUNTRY,
+	  REASON_SLOW, "v4: 1 v6:" },
+	{ "two wanted: the late one too", 2, "0 late", "DE", POOL_LEVEL_COUNTRY, REASON_LATE,
+	  "v4: 0 1 v6: 0" },
+	{ "wrong content is not taken back", 1, "0 wrong-content, 1 refused", "DE", POOL_LEVEL_REGION,
+	  REASON_NONE, "v4: 2 3 4 v6: 3" },
+	{ "neighbour out: the next one", 1, "3 unreachable", "LI", POOL_LEVEL_NEIGHBOUR, REASON_NONE,
+	  "v4: 4 v6:" },
+	{ "the region out: the world", 1, "0 old, 1 old, 2 old, 3 old, 4 old", "DE", POOL_LEVEL_WORLD,
+	  REASON_NONE, "v4: 5 v6: 5" },
+	{ "all of the pool out: the least bad", 1,
+	  "0 unreachable, 1 old, 2 old, 3 http-error, 4 unreachable, 5 http-error", "DE", POOL_LEVEL_WORLD,
+	  REASON_OLD, "v4: 1 2 v6:" },
+	{ "all out and none may come back", 1,
+	  "0 admin, 1 admin, 2 admin, 3 refused, 4 wrong-content, 5 maintenance", "DE", POOL_LEVEL_WORLD,
+	  REASON_NONE, "v4: v6:" },
+	{ "all out but one, which no one may take back", 1,
+	  "0 admin, 1 unreachable, 2 admin, 3 admin, 4 admin, 5 admin", "JP", POOL_LEVEL_WORLD,
+	  REASON_UNREACHABLE, "v4: 1 v6:" },
+	{ "few left, but alive: the dead stay out", 3, "0 old, 1 old, 2 unreachable, 3 old, 4 old", "JP",
+	  POOL_LEVEL_WORLD, REASON_NONE, "v4: 5 v6: 5" },
+};
+
+static void test_exclusions(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(exclusions) / sizeof(exclusions[0]); i++) {
+		struct small_pool small;
+		make(&small, plain, exclusions[i].min_mirrors, false);
+		set_out(&small, exclusions[i].out);
+		struct pool_decision decision;
+		assert_int_equal(pool_decide_country(small.pool, &small.state,
+		                                     country_from_text(exclusions[i].country), false,
+		                                     &decision),
+		                 0);
+		char text[256];
+		describe(&decision, text, sizeof(text));
+		if (decision.level != exclusions[i].level ||
+		    decision.readmitted != exclusions[i].readmitted || strcmp(text, exclusions[i].want) != 0)
+			fail_msg("%s: level %s, taken back %s, %s", exclusions[i].what,
+			         pool_level_text(decision.level), reason_text(decision.readmitted), text);
+		pool_decision_fini(&decision);
+		drop(&small);
+	}
+}
+
+/*
+ * Whatever is out: an answer that is not empty where any mirror may be in it, never one of those that may
+ * not, and the same mirrors in both families. Many pools and states drawn at random, from a fixed seed.
+ */
+static void test_properties(void **state)
+{
+	(void)state;
+	static const char *const kinds[] = { "DE 4", "DE 4 6", "FR 4",   "CH 4 6",
+		                             "AT 6", "JP 4",   "JP 4 6", "TW 6" };
+	static const char *const asked[] = { "DE", "FR", "LI", "GB", "JP", "TW", "BR", "--" };
+	uint64_t random = 42;
+	for (unsigned round = 0; round < 20000; round++) {
+		const char *mirrors[MIRRORS_MAX + 1] = { NULL };
+		random = random * 6364136223846793005U + 1442695040888963407U;
+		unsigned n = 1 + (unsigned)(random >> 33) % 10;
+		for (unsigned i = 0; i < n; i++) {
+			random = random * 6364136223846793005U + 1442695040888963407U;
+			mirrors[i] = kinds[(random >> 33) % 8];
+		}
+		struct small_pool small;
+		make(&small, mirrors, 1 + round % 3, round % 2);
+		bool any_v4 = false; /* that may be in an answer */
+		bool any = false;
+		for (unsigned i = 0; i < n; i++) {
+			random = random * 6364136223846793005U + 1442695040888963407U;
+			small.state.mirrors[i].reason =
+			        (random >> 33) % 3 ? (enum reason)((random >> 40) % REASON_N) : REASON_NONE;
+			bool may = small.state.mirrors[i].reason == REASON_NONE ||
+			           reason_is_readmissible(small.state.mirrors[i].reason);
+			any |= may;
+			any_v4 |= may && small.pool->mirrors[i].has_v4;
+		}
+		for (unsigned k = 0; k < 8; k++) {
+			struct pool_decision decision;
+			assert_int_equal(pool_decide_country(small.pool, &small.state,
+			                                     country_from_text(asked[k]), false, &decision),
+			                 0);
+			bool has_v4 = false;
+			for (size_t i = 0; i < decision.members_n; i++) {
+				assert_true(decision.members[i].addrs_n > 0);
+				for (size_t j = 0; j < decision.members[i].addrs_n; j++) {
+					const struct addr *addr = &decision.members[i].addrs[j];
+					has_v4 |= addr->family == 4;
+					enum reason reason =
+					        small.state.mirrors[addr->bytes[addr->family == 4 ? 3 : 15]]
+					                .reason;
+					assert_true(reason == REASON_NONE || reason_is_readmissible(reason));
+				}
+			}
+			assert_int_equal(decision.members_n > 0, any);
+			assert_int_equal(has_v4, any_v4);
+			pool_decision_fini(&decision);
+		}
+		drop(&small);
 	}
 }
 
@@ -155,19 +305,19 @@ static void test_regions(void **state)
 	assert_int_equal(pool_find_region(small.pool, "mars"), -1);
 	struct pool_decision decision;
 	char text[256];
-	assert_int_equal(pool_decide_region(small.pool, 1, &decision), 0);
+	assert_int_equal(pool_decide_region(small.pool, &small.state, 1, &decision), 0);
 	describe(&decision, text, sizeof(text));
 	assert_string_equal(text, "v4: 5 v6: 5");
 	pool_decision_fini(&decision);
-	arena_fini(&small.arena);
+	drop(&small);
 	/* a region without mirrors is not answered with nothing */
 	make(&small, no_v6, 1, false);
 	small.pool->regions[1].has[country_from_text("JP")] = false;
-	assert_int_equal(pool_decide_region(small.pool, 1, &decision), 0);
+	assert_int_equal(pool_decide_region(small.pool, &small.state, 1, &decision), 0);
 	assert_int_equal(decision.level, POOL_LEVEL_WORLD);
 	assert_int_equal(decision.members_n, 3);
 	pool_decision_fini(&decision);
-	arena_fini(&small.arena);
+	drop(&small);
 }
 
 static void expect_refused(struct conf_pool *conf, const char *want)
@@ -248,8 +398,8 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decisions),
-		cmocka_unit_test(test_regions),
+		cmocka_unit_test(test_decisions),  cmocka_unit_test(test_exclusions),
+		cmocka_unit_test(test_properties), cmocka_unit_test(test_regions),
 		cmocka_unit_test(test_refused),
 	};
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);

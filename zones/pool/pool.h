@@ -22,6 +22,8 @@
 #include "base/arena.h"
 #include "base/diag.h"
 #include "conf/conf.h"
+#include "zones/pool/feed.h"
+#include "zones/pool/reason.h"
 
 struct mirror {
 	const char *host;
@@ -48,6 +50,30 @@ struct pool {
 	        *near[COUNTRY_N]; /* neighbours, nearest first, ended by COUNTRY_UNKNOWN; NULL = none named */
 };
 
+/** What is known of the mirrors at one moment. Everything in, at full weight, when there is nothing known. */
+struct mirror_state {
+	enum reason reason;        /* of the whole mirror */
+	enum reason *addr_reasons; /* by address, beside that; NULL = none */
+	uint32_t permille;         /* of its weight */
+};
+
+struct pool_state {
+	struct arena arena;
+	struct mirror_state *mirrors; /* as many as the pool has */
+	size_t out_n;                 /* mirrors that are wholly out */
+};
+
+/** Everything in. Returns 0 or -ENOMEM. */
+int pool_state_init(const struct pool *pool, struct pool_state *state);
+void pool_state_fini(struct pool_state *state);
+
+/**
+ * Apply a feed. Entries for mirrors or addresses that the pool does not have are ignored with a warning.
+ * Returns 0 or -ENOMEM.
+ */
+int pool_state_apply_feed(const struct pool *pool, const struct feed *feed, const char *file,
+                          struct diag *diag, struct pool_state *state);
+
 /** Where the members of a name came from. */
 enum pool_level { POOL_LEVEL_COUNTRY, POOL_LEVEL_NEIGHBOUR, POOL_LEVEL_REGION, POOL_LEVEL_WORLD };
 const char *pool_level_text(enum pool_level level);
@@ -58,6 +84,8 @@ struct pool_decision {
 	uint16_t neighbour;       /* POOL_LEVEL_NEIGHBOUR: the last one taken */
 	int region;               /* POOL_LEVEL_REGION: which */
 	enum pool_level level_v4; /* where the IPv4 addresses came from, when not from level */
+	enum reason
+	        readmitted; /* the worst reason of which members were taken back; REASON_NONE = none were */
 	size_t members_n;
 	struct pool_member *members; /* weight and addresses; the caller frees with pool_decision_fini() */
 	struct addr *addrs;          /* what the members point to when families differ; may be NULL */
@@ -80,8 +108,9 @@ int pool_find_region(const struct pool *pool, const char *name);
  * Who answers for a country; COUNTRY_UNKNOWN asks for the world. ipv6_only: for a name that has AAAA records
  * only, so that only mirrors with such an address count.
  */
-int pool_decide_country(const struct pool *pool, uint16_t country, bool ipv6_only,
-                        struct pool_decision *ret_decision);
-int pool_decide_region(const struct pool *pool, int region, struct pool_decision *ret_decision);
+int pool_decide_country(const struct pool *pool, const struct pool_state *state, uint16_t country,
+                        bool ipv6_only, struct pool_decision *ret_decision);
+int pool_decide_region(const struct pool *pool, const struct pool_state *state, int region,
+                       struct pool_decision *ret_decision);
 
 #endif

@@ -1,0 +1,87 @@
+/*
+ * feed: the exclusion feed of a pool: which mirrors or addresses are out, and why.
+ *
+ *     monitor ──writes, renames──> feed file ──feed_parse()──> struct feed ──> members of each name
+ *
+ * Two forms: JSON, told by a first byte of "{", and plain text for people and cron jobs, one "ADDRESS-or-HOST
+ * reason [detail]" a line. docs/feed.md describes both.
+ */
+#ifndef ZONES_POOL_FEED_H
+#define ZONES_POOL_FEED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "base/diag.h"
+#include "zones/pool/reason.h"
+
+#define FEED_FORMAT 1
+
+struct feed_exclusion {
+	const char *host; /* a whole mirror; NULL = the address below alone */
+	struct addr addr;
+	enum reason reason;
+	uint64_t since_s;   /* since 1970; 0 = not said */
+	const char *detail; /* for people; NULL = none */
+	unsigned place;     /* line of the plain form, or number of the entry from 1: for messages */
+};
+
+/** A returning mirror ramps up: its weight times permille / 1000. */
+struct feed_weight {
+	const char *host;
+	uint32_t permille; /* 1..1000 */
+	unsigned place;
+};
+
+/** A database version the monitor has seen on enough mirrors. */
+struct feed_version {
+	const char *database; /* "daily" */
+	uint32_t version;
+};
+
+struct feed {
+	struct arena arena;     /* holds everything below */
+	unsigned refs;          /* atomic */
+	const char *pool;       /* NULL in the plain form */
+	uint64_t serial;        /* plain form: from a line "serial N", else 0 = not said */
+	uint64_t generated_s;   /* 0 = not said */
+	uint64_t valid_until_s; /* 0 = for ever */
+	const char *monitor;
+	struct feed_exclusion *exclusions;
+	size_t exclusions_n;
+	struct feed_weight *weights;
+	size_t weights_n;
+	struct feed_version *versions;
+	size_t versions_n;
+	uint64_t versions_verified_s; /* when the versions were last verified */
+};
+
+/**
+ * Parse and check a feed for form.
+ *
+ * Refused as a whole (-EINVAL): what is no JSON, truncated, nested deeper than 16, of an unknown format
+ * number, of another pool, without a serial, generated more than 5 minutes after now_s, valid-until before
+ * generated; a value of the wrong type. Ignored with a warning naming the entry: an unknown reason, an
+ * unknown key, a bad address, a weight out of range.
+ *
+ * pool   the name this feed must carry
+ * file   for messages
+ * Returns 0 with ret_feed set (caller calls feed_unref()), -EINVAL (diag), -ENOMEM
+ */
+int feed_parse(const char *text, size_t text_len, const char *file, const char *pool, uint64_t now_s,
+               struct diag *diag, struct feed **ret_feed);
+
+/**
+ * Read a file of at most max_bytes privately and parse it. Refused: not a regular file, no permission,
+ * larger, changed while it was read.
+ */
+int feed_load(const char *path, const char *pool, size_t max_bytes, uint64_t now_s, struct diag *diag,
+              struct feed **ret_feed);
+
+/** A feed starts with one reference; loads of two configurations may share it. NULL is fine. */
+struct feed *feed_ref(struct feed *feed);
+void feed_unref(struct feed *feed);
+
+#endif
