@@ -622,8 +622,8 @@ static int check_all(struct check *check)
 		return rc;
 	check_apex(check);
 	/* The analyzer loses sight of nodes here; zone_check() frees them. */
-	for (size_t i = 0; i < check->nodes_n; i++)
-		check_node(check, &check->nodes[i]); /* NOLINT(clang-analyzer-unix.Malloc) */
+	for (size_t i = 0; i < check->nodes_n; i++) /* NOLINT(clang-analyzer-unix.Malloc) */
+		check_node(check, &check->nodes[i]);
 	return 0;
 }
 
