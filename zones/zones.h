@@ -53,6 +53,8 @@ struct zones {
 	struct pool **pools; /* in the order of conf->pools */
 	struct zones_slot *slots;
 	size_t slots_n;
+	const char **mirror_hosts; /* by mirror.number, for reports; hosts that were dropped stay in it */
+	size_t mirror_hosts_n;
 	struct zones_version *versions; /* of all zones */
 	size_t versions_n;
 	size_t records_n;
