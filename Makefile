@@ -73,6 +73,13 @@ TIME ?= 60
 fuzz: setup-test ## libFuzzer on each target for TIME seconds (default 60)
 	@scripts/fuzz.sh $(TIME) "$(LOAD_LIBS)"
 
+.PHONY: bench
+bench: setup-run ## dnsd against the limit of the kernel's sockets, and the geo table; a quiet machine with two cores
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/echo $(BUILD)/tests/bench/load $(BUILD)/tests/bench/geo_bench
+	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
+	@scripts/bench.sh $(BUILD)
+	@$(BUILD)/tests/bench/geo_bench var/geo/country.mmdb
+
 .PHONY: lint
 lint: setup-test ## formatting, clang-tidy, folder arrows, a build with gcc and with clang without a warning
 	@scripts/lint.sh $(SOURCES)
@@ -141,6 +148,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_OBJ) $(LIBS)
 # A fuzz target with a main() that replays files: no fuzzer needed.
 $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(TEST_OBJ) $(LIBS)
 	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
+
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
+	$(link) $(LOAD_LIBS)
 
 # Keep the objects that only pattern rules mention.
 .SECONDARY:

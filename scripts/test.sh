@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run tests that are already built and add up their results.
-#   test.sh BUILD BUILD-ASAN   everything; unit tests and corpora with sanitizers as well
+#   test.sh BUILD BUILD-ASAN   everything, then everything again with the sanitizers' build
 #   test.sh --quick BUILD      unit tests and corpora only
 #   test.sh --all-asan BUILD   everything with the sanitizers' build
 set -u
@@ -67,7 +67,7 @@ func() { # build
 case "$1" in
 --quick) unit "$2"; replay "$2" ;;
 --all-asan) unit "$2"; replay "$2"; func "$2" ;;
-*) unit "$1"; replay "$1"; unit "$2"; replay "$2"; func "$1" ;;
+*) unit "$1"; replay "$1"; func "$1"; unit "$2"; replay "$2"; func "$2" ;;
 esac
 
 echo

@@ -157,6 +157,22 @@ static int compile_slot(struct compile *compile, uint32_t slot_number, const str
 	return rc < 0 ? rc : pools_builder_slot_set(compile->builder, slot_number, set);
 }
 
+static int add_addresses(struct compile *compile)
+{
+	for (size_t i = 0; i < compile->zones->conf->pools_n; i++) {
+		const struct pool *pool = compile->zones->pools[i];
+		for (size_t k = 0; k < pool->mirrors_n; k++) {
+			const struct mirror *mirror = &pool->mirrors[k];
+			for (size_t a = 0; a < mirror->addrs_n; a++) {
+				if (pools_builder_add_address(compile->builder, &mirror->addrs[a],
+				                              mirror->number) < 0)
+					return -ENOMEM;
+			}
+		}
+	}
+	return 0;
+}
+
 int zones_compile(const struct zones *zones, struct answer_pools **ret_pools)
 {
 	size_t nearest_n = zones->conf->pools_n * COUNTRY_N;
@@ -171,6 +187,8 @@ int zones_compile(const struct zones *zones, struct answer_pools **ret_pools)
 		memset(compile.nearest, 0xff, (nearest_n + 1) * sizeof(uint32_t));
 	for (size_t i = 0; i < zones->slots_n && rc == 0; i++)
 		rc = compile_slot(&compile, (uint32_t)i, &zones->slots[i]);
+	if (rc == 0)
+		rc = add_addresses(&compile);
 	if (rc == 0)
 		rc = pools_build(compile.builder, ret_pools);
 	struct made_set *made = compile.made.items;

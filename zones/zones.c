@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer/answer.h"
 #include "answer/store_build.h"
 #include "base/grow.h"
 #include "wire/name.h"
@@ -333,6 +334,60 @@ static int load_pools(struct load *load)
 	return 0;
 }
 
+/* --- numbers of mirrors --- */
+
+struct numbered {
+	const char *host;
+	uint16_t number;
+};
+
+static int compare_numbered(const void *a, const void *b)
+{
+	return strcmp(((const struct numbered *)a)->host, ((const struct numbered *)b)->host);
+}
+
+/*
+ * Counters of a mirror go on over reloads: its number is found again by its host. Mirrors past the number of
+ * counters share the last one.
+ */
+static int number_mirrors(struct zones *zones, const struct zones *previous)
+{
+	size_t known_n = previous ? previous->mirror_hosts_n : 0;
+	size_t most = known_n;
+	for (size_t i = 0; i < zones->conf->pools_n; i++)
+		most += zones->conf->pools[i].mirrors_n;
+	struct numbered *known = calloc(known_n + 1, sizeof(*known));
+	zones->mirror_hosts = arena_alloc(&zones->arena, (most + 1) * sizeof(*zones->mirror_hosts));
+	int rc = known && zones->mirror_hosts ? 0 : -ENOMEM;
+	for (size_t i = 0; i < known_n && rc == 0; i++) {
+		zones->mirror_hosts[i] = arena_strdup(&zones->arena, previous->mirror_hosts[i]);
+		known[i] = (struct numbered){ zones->mirror_hosts[i], (uint16_t)i };
+		rc = known[i].host ? 0 : -ENOMEM;
+	}
+	zones->mirror_hosts_n = known_n;
+	if (rc == 0 && known_n)
+		qsort(known, known_n, sizeof(*known), compare_numbered);
+	for (size_t i = 0; i < zones->conf->pools_n && rc == 0; i++) {
+		for (size_t k = 0; k < zones->pools[i]->mirrors_n; k++) {
+			struct mirror *mirror = &zones->pools[i]->mirrors[k];
+			struct numbered wanted = { .host = mirror->host };
+			const struct numbered *found =
+			        known_n ? bsearch(&wanted, known, known_n, sizeof(*known), compare_numbered)
+			                : NULL;
+			if (found) {
+				mirror->number = found->number;
+			} else if (zones->mirror_hosts_n < ANSWER_MIRRORS_N - 1) {
+				mirror->number = (uint16_t)zones->mirror_hosts_n;
+				zones->mirror_hosts[zones->mirror_hosts_n++] = mirror->host;
+			} else {
+				mirror->number = ANSWER_MIRRORS_N - 1;
+			}
+		}
+	}
+	free(known);
+	return rc;
+}
+
 int zones_load(const struct conf *conf, const struct zones *previous, uint64_t now_s, struct diag *diag,
                struct zones **ret_zones)
 {
@@ -360,6 +415,8 @@ int zones_load(const struct conf *conf, const struct zones *previous, uint64_t n
 		rc = -EINVAL;
 	if (rc == 0)
 		rc = zones_carry_feeds(zones, previous, now_s, diag);
+	if (rc == 0)
+		rc = number_mirrors(zones, previous);
 	if (rc == 0)
 		rc = store_build(load.builder, diag, &zones->store);
 	if (rc < 0)

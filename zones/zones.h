@@ -63,6 +63,8 @@ struct zones {
 	struct zones_feed *feeds; /* one for each pool */
 	struct zones_slot *slots;
 	size_t slots_n;
+	const char **mirror_hosts; /* by mirror.number, for reports; hosts that were dropped stay in it */
+	size_t mirror_hosts_n;
 	struct zones_version *versions; /* of all zones */
 	size_t versions_n;
 	size_t records_n;

@@ -55,10 +55,20 @@ struct answer_counters {
 /* Where each rotated answer continues. Two answers may share a slot: they then merely step together. */
 #define ANSWER_ROTATION_N 4096
 
+/** Usage reports about one mirror. */
+struct answer_pings {
+	uint64_t ok;
+	uint64_t failed;
+};
+
+/* Mirrors that have counters of their own; reports about others are only summed. */
+#define ANSWER_MIRRORS_N 16384
+
 /** What a query changes. One writer: a worker, a tool, a test. Zeroed memory is a valid start. */
 struct answer_state {
 	struct answer_counters counters;
 	uint32_t rotation[ANSWER_ROTATION_N];
+	struct answer_pings pings[ANSWER_MIRRORS_N]; /* by the number in pool_address */
 };
 
 /** No request needs more room than this over UDP; a UDP response buffer of this size always suffices. */

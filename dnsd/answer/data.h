@@ -147,12 +147,20 @@ struct pool_slot {
 	uint32_t ref;
 };
 
+/** Whose an address is: a table by hash, linear probing. */
+struct pool_address {
+	struct addr addr; /* family 0 = empty */
+	uint16_t mirror;  /* place in answer_state.pings */
+};
+
 struct answer_pools {
 	const struct pool_slot *slots;
 	const struct pool_set *sets;
 	const uint32_t *by_country;
 	const uint16_t *rows;
 	const uint8_t *bytes;
+	const struct pool_address *addresses;
+	uint32_t addresses_mask;
 	uint32_t slots_n, sets_n, by_country_n, rows_n, bytes_len;
 	unsigned refs;
 };
@@ -163,6 +171,16 @@ struct answer_data {
 	const struct geo_map *geo; /* NULL: every client is of unknown country */
 	uint16_t edns_size;        /* largest UDP answer, and what we advertise */
 };
+
+static inline uint32_t pool_address_hash(const struct addr *addr)
+{
+	uint64_t high;
+	uint64_t low;
+	__builtin_memcpy(&high, addr->bytes, 8);
+	__builtin_memcpy(&low, addr->bytes + 8, 8);
+	uint64_t hash = (high ^ (low * 0x9e3779b97f4a7c15U)) * 0xd6e8feb86659fd93U;
+	return (uint32_t)(hash ^ hash >> 32);
+}
 
 /* The hash of a lower-case name, zero-padded to whole 8-byte words. Same for builder and query. */
 static inline uint32_t store_hash(const uint8_t *name, uint32_t len)

@@ -322,10 +322,12 @@ int geo_map_builder_add(struct geo_map_builder *builder, const struct prefix *bl
 	if (rc < 0)
 		return rc;
 	struct ranges *blocks = &builder->blocks[block->addr.family == 6];
-	struct range *previous = blocks->n > 0 ? &blocks->items[blocks->n - 1] : NULL;
-	if (previous && range.first <= previous->last)
+	if (blocks->n == 0)
+		return ranges_append(blocks, &range);
+	struct range *previous = &blocks->items[blocks->n - 1];
+	if (range.first <= previous->last)
 		return -EINVAL;
-	if (previous && range.first == previous->last + 1 && country == previous->country) {
+	if (range.first == previous->last + 1 && country == previous->country) {
 		previous->last = range.last;
 		return 0;
 	}

@@ -24,6 +24,7 @@ struct pools_builder {
 	struct grow by_country; /* uint32_t */
 	struct grow rows;       /* uint16_t */
 	struct grow bytes;      /* uint8_t */
+	struct grow addresses;  /* struct pool_address */
 };
 
 struct pools_builder *pools_builder_create(uint32_t slots_n)
@@ -38,6 +39,7 @@ struct pools_builder *pools_builder_create(uint32_t slots_n)
 	grow_init(&builder->by_country, sizeof(uint32_t));
 	grow_init(&builder->rows, sizeof(uint16_t));
 	grow_init(&builder->bytes, 1);
+	grow_init(&builder->addresses, sizeof(struct pool_address));
 	if (!builder->slots || !builder->slots_set) {
 		pools_builder_destroy(builder);
 		return NULL;
@@ -55,6 +57,7 @@ void pools_builder_destroy(struct pools_builder *builder)
 	grow_fini(&builder->by_country);
 	grow_fini(&builder->rows);
 	grow_fini(&builder->bytes);
+	grow_fini(&builder->addresses);
 	free(builder);
 }
 
@@ -356,6 +359,36 @@ int pools_builder_slot_fail(struct pools_builder *builder, uint32_t slot)
 	return set_slot(builder, slot, (struct pool_slot){ .kind = POOL_SLOT_FAIL });
 }
 
+int pools_builder_add_address(struct pools_builder *builder, const struct addr *addr, uint16_t mirror)
+{
+	struct pool_address *place = grow_add(&builder->addresses, 1);
+	if (!place)
+		return -ENOMEM;
+	*place = (struct pool_address){ .addr = *addr, .mirror = mirror };
+	return 0;
+}
+
+static int make_addresses(const struct pools_builder *builder, struct answer_pools *pools)
+{
+	uint32_t table_n = 64;
+	while (table_n < builder->addresses.n * 2)
+		table_n *= 2;
+	struct pool_address *table = calloc(table_n, sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	const struct pool_address *list = builder->addresses.items;
+	for (size_t i = 0; i < builder->addresses.n; i++) {
+		uint32_t at = pool_address_hash(&list[i].addr) & (table_n - 1);
+		while (table[at].addr.family && !addr_equal(&table[at].addr, &list[i].addr))
+			at = (at + 1) & (table_n - 1);
+		if (table[at].addr.family == 0)
+			table[at] = list[i];
+	}
+	pools->addresses = table;
+	pools->addresses_mask = table_n - 1;
+	return 0;
+}
+
 int pools_build(struct pools_builder *builder, struct answer_pools **ret_pools)
 {
 	for (uint32_t i = 0; i < builder->slots_n; i++) {
@@ -365,6 +398,10 @@ int pools_build(struct pools_builder *builder, struct answer_pools **ret_pools)
 	struct answer_pools *pools = calloc(1, sizeof(*pools));
 	if (!pools)
 		return -ENOMEM;
+	if (make_addresses(builder, pools) < 0) {
+		free(pools);
+		return -ENOMEM;
+	}
 	pools->refs = 1;
 	pools->slots_n = builder->slots_n;
 	pools->slots = builder->slots;
@@ -397,5 +434,6 @@ void answer_pools_unref(struct answer_pools *pools)
 	free((void *)pools->by_country);
 	free((void *)pools->rows);
 	free((void *)pools->bytes);
+	free((void *)pools->addresses);
 	free(pools);
 }

@@ -39,6 +39,10 @@ int pools_builder_slot_nearest(struct pools_builder *builder, uint32_t slot, con
 int pools_builder_slot_text(struct pools_builder *builder, uint32_t slot, uint32_t ttl_s, const char *text);
 int pools_builder_slot_fail(struct pools_builder *builder, uint32_t slot);
 
+/** This address is that mirror's: counts usage reports about it. Of two mirrors with one address the first
+ * counts. */
+int pools_builder_add_address(struct pools_builder *builder, const struct addr *addr, uint16_t mirror);
+
 /** The result starts with one reference. Returns 0, -ENOMEM, or -EINVAL: a slot was not set. */
 int pools_build(struct pools_builder *builder, struct answer_pools **ret_pools);
 

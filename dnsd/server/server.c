@@ -118,8 +118,9 @@ static void job_run(uv_work_t *work)
 	} else {
 		/* A source that fails keeps its last numbers and time: the record is published all the same.
 		 */
-		zones_verify_versions(server->load->zones, (uint64_t)time(NULL), &job->diag,
-		                      &job->names_changed);
+		uint64_t now_s = (uint64_t)time(NULL);
+		zones_verify_versions(server->load->zones, now_s, &job->diag, &job->names_changed);
+		job->rc = zones_read_feeds(server->load->zones, now_s, &job->diag, &job->next_s);
 	}
 	if (job->rc == 0)
 		job->rc = load_make_snap(load, server->generation + 1, &job->snap);
@@ -348,6 +349,22 @@ static void log_counters(const struct server *server)
 #undef LOG_COUNTER
 }
 
+static void log_pings(const struct server *server)
+{
+	const struct zones *zones = server->load->zones;
+	struct answer_pings *sums = calloc(zones->mirror_hosts_n + 1, sizeof(*sums));
+	if (!sums)
+		return;
+	for (unsigned i = 0; i < server->workers_n; i++)
+		worker_read_pings(server->workers[i], zones->mirror_hosts_n, sums);
+	for (size_t i = 0; i < zones->mirror_hosts_n; i++) {
+		if (sums[i].ok || sums[i].failed)
+			log_info("pings mirror=%s ok=%" PRIu64 " failed=%" PRIu64, zones->mirror_hosts[i],
+			         sums[i].ok, sums[i].failed);
+	}
+	free(sums);
+}
+
 static void begin_stop(struct server *server, int signal)
 {
 	if (server->stopping)
@@ -364,7 +381,10 @@ static void on_signal(uv_signal_t *handle, int signal)
 	struct server *server = handle->data;
 	switch (signal) {
 	case SIGHUP: start_job(server, JOB_RELOAD); break;
-	case SIGUSR1: log_counters(server); break;
+	case SIGUSR1:
+		log_pings(server);
+		log_counters(server);
+		break;
 	case SIGUSR2:
 		log_set_level(log_get_level() == LOG_LEVEL_DEBUG ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG);
 		log_info("log level: %s", log_get_level() == LOG_LEVEL_DEBUG ? "debug" : "info");

@@ -357,3 +357,8 @@ void worker_read_counters(const struct worker *worker, struct answer_counters *s
 	add_counters((uint64_t *)sum, (const uint64_t *)&worker->net.state.counters, sizeof(*sum));
 	add_counters((uint64_t *)sum_net, (const uint64_t *)&worker->net.counters, sizeof(*sum_net));
 }
+
+void worker_read_pings(const struct worker *worker, size_t n, struct answer_pings *sums)
+{
+	add_counters((uint64_t *)sums, (const uint64_t *)worker->net.state.pings, n * sizeof(*sums));
+}

@@ -63,5 +63,7 @@ void worker_join(struct worker *worker);
 /** Add this worker's counters to the sums. Any thread; values may lag by a batch. */
 void worker_read_counters(const struct worker *worker, struct answer_counters *sum,
                           struct net_counters *sum_net);
+/** The same for the usage reports about the first n mirrors. */
+void worker_read_pings(const struct worker *worker, size_t n, struct answer_pings *sums);
 
 #endif

@@ -43,6 +43,9 @@ class World:
         case.stack.callback(self.remove)
         self.etc = f"/etc/netns/{self.name}"
         os.makedirs(self.etc)
+        status, text = run([need_program("ip"), "netns", "exec", self.name, "true"])
+        if status != 0:  # some containers and chroots: made, but nothing can be run in it
+            raise Skip(f"no network namespace can be entered: {text.strip()}")
         ip("-n", self.name, "link", "set", "lo", "up")
         for address in list(MIRRORS.values()) + list(RESOLVERS.values()):
             ip("-n", self.name, "address", "add", f"{address}/32", "dev", "lo")

@@ -33,6 +33,8 @@ struct mirror {
 	size_t addrs_n;
 	bool has_v4, has_v6;
 	struct conf_place place;
+	uint16_t number; /* of its counters, ANSWER_MIRRORS_N - 1 for all that are too many; the same after a
+	                    reload */
 };
 
 struct region {

@@ -105,6 +105,9 @@ static struct answer_pools *make_pools(void)
 	                                         "0.99.2:58:23538:1499326140:1:63:46137:305"),
 	                 0);
 	assert_int_equal(pools_builder_slot_set(builder, FIXTURE_SLOT_BIG, set_big), 0);
+	/* mirror 1 has 192.0.2.1, mirror 2 has 2001:db8::4 */
+	assert_int_equal(pools_builder_add_address(builder, &de[0], 1), 0);
+	assert_int_equal(pools_builder_add_address(builder, &de[4], 2), 0);
 	struct answer_pools *pools;
 	assert_int_equal(pools_build(builder, &pools), 0);
 	pools_builder_destroy(builder);

@@ -1,0 +1,52 @@
+/*
+ * echo: the limit. Takes UDP packets in batches, flips the QR bit, sends them back: what the kernel's sockets
+ * allow a server that does nothing else. Prints the port it listens on; ends when standard input does.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#define BATCH 64
+
+static struct mmsghdr in[BATCH];
+static struct iovec iov[BATCH];
+static struct sockaddr_in peers[BATCH];
+static uint8_t packets[BATCH][2048 + 64];
+
+int main(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t addr_len = sizeof(addr);
+	int bytes = 4 << 20;
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
+	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&addr, &addr_len) < 0) {
+		perror("echo");
+		return 1;
+	}
+	printf("%u\n", ntohs(addr.sin_port));
+	fflush(stdout);
+	for (;;) {
+		for (unsigned i = 0; i < BATCH; i++) {
+			iov[i] = (struct iovec){ packets[i], 2048 };
+			in[i].msg_hdr = (struct msghdr){ .msg_iov = &iov[i],
+				                         .msg_iovlen = 1,
+				                         .msg_name = &peers[i],
+				                         .msg_namelen = sizeof(peers[i]) };
+		}
+		int n = recvmmsg(fd, in, BATCH, MSG_WAITFORONE, NULL);
+		for (int i = 0; i < n; i++) {
+			packets[i][2] |= 0x80;
+			iov[i].iov_len = in[i].msg_len;
+		}
+		for (int sent = 0; sent < n;) {
+			int k = sendmmsg(fd, in + sent, (unsigned)(n - sent), 0);
+			sent += k > 0 ? k : 1;
+		}
+	}
+}
