@@ -328,9 +328,9 @@ static bool read_hex(const uint8_t *label, struct addr *addr)
 		uint8_t c = label[1 + i];
 		unsigned digit;
 		if (c >= '0' && c <= '9')
-			digit = c - '0';
+			digit = (unsigned)(c - '0');
 		else if (c >= 'a' && c <= 'f')
-			digit = c - 'a' + 10U;
+			digit = (unsigned)(c - 'a') + 10;
 		else
 			return false;
 		addr->bytes[i / 2] = (uint8_t)(addr->bytes[i / 2] << 4 | digit);

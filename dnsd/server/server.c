@@ -200,8 +200,9 @@ static void finish_reload(struct server *server, struct job *job)
 	watch_sources(server);
 	set_renew_timer(server);
 	log_loaded(server, "reloaded");
-	server->job_wanted =
-	        has_feeds(server) ? JOB_RENEW : JOB_NONE; /* what changed before the watch was set; timers */
+	/* The feeds may have changed before the watch was set, and they set the timer. */
+	if (has_feeds(server) && server->job_wanted < JOB_RENEW)
+		server->job_wanted = JOB_RENEW;
 }
 
 /* Feeds change with time too: one that is held, one that expires. */

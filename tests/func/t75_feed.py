@@ -1,9 +1,10 @@
 """The exclusion feed: followed live, and what happens when it is wrong, too much, or old."""
 import json
 import os
+import re
 import time
 
-from harness import Lookups, addresses, ask, check, check_equal, check_negative, run, wait_until, program
+from harness import DNSD, TOP, Lookups, addresses, ask, check, check_equal, check_negative, run, wait_until
 
 MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 5)] + [
     ("m1.at.example", "AT", ["192.0.2.21", "2001:db8::21"]),
@@ -218,6 +219,15 @@ def test_checked(case, _):
     site = case.site()
     site.write("feed.json", "{")
     site.pool_site(MIRRORS, regions=REGIONS, pool={"feed": '"feed.json"'})
-    status, text = run([program("DNSD_BIN", "build/bin/dnsd"), "-c", site.path, "-t"])
+    status, text = run([DNSD, "-c", site.path, "-t"])
     check_equal(status, 0, f"exit status; {text}")
     check("feed.json" in text and "no JSON" in text, text)
+
+
+def test_documented(case, _):
+    """The example of docs/feed.md is a feed."""
+    with open(os.path.join(TOP, "docs", "feed.md")) as file:
+        text = re.search(r"```json\n(.*?)```", file.read(), re.S)[1]
+    world = World(case, feed(1))
+    mark = world.write(text)
+    world.daemon.log.wait(r"pool clamav: feed serial 42 in force", mark)

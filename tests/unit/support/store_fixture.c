@@ -204,7 +204,7 @@ char *fixture_ask_text(struct fixture *fixture, const char *name, uint16_t type)
 	ldns_pkt *pkt = NULL;
 	assert_int_equal(ldns_wire2pkt(&pkt, resp, len), LDNS_STATUS_OK);
 	char *all = NULL;
-	ldns_lookup_table *rcode = ldns_lookup_by_id(ldns_rcodes, ldns_pkt_get_rcode(pkt));
+	ldns_lookup_table *rcode = ldns_lookup_by_id(ldns_rcodes, (int)ldns_pkt_get_rcode(pkt));
 	char *answer = ldns_rr_list2str(ldns_pkt_answer(pkt));
 	char *authority = ldns_rr_list2str(ldns_pkt_authority(pkt));
 	char *additional = ldns_rr_list2str(ldns_pkt_additional(pkt));
