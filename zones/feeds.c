@@ -64,7 +64,8 @@ static bool is_too_much(const struct pool *pool, const struct pool_state *now, c
 	       *ret_emptied != COUNTRY_UNKNOWN;
 }
 
-/* The breaker. Returns true when the feed may come into force now. */
+/* The breaker; the first feed there is has nothing to compare with. Returns true when the feed may come into
+ * force now. */
 static bool may_apply(const struct pool *pool, const struct feed *feed, uint64_t now_s, struct diag *diag,
                       struct zones_feed *entry, int *ret_rc)
 {
@@ -111,14 +112,17 @@ static int read_feed(const struct pool *pool, uint64_t now_s, struct diag *diag,
 	const char *file = pool->conf->feed_file;
 	struct feed *feed;
 	int rc = feed_load(file, pool->conf->name, pool->conf->feed_max_bytes, now_s, diag, &feed);
-	if (rc < 0)
+	if (rc < 0) {
+		entry->held_serial = 0;        /* the one that was held does not persist */
 		return rc == -ENOMEM ? rc : 0; /* told; the state stays */
+	}
 	if (entry->feed && feed->serial < entry->feed->serial) {
+		entry->held_serial = 0;
 		diag_error(diag, file, 0,
 		           "serial %" PRIu64 " is lower than %" PRIu64
 		           ", which is in force; the feed is ignored, write a higher serial",
 		           feed->serial, entry->feed->serial);
-	} else if (may_apply(pool, feed, now_s, diag, entry, &rc)) {
+	} else if (!entry->feed || may_apply(pool, feed, now_s, diag, entry, &rc)) {
 		bool news = !entry->feed || feed->serial != entry->feed->serial;
 		rc = apply_feed(pool, feed, diag, entry);
 		if (rc == 0 && news)

@@ -209,8 +209,25 @@ static int read_database(const char *path, int dir_fd, const char *file, const c
 	return 0;
 }
 
+/* Databases announced from a file must still have one: else this is not the source it was. */
+static int check_lost(const char *path, const struct version *version, const bool *seen, struct diag *diag)
+{
+	int rc = 0;
+	for (size_t i = 0; i < version->databases_n; i++) {
+		const struct version_database *database = &version->databases[i];
+		if (!database->from_file || seen[i] || !is_standard(database->name))
+			continue;
+		diag_error(diag, path, 0,
+		           "%s.cvd is gone; the record keeps its last value and is not renewed",
+		           database->name);
+		rc = -EINVAL;
+	}
+	return rc;
+}
+
 static int read_directory(const char *path, struct version *version, struct diag *diag)
 {
+	bool seen[VERSION_DATABASES_MAX] = { false };
 	DIR *dir = opendir(path);
 	if (!dir) {
 		diag_error(diag, path, 0, "cannot read the database directory: %s; the record is not renewed",
@@ -225,11 +242,16 @@ static int read_directory(const char *path, struct version *version, struct diag
 		if (!is_database_file(entry->d_name, name))
 			continue;
 		any = true;
+		const struct version_database *known = find_database(version, name);
+		if (known)
+			seen[known - version->databases] = true;
 		if (read_database(path, dirfd(dir), entry->d_name, name, version, diag) < 0 &&
 		    is_standard(name))
 			rc = -EINVAL;
 	}
 	closedir(dir);
+	if (any && check_lost(path, version, seen, diag) < 0)
+		rc = -EINVAL;
 	if (!any) {
 		diag_error(diag, path, 0,
 		           "no .cvd file in the database directory; the record is not renewed");

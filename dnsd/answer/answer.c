@@ -88,6 +88,17 @@ const struct store_rrset *answer_find_rrset(const struct answer_store *store, co
 	return NULL;
 }
 
+/* One RRset for ANY: the first that is not a pool's empty family. */
+const struct store_rrset *answer_any_rrset(struct reply *reply, const struct store_node *node)
+{
+	const struct store_rrset *rrsets = reply->data->store->rrsets + node->rrsets_off;
+	for (unsigned i = 0; i < node->rrsets_n; i++) {
+		if (rrsets[i].source != STORE_POOL || answer_choose(reply, &rrsets[i]).list->take_n)
+			return &rrsets[i];
+	}
+	return NULL;
+}
+
 /* --- pieces of an answer --- */
 
 size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsigned authority_n,
@@ -225,20 +236,23 @@ struct pool_row answer_choose(struct reply *reply, const struct store_rrset *rrs
 		.list = v4 ? &set->v4 : &set->v6,
 		.record_len = v4 ? POOL_RR4_LEN : POOL_RR6_LEN,
 	};
-	const struct pool_list *list = chosen.list;
-	chosen.records = pools->bytes + list->records_off;
-	if (list->take_n == 0)
-		return chosen;
+	chosen.records = pools->bytes + chosen.list->records_off;
+	return chosen;
+}
+
+void answer_take_turn(struct reply *reply, struct pool_row *chosen)
+{
+	const struct answer_pools *pools = reply->data->pools;
+	const struct pool_list *list = chosen->list;
 	uint32_t *turn = &reply->state->rotation[list->rotation % ANSWER_ROTATION_N];
 	uint32_t row = *turn;
 	if (row >= list->rows_n)
 		row %= list->rows_n; /* the turn of another snapshot or of another answer in the same place */
 	*turn = row + 1;
 	if (list->cycle)
-		chosen.cycle_start = pools->rows[list->rows_off + row];
+		chosen->cycle_start = pools->rows[list->rows_off + row];
 	else
-		chosen.row = pools->rows + list->rows_off + (size_t)row * list->take_n;
-	return chosen;
+		chosen->row = pools->rows + list->rows_off + (size_t)row * list->take_n;
 }
 
 static size_t answer_pool(struct reply *reply, const struct store_node *node, const struct store_rrset *rrset)
@@ -250,8 +264,11 @@ static size_t answer_pool(struct reply *reply, const struct store_node *node, co
 	reply->state->counters.noerror++;
 	reply->state->counters.pool++;
 	size_t room = reply->body_max - WIRE_HEADER_LEN - reply->query->question_len;
+	/* Before a turn is taken: the client comes again over TCP, and would else get every second row only.
+	 */
 	if (take_n * chosen.record_len > room)
 		return answer_truncated(reply, WIRE_FLAG_AA);
+	answer_take_turn(reply, &chosen);
 	size_t len = answer_start(reply, WIRE_FLAG_AA, take_n, 0, 0);
 	uint8_t *at = reply->resp + len;
 	/* Two loops, so that each copies a length known to the compiler. */
@@ -308,7 +325,7 @@ static size_t answer_name(struct reply *reply, struct found found)
 
 	const struct store_rrset *rrset;
 	if (qtype == WIRE_TYPE_ANY)
-		rrset = node->rrsets_n ? &store->rrsets[node->rrsets_off] : NULL;
+		rrset = answer_any_rrset(reply, node);
 	else
 		rrset = answer_find_rrset(store, node, qtype);
 	if (rrset)

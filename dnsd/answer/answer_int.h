@@ -56,8 +56,12 @@ struct pool_row {
 	size_t record_len;
 };
 
-/** Choose by country where the name is of that kind, and step the rotation. Sets reply->scope_len. */
+/** Choose a list, by country where the name is of that kind. Sets reply->scope_len. take_n may be 0. */
 struct pool_row answer_choose(struct reply *reply, const struct store_rrset *rrset);
+/** Take the next row of a list that is not empty; only for an answer that fits. */
+void answer_take_turn(struct reply *reply, struct pool_row *chosen);
+
+const struct store_rrset *answer_any_rrset(struct reply *reply, const struct store_node *node);
 static inline const uint8_t *pool_row_record(const struct pool_row *row, uint32_t i)
 {
 	uint32_t number;

@@ -53,30 +53,41 @@ static const uint8_t *next_record(const uint8_t *at, struct stored_record *ret_r
 	return at + 6 + ret_record->rdata_len;
 }
 
-static void add_record(struct chain *chain, const uint8_t *owner, uint16_t type,
-                       const struct stored_record *record)
+/* owner_off: where the owner stands in the message already; 0 = it is written. Returns where it stands then,
+ * 0 = unknown. */
+static size_t add_record(struct chain *chain, const uint8_t *owner, size_t owner_off, uint16_t type,
+                         const struct stored_record *record)
 {
-	wire_writer_record(&chain->writer, owner, 0, type, record->ttl_s, record->rdata, record->rdata_len);
+	size_t start = chain->writer.len;
+	wire_writer_record(&chain->writer, owner, owner_off, type, record->ttl_s, record->rdata,
+	                   record->rdata_len);
 	chain->answer_n++;
+	if (owner_off || chain->writer.full)
+		return owner_off;
+	uint16_t first = wire_get16(chain->writer.data + start);
+	if ((first & WIRE_POINTER) == WIRE_POINTER)
+		return first & WIRE_POINTER_MAX;
+	return start <= WIRE_POINTER_MAX ? start : 0;
 }
 
 static void add_static(struct chain *chain, const struct store_rrset *rrset)
 {
 	const uint8_t *at = chain->reply->data->store->bytes + rrset->records_off;
-	for (uint32_t i = 0; i < rrset->records_n; i++) {
+	size_t owner_off = 0;
+	for (uint32_t i = 0; i < rrset->records_n && !chain->writer.full; i++) {
 		struct stored_record record;
 		at = next_record(at, &record);
-		add_record(chain, chain->name, rrset->type, &record);
+		owner_off = add_record(chain, chain->name, owner_off, rrset->type, &record);
 	}
 }
 
 /* Records made ready for another owner: what stands behind their owner pointer. */
-static void add_ready(struct chain *chain, const uint8_t *ready, uint16_t type)
+static size_t add_ready(struct chain *chain, const uint8_t *ready, size_t owner_off, uint16_t type)
 {
 	struct stored_record record = { .ttl_s = wire_get32(ready + 6),
 		                        .rdata_len = wire_get16(ready + 10),
 		                        .rdata = ready + 12 };
-	add_record(chain, chain->name, type, &record);
+	return add_record(chain, chain->name, owner_off, type, &record);
 }
 
 static void add_negative(struct chain *chain, enum wire_rcode rcode)
@@ -97,15 +108,23 @@ static void add_rrset(struct chain *chain, const struct store_rrset *rrset)
 		add_static(chain, rrset);
 	} else if (rrset->source == STORE_POOL) {
 		struct pool_row row = answer_choose(chain->reply, rrset);
-		chain->reply->state->counters.pool += row.list->take_n != 0;
-		for (uint32_t i = 0; i < row.list->take_n; i++)
-			add_ready(chain, pool_row_record(&row, i), rrset->type);
-		if (row.list->take_n == 0)
+		unsigned take_n = row.list->take_n;
+		if (take_n == 0) {
 			add_negative(chain, WIRE_RCODE_NOERROR);
+		} else if (take_n * row.record_len > chain->writer.limit - chain->writer.len) {
+			chain->writer.full = true; /* no turn is taken for a truncated answer */
+		} else {
+			size_t owner_off = 0;
+			answer_take_turn(chain->reply, &row);
+			chain->reply->state->counters.pool++;
+			for (uint32_t i = 0; i < take_n; i++)
+				owner_off =
+				        add_ready(chain, pool_row_record(&row, i), owner_off, rrset->type);
+		}
 	} else {
 		const struct pool_slot *slot = &pools->slots[rrset->ref];
 		if (slot->kind == POOL_SLOT_TEXT)
-			add_ready(chain, pools->bytes + slot->ref, rrset->type);
+			add_ready(chain, pools->bytes + slot->ref, 0, rrset->type);
 		else
 			chain->rcode = WIRE_RCODE_SERVFAIL;
 	}
@@ -132,7 +151,7 @@ static bool follow_cname(struct chain *chain, const struct store_node *node)
 	const struct store_rrset *rrset = answer_find_rrset(store, node, WIRE_TYPE_CNAME);
 	struct stored_record record;
 	next_record(store->bytes + rrset->records_off, &record);
-	add_record(chain, chain->name, WIRE_TYPE_CNAME, &record);
+	add_record(chain, chain->name, 0, WIRE_TYPE_CNAME, &record);
 	chain_go_to(chain, record.rdata);
 	return true;
 }
@@ -150,7 +169,7 @@ static bool follow_dname(struct chain *chain, const struct store_node *node)
 	bool at_question = chain->answer_n == 0;
 	/* Names may come through the same DNAME again, grown or shortened; the record itself stands once. */
 	if (pass(chain, node))
-		add_record(chain, store->bytes + node->name_off, WIRE_TYPE_DNAME, &dname);
+		add_record(chain, store->bytes + node->name_off, 0, WIRE_TYPE_DNAME, &dname);
 
 	unsigned prefix_len = chain->name_len - node->name_len;
 	if (prefix_len + dname.rdata_len > WIRE_NAME_MAX) {
@@ -166,7 +185,7 @@ static bool follow_dname(struct chain *chain, const struct store_node *node)
 	struct stored_record cname = { .ttl_s = dname.ttl_s,
 		                       .rdata_len = (uint16_t)(prefix_len + dname.rdata_len),
 		                       .rdata = target };
-	add_record(chain, chain->name, WIRE_TYPE_CNAME, &cname);
+	add_record(chain, chain->name, 0, WIRE_TYPE_CNAME, &cname);
 	chain_go_to(chain, target);
 	return true;
 }
@@ -188,7 +207,7 @@ static bool chain_step(struct chain *chain, struct found found)
 		return false;
 	const struct store_rrset *rrset;
 	if (chain->reply->query->qtype == WIRE_TYPE_ANY)
-		rrset = found.node->rrsets_n ? &store->rrsets[found.node->rrsets_off] : NULL;
+		rrset = answer_any_rrset(chain->reply, found.node);
 	else
 		rrset = answer_find_rrset(store, found.node, chain->reply->query->qtype);
 	if (rrset)

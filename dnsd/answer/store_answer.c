@@ -33,6 +33,8 @@ static void template_start(struct store_builder *builder, struct template *templ
 	size_t len = WIRE_HEADER_LEN + (size_t)base->name_len + 4;
 	memset(builder->message + len - 4, 0, 4);
 	wire_writer_init(&template->writer, builder->message, len, TEMPLATE_MAX);
+	/* A longer question name moves every target further; none may move past what a pointer can say. */
+	template->writer.pointer_max = (uint16_t)(WIRE_POINTER_MAX - (WIRE_NAME_MAX - base->name_len));
 	template->writer.pointers = builder->pointers;
 	template->writer.pointers_cap = POINTERS_MAX;
 	/* Below a wildcard only what stands behind the asterisk is in the real question. */
@@ -210,12 +212,12 @@ uint32_t store__make_referral(struct store_builder *builder, const struct build_
 	struct template template;
 	template_start(builder, &template, node);
 	template.authority_n = template_add_rrset(builder, &template, node, WIRE_TYPE_NS);
-	template_add_additional(builder, &template, node);
 	if (template.writer.full) {
 		store__refuse(builder, store__any_record(builder, node, WIRE_TYPE_NS), node,
 		              "this delegation does not fit a DNS message");
 		return STORE_NONE;
 	}
+	template_add_additional(builder, &template, node);
 	template.wildcard = false; /* whatever is asked lies below: every pointer moves */
 	return template_finish(builder, &template, false, false);
 }

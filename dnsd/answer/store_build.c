@@ -402,6 +402,36 @@ static int number_nodes(struct store_builder *builder)
 	return 0;
 }
 
+static bool is_below_dname(const struct store_builder *builder, uint32_t index)
+{
+	while (!is_apex(builder, index)) {
+		index = node_at(builder, index)->parent;
+		if (node_at(builder, index)->has_dname)
+			return true;
+	}
+	return false;
+}
+
+/* A pool's name or a version record that no question would reach: better refused than silently missing. */
+static void check_reachable(struct store_builder *builder)
+{
+	for (uint32_t i = 0; i < builder->nodes.n; i++) {
+		const struct build_node *node = node_at(builder, i);
+		bool reachable = node->out != STORE_NONE && !node->parent_side && !is_below_dname(builder, i);
+		for (uint32_t k = node->records; k && !reachable; k = record_at(builder, k - 1)->next) {
+			const struct build_record *record = record_at(builder, k - 1);
+			if (record->source == STORE_STATIC)
+				continue;
+			store__refuse(builder, record, node,
+			              "this name lies below a delegation or a DNAME, or in another zone that "
+			              "is served here, so "
+			              "nobody would get its answer; choose another name, or remove the NS or "
+			              "DNAME record");
+			break;
+		}
+	}
+}
+
 static struct store_node *out_node(const struct store_builder *builder, uint32_t number)
 {
 	return (struct store_node *)builder->out_nodes.items + number;
@@ -546,6 +576,8 @@ int store_build(struct store_builder *builder, struct diag *diag, struct answer_
 	if (!builder->message || !builder->pointers || !store || grow_slots(builder) < 0)
 		goto out;
 	rc = number_nodes(builder);
+	if (rc == 0)
+		check_reachable(builder);
 	for (uint32_t i = 0; i < builder->nodes.n && rc == 0; i++) {
 		if (node_at(builder, i)->out != STORE_NONE)
 			rc = make_node(builder, i);

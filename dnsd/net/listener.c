@@ -95,26 +95,59 @@ static const char *advice(int rc)
 	}
 }
 
+/* Bind without sharing, so that it only works where nobody else is. Returns 0 with the socket open. */
+static int probe_port(struct sockaddr_storage *addr, int type, int *ret_fd)
+{
+	int fd = socket(addr->ss_family, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	int rc = 0;
+	if (addr->ss_family == AF_INET6)
+		rc = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+	socklen_t len = sizeof(*addr);
+	if (rc == 0 && (bind(fd, (const struct sockaddr *)addr, addr_len(addr)) < 0 ||
+	                getsockname(fd, (struct sockaddr *)addr, &len) < 0))
+		rc = -errno;
+	if (rc < 0)
+		close(fd);
+	else
+		*ret_fd = fd;
+	return rc;
+}
+
+/*
+ * A port that is free for UDP and TCP. A socket with SO_REUSEPORT may be given one that another such socket
+ * has: then two servers would take each other's clients. So sockets without it look first.
+ */
+static int choose_port(struct sockaddr_storage *addr)
+{
+	int rc = -EADDRINUSE;
+	for (unsigned tries = PORT_TRIES; tries > 0 && rc == -EADDRINUSE; tries--) {
+		int udp_fd;
+		int tcp_fd;
+		*port_of(addr) = 0;
+		rc = probe_port(addr, SOCK_DGRAM, &udp_fd);
+		if (rc < 0)
+			continue;
+		rc = probe_port(addr, SOCK_STREAM, &tcp_fd);
+		if (rc == 0)
+			close(tcp_fd);
+		close(udp_fd);
+	}
+	return rc;
+}
+
 int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                   struct listener *ret_listener)
 {
 	struct listener listener = {
 		.addr = *addr, .udp_fd = -1, .tcp_fd = -1, .wildcard = is_wildcard(addr)
 	};
-	bool any_port = *port_of(&listener.addr) == 0;
-	int rc = -EADDRINUSE;
-	/* Where the kernel chooses the UDP port, somebody may have the same number for TCP: then choose
-	 * again. */
-	for (unsigned tries = any_port ? PORT_TRIES : 1; tries > 0 && rc == -EADDRINUSE; tries--) {
-		listener.addr = *addr;
+	int rc = *port_of(&listener.addr) == 0 ? choose_port(&listener.addr) : 0;
+	if (rc == 0)
 		rc = open_socket(&listener.addr, SOCK_DGRAM, listener.wildcard, &listener.udp_fd);
-		if (rc < 0)
-			continue;
-		socklen_t len = sizeof(listener.addr);
-		if (any_port && getsockname(listener.udp_fd, (struct sockaddr *)&listener.addr, &len) < 0)
-			rc = -errno;
-		if (rc == 0)
-			rc = open_socket(&listener.addr, SOCK_STREAM, listener.wildcard, &listener.tcp_fd);
+	if (rc == 0) {
+		rc = open_socket(&listener.addr, SOCK_STREAM, listener.wildcard, &listener.tcp_fd);
 		if (rc < 0)
 			close(listener.udp_fd);
 	}

@@ -13,6 +13,7 @@
 #define OUT_BYTES (128 * 1024 + 2 + ANSWER_TCP_MAX)
 /* A connection idle for less than this is not closed in favour of a new one. */
 #define DISPLACE_AFTER_MS 500
+#define DRAIN_QUIET_MS    50
 
 struct connection {
 	uv_tcp_t tcp;
@@ -34,7 +35,7 @@ struct tcp_server {
 	uint32_t idle_ms;
 	uint32_t clients_max;
 	uint32_t open_n;
-	bool draining;
+	uint64_t drain_from_ms; /* 0 = not draining */
 	struct connection *oldest, *newest;
 	size_t out_len;
 	uint8_t read_buffer[READ_BYTES];
@@ -107,10 +108,10 @@ static size_t queued(const struct connection *conn)
 	return uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
 }
 
-/* Nothing left to do for a peer that has sent everything, or when the server stops. */
+/* Nothing left to do for a peer that has sent everything. */
 static void close_when_done(struct connection *conn)
 {
-	if ((conn->ended || conn->server->draining) && queued(conn) == 0 && !conn->paused)
+	if (conn->ended && queued(conn) == 0 && !conn->paused)
 		close_connection(conn);
 }
 
@@ -449,11 +450,18 @@ void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed)
 
 void tcp_server_drain(struct tcp_server *server)
 {
-	server->draining = true;
+	uint64_t now_ms = uv_now(server->loop);
+	if (server->drain_from_ms == 0)
+		server->drain_from_ms = now_ms;
 	struct connection *next;
 	for (struct connection *conn = server->oldest; conn; conn = next) {
 		next = conn->newer;
-		close_when_done(conn);
+		uint64_t quiet_from_ms =
+		        conn->active_ms > server->drain_from_ms ? conn->active_ms : server->drain_from_ms;
+		/* A request may be on its way, or wait to be read: closing under it would reset the
+		 * connection. */
+		if (now_ms - quiet_from_ms >= DRAIN_QUIET_MS && queued(conn) == 0 && !conn->paused)
+			close_connection(conn);
 	}
 }
 

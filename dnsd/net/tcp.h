@@ -41,7 +41,8 @@ int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd)
 /** Accept what waits in the backlog, then close; connections live on. */
 void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed);
 
-/** No new requests are awaited: each connection closes as soon as its answers are taken. */
+/** No new connections come: those that have been quiet for a moment and have taken their answers are closed.
+ * Call again. */
 void tcp_server_drain(struct tcp_server *server);
 /** Close everything now; freed when the loop has run the close callbacks. Call last. */
 void tcp_server_close(struct tcp_server *server);

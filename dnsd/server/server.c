@@ -187,6 +187,8 @@ static void finish_reload(struct server *server, struct job *job)
 		load_destroy(job->load);
 		log_error("reload failed, nothing has changed: errors=%zu%s%s", job->diag.errors_n,
 		          rc == -EINVAL ? "" : " reason=", rc == -EINVAL ? "" : strerror(-rc));
+		server->job_wanted =
+		        JOB_RENEW; /* whoever asked may have meant a source, not the configuration */
 		return;
 	}
 	server->generation++;
@@ -269,6 +271,10 @@ static void start_job(struct server *server, enum job_kind kind)
 			server->job_wanted = kind;
 		return;
 	}
+	/* Before the sources are read, so that no change falls between; a directory may have been replaced by
+	 * another. */
+	if (kind == JOB_RENEW)
+		watch_sources(server);
 	struct job *job = &server->job;
 	memset(job, 0, sizeof(*job));
 	diag_init(&job->diag);

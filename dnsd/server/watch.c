@@ -27,8 +27,16 @@ static void on_events(uv_poll_t *poll, int status, int events)
 	(void)events;
 	if (status < 0)
 		return;
-	while (read(watch->fd, buffer, sizeof(buffer)) > 0)
-		any = true;
+	ssize_t len;
+	while ((len = read(watch->fd, buffer, sizeof(buffer))) > 0) {
+		for (const char *at = buffer; at < buffer + len;) {
+			struct inotify_event event;
+			memcpy(&event, at, sizeof(event));
+			/* IGNORED says that a watch is gone, which we have just done ourselves. */
+			any |= (event.mask & IN_IGNORED) == 0;
+			at += sizeof(event) + event.len;
+		}
+	}
 	if (any)
 		watch->changed(watch->context);
 }
@@ -71,7 +79,9 @@ void watch_destroy(struct watch *watch)
 
 void watch_add(struct watch *watch, const char *directory)
 {
-	int number = inotify_add_watch(watch->fd, directory, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR);
+	int number =
+	        inotify_add_watch(watch->fd, directory,
+	                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR);
 	int *place = number < 0 ? NULL : grow_add(&watch->numbers, 1);
 	if (place)
 		*place = number;

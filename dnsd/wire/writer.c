@@ -11,6 +11,7 @@ void wire_writer_init(struct wire_writer *writer, uint8_t *data, size_t len, siz
 	writer->len = len;
 	writer->limit = limit;
 	writer->full = len > limit;
+	writer->pointer_max = WIRE_POINTER_MAX;
 	writer->known_n = 0;
 	writer->pointers = NULL;
 	writer->pointers_n = 0;
@@ -19,7 +20,7 @@ void wire_writer_init(struct wire_writer *writer, uint8_t *data, size_t len, siz
 
 void wire_writer_know(struct wire_writer *writer, size_t off)
 {
-	if (writer->known_n < WIRE_WRITER_KNOWN_MAX && off <= WIRE_POINTER_MAX)
+	if (writer->known_n < WIRE_WRITER_KNOWN_MAX && off <= writer->pointer_max)
 		writer->known[writer->known_n++] = (uint16_t)off;
 }
 
@@ -112,7 +113,7 @@ static size_t find_suffix(const struct wire_writer *writer, const uint8_t *name,
 			run = same_label(label, writer->data + offs[known_labels - common + i]) ? run + 1 : 0;
 			label += *label + 1;
 		}
-		if (run > best_labels && offs[known_labels - run] <= WIRE_POINTER_MAX) {
+		if (run > best_labels && offs[known_labels - run] <= writer->pointer_max) {
 			best_labels = run;
 			best_off = offs[known_labels - run];
 		}
@@ -193,6 +194,7 @@ void wire_writer_record(struct wire_writer *writer, const uint8_t *owner, size_t
 struct wire_mark wire_writer_mark(const struct wire_writer *writer)
 {
 	return (struct wire_mark){ .len = writer->len,
+		                   .full = writer->full,
 		                   .known_n = writer->known_n,
 		                   .pointers_n = writer->pointers_n };
 }
@@ -202,5 +204,5 @@ void wire_writer_rewind(struct wire_writer *writer, struct wire_mark mark)
 	writer->len = mark.len;
 	writer->known_n = mark.known_n;
 	writer->pointers_n = mark.pointers_n;
-	writer->full = false;
+	writer->full = mark.full;
 }

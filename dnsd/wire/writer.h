@@ -23,6 +23,8 @@ struct wire_writer {
 	size_t len;
 	size_t limit;
 	bool full;
+	uint16_t pointer_max; /* the furthest offset that names may point to; WIRE_POINTER_MAX unless lowered
+	                       */
 	uint16_t known_n;
 	uint16_t known[WIRE_WRITER_KNOWN_MAX]; /* offsets of names in data, written out or ending in a pointer
 	                                        */
@@ -56,6 +58,7 @@ void wire_writer_record(struct wire_writer *writer, const uint8_t *owner, size_t
 
 struct wire_mark {
 	size_t len;
+	bool full;
 	uint16_t known_n;
 	uint16_t pointers_n;
 };

@@ -153,6 +153,7 @@ static void change_listeners(struct worker *worker, const struct listener *liste
 static void on_drain(uv_timer_t *timer)
 {
 	struct worker *worker = timer->data;
+	tcp_server_drain(worker->tcp);
 	if (tcp_server_open_n(worker->tcp) && uv_now(&worker->loop) < worker->drain_until_ms)
 		return;
 	tcp_server_close(worker->tcp);
@@ -166,8 +167,8 @@ static void begin_stop(struct worker *worker, uint32_t drain_ms)
 		return;
 	worker->stopping = true;
 	change_listeners(worker, NULL, 0);
-	tcp_server_drain(worker->tcp);
 	uv_update_time(&worker->loop);
+	tcp_server_drain(worker->tcp);
 	worker->drain_until_ms = uv_now(&worker->loop) + drain_ms;
 	uv_timer_start(&worker->drain, on_drain, 0, DRAIN_STEP_MS);
 }

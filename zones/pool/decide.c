@@ -264,8 +264,20 @@ int pool_decide_region(const struct pool *pool, const struct pool_state *state, 
 	}
 	decision.level_v4 = decision.level;
 	decision.readmitted = chosen.readmitted;
-	rc = make_members(&chosen, NULL, &decision);
+	struct choice helping = { .admitted = NULL };
+	bool help = !has_family(&chosen, 4);
+	if (help) {
+		decision.level_v4 = POOL_LEVEL_WORLD;
+		rc = choice_init(&helping, pool, state, NEED_V4);
+		if (rc == 0)
+			admit_region(&helping, NULL, REASON_NONE);
+		if (rc == 0 && !is_enough(&helping))
+			take_back(&helping);
+	}
+	if (rc == 0)
+		rc = make_members(&chosen, help ? &helping : NULL, &decision);
 	free(chosen.admitted);
+	free(helping.admitted);
 	if (rc < 0)
 		pool_decision_fini(&decision);
 	else
