@@ -9,8 +9,11 @@
 #include "base/addr.h"
 
 #define SOCKET_BUFFER_BYTES (4 * 1024 * 1024)
-#define TCP_BACKLOG         511
-#define PORT_TRIES          16
+/* What a client that never reads can hold in the kernel; accepted sockets inherit it. The largest answer
+ * fits. */
+#define TCP_SEND_BUFFER_BYTES (128 * 1024)
+#define TCP_BACKLOG           511
+#define PORT_TRIES            16
 
 static socklen_t addr_len(const struct sockaddr_storage *addr)
 {
@@ -73,6 +76,8 @@ static int open_socket(const struct sockaddr_storage *addr, int type, bool wildc
 		rc = set_udp_options(fd, family, wildcard);
 	if (rc == 0 && type == SOCK_STREAM)
 		rc = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (rc == 0 && type == SOCK_STREAM)
+		rc = set_option(fd, SOL_SOCKET, SO_SNDBUF, TCP_SEND_BUFFER_BYTES);
 	if (rc == 0 && bind(fd, (const struct sockaddr *)addr, addr_len(addr)) < 0)
 		rc = -errno;
 	if (rc == 0 && type == SOCK_STREAM && listen(fd, TCP_BACKLOG) < 0)

@@ -323,8 +323,9 @@ bool worker_listeners_done(const struct worker *worker)
 void worker_stop(struct worker *worker, uint32_t drain_ms)
 {
 	uv_mutex_lock(&worker->mailbox.lock);
+	if (!worker->mailbox.stop) /* said twice, the first counts */
+		worker->mailbox.drain_ms = drain_ms;
 	worker->mailbox.stop = true;
-	worker->mailbox.drain_ms = drain_ms;
 	uv_mutex_unlock(&worker->mailbox.lock);
 	uv_async_send(&worker->wake);
 }

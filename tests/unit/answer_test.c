@@ -11,7 +11,12 @@
 #include <cmocka.h>
 
 #include "tests/unit/support/store_fixture.h"
+#include <ldns/ldns.h>
+
+#include "answer/store_build.h"
+#include "wire/name.h"
 #include "wire/wire.h"
+#include "zones/zone_file.h"
 
 static const char zone[] = "$TTL 3600\n"
                            "@ SOA ns1 hostmaster 7 3600 600 86400 60\n"
@@ -199,6 +204,139 @@ static void test_cases(void **test_state)
 		free(got);
 	}
 	assert_int_equal(failed_n, 0);
+	fixture_fini(&fixture);
+}
+
+/* Answers of more than 16 KiB to question names of every length: a pointer has 14 bits. */
+static void test_large_wildcard(void **test_state)
+{
+	(void)test_state;
+	size_t cap = 200000;
+	char *text = malloc(cap);
+	assert_non_null(text);
+	size_t used = (size_t)snprintf(
+	        text, cap, "$TTL 60\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n");
+	static const char filler[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+	for (int i = 0; i < 60; i++) {
+		char target[256];
+		snprintf(target, sizeof(target), "t%02d.%s.%s.%s.%s", i, filler, filler, filler, filler);
+		used += (size_t)snprintf(text + used, cap - used,
+		                         "*.w SRV 1 1 80 %s\n%s A 192.0.2.1\n%s A 192.0.2.2\n", target,
+		                         target, target);
+	}
+	struct fixture fixture;
+	fixture_init(&fixture, text, NULL);
+	free(text);
+	uint8_t *resp = malloc(ANSWER_TCP_MAX);
+	assert_non_null(resp);
+	char name[256] = "";
+	for (unsigned labels = 1; labels < 100; labels++) {
+		uint8_t req[300] = { 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0 };
+		snprintf(name, sizeof(name), "%s", "");
+		for (unsigned i = 0; i < labels; i++)
+			strcat(name, "q.");
+		strcat(name, "w.example.net");
+		int len = name_from_text(name, NULL, 0, req + WIRE_HEADER_LEN);
+		assert_true(len > 0);
+		memcpy(req + WIRE_HEADER_LEN + len, "\0\x21\0\1", 4);
+		struct sockaddr_in peer = { .sin_family = AF_INET };
+		struct client client = { .peer = (struct sockaddr *)&peer, .transport = TRANSPORT_TCP };
+		size_t got = answer_query(&fixture.data, &client, req, WIRE_HEADER_LEN + (size_t)len + 4,
+		                          resp, ANSWER_TCP_MAX, fixture.state);
+		assert_true(got > 16384);
+		ldns_pkt *pkt = NULL;
+		assert_int_equal(ldns_wire2pkt(&pkt, resp, got), LDNS_STATUS_OK);
+		assert_int_equal(ldns_pkt_ancount(pkt), 60);
+		ldns_pkt_free(pkt);
+	}
+	free(resp);
+	fixture_fini(&fixture);
+}
+
+/* What can't be served is refused when it is built. */
+static void expect_not_built(const char *zone_text, const char *dynamic_name, const char *want)
+{
+	struct store_builder *builder = store_builder_create();
+	uint8_t origin[WIRE_NAME_MAX];
+	int origin_len = name_from_text("example.net", NULL, 0, origin);
+	struct zone_records records;
+	struct diag diag;
+	diag_init(&diag);
+	assert_int_equal(zone_text_load(zone_text, strlen(zone_text), "zone", origin, (size_t)origin_len, 0,
+	                                &diag, &records),
+	                 0);
+	assert_int_equal(store_builder_add_zone(builder, origin, (size_t)origin_len), 0);
+	for (size_t i = 0; i < records.records_n; i++) {
+		const struct zone_record *r = &records.records[i];
+		assert_int_equal(store_builder_add_record(builder, 0, r->owner, r->owner_len, r->type,
+		                                          r->ttl_s, r->rdata, r->rdata_len, r->file, r->line),
+		                 0);
+	}
+	if (dynamic_name) {
+		uint8_t name[WIRE_NAME_MAX];
+		int len = name_from_text(dynamic_name, NULL, 0, name);
+		assert_int_equal(store_builder_add_dynamic(builder, 0, name, (size_t)len, WIRE_TYPE_TXT,
+		                                           STORE_TEXT, 0, "conf", 7),
+		                 0);
+	}
+	struct answer_store *store = NULL;
+	assert_int_equal(store_build(builder, &diag, &store), -22);
+	assert_null(store);
+	bool found = false;
+	for (size_t i = 0; i < diag.messages_n; i++)
+		found |= strstr(diag.messages[i].text, want) != NULL;
+	if (!found)
+		fail_msg("want \"%s\", got \"%s\"", want, diag.messages_n ? diag.messages[0].text : "");
+	diag_fini(&diag);
+	store_builder_destroy(builder);
+	zone_records_fini(&records);
+}
+
+static void test_refused_at_build(void **test_state)
+{
+	(void)test_state;
+#define SOA "@ 60 SOA ns1 h 7 3600 600 86400 60\n@ 60 NS ns1\nns1 60 A 192.0.2.53\n"
+	expect_not_built(SOA "cvd 60 NS ns.cvd\nns.cvd 60 A 192.0.2.54\n", "current.cvd.example.net",
+	                 "conf:7: current.cvd.example.net: this name lies below a delegation");
+	expect_not_built(SOA "cvd 60 DNAME elsewhere.test.\n", "current.cvd.example.net",
+	                 "this name lies below a delegation or a DNAME");
+	size_t cap = 400000;
+	char *text = malloc(cap);
+	assert_non_null(text);
+	size_t used = (size_t)snprintf(text, cap, SOA);
+	for (int i = 0; i < 6001; i++)
+		used += (size_t)snprintf(text + used, cap - used, "sub 60 NS ns%d.elsewhere.test.\n", i);
+	expect_not_built(text, NULL, "this delegation does not fit a DNS message");
+	free(text);
+#undef SOA
+}
+
+/* UDP says TC, the client comes again over TCP: over all of these each mirror is first as often as the
+ * others. */
+static void test_rotation_after_truncation(void **test_state)
+{
+	(void)test_state;
+	struct fixture fixture;
+	fixture_init(&fixture, zone, NULL);
+	unsigned first[256] = { 0 };
+	uint8_t *resp = malloc(ANSWER_TCP_MAX);
+	assert_non_null(resp);
+	for (unsigned i = 0; i < 400; i++) {
+		uint8_t req[300] = { 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0 };
+		int len = name_from_text("db.big.example.net", NULL, 0, req + WIRE_HEADER_LEN);
+		memcpy(req + WIRE_HEADER_LEN + len, "\0\1\0\1", 4);
+		struct sockaddr_in peer = { .sin_family = AF_INET };
+		for (int tcp = 0; tcp <= 1; tcp++) {
+			struct client client = { (struct sockaddr *)&peer,
+				                 tcp ? TRANSPORT_TCP : TRANSPORT_UDP };
+			answer_query(&fixture.data, &client, req, WIRE_HEADER_LEN + (size_t)len + 4, resp,
+			             ANSWER_TCP_MAX, fixture.state);
+		}
+		first[resp[WIRE_HEADER_LEN + len + 4 + 15]]++;
+	}
+	for (unsigned i = 0; i < 40; i++)
+		assert_in_range(first[i], 9, 11);
+	free(resp);
 	fixture_fini(&fixture);
 }
 
@@ -421,6 +559,9 @@ int main(void)
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_ping_counts),
+		cmocka_unit_test(test_large_wildcard),
+		cmocka_unit_test(test_refused_at_build),
+		cmocka_unit_test(test_rotation_after_truncation),
 	};
 	return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
 }

@@ -175,6 +175,12 @@ static void test_source_lost(void **state)
 	       "cannot read the database directory");
 	dir->conf.directory = dir->path;
 	char path[128];
+	/* one of the files gone, then all but a third party's */
+	write_cvd(dir, "test.cvd", 6);
+	snprintf(path, sizeof(path), "%s/daily.cvd", dir->path);
+	assert_int_equal(unlink(path), 0);
+	expect(dir, &version, 1150, -EINVAL, "1.4.3:62:27500:1000:1:90:49192:335", "daily.cvd is gone");
+	write_cvd(dir, "daily.cvd", 27500);
 	/* a FIFO must neither block nor count */
 	snprintf(path, sizeof(path), "%s/main.cvd", dir->path);
 	assert_int_equal(mkfifo(path, 0600), 0);
