@@ -350,7 +350,7 @@ static bool read_hex(const uint8_t *label, struct addr *addr)
 			digit = (unsigned)(c - 'a') + 10;
 		else
 			return false;
-		addr->bytes[i / 2] = (uint8_t)(addr->bytes[i / 2] << 4 | digit);
+		addr->bytes[i / 2] = (uint8_t)((unsigned)addr->bytes[i / 2] << 4 | digit);
 	}
 	return true;
 }
