@@ -129,12 +129,12 @@ struct conf_pool {
 	const char *mirrors_file;
 	const char *regions_file; /* NULL = no regions, no neighbours */
 	uint32_t ttl_s;
-	uint32_t max_answers; /* addresses in one answer */
-	uint32_t min_mirrors; /* fewer in a country: neighbours, region, world */
+	uint32_t max_answers;  /* addresses in one answer */
+	uint32_t min_mirrors;  /* fewer in a country: neighbours, region, world */
 	const char *feed_file; /* exclusion feed, watched; NULL = every mirror is always in */
 	uint32_t feed_max_bytes;
 	uint32_t max_removal_percent; /* a feed that takes out more of the pool at once is held ... */
-	uint32_t feed_hold_s; /* ... for so long */
+	uint32_t feed_hold_s;         /* ... for so long */
 	bool borrow_ipv6; /* a name without IPv6 mirrors of its own borrows them; else its AAAA is empty */
 
 	struct conf_mirror *mirrors; /* from mirrors_file */
