@@ -59,11 +59,6 @@ asan: setup-test ## all tests under AddressSanitizer and UndefinedBehaviorSaniti
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g" all unit replay
 	@scripts/test.sh --all-asan $(BUILD)-asan
 
-.PHONY: tsan
-tsan: setup-test ## the threaded unit tests under ThreadSanitizer
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-tsan SAN="-fsanitize=thread" OPT="-O1 -g" $(BUILD)-tsan/tests/unit/worker_test
-	@$(BUILD)-tsan/tests/unit/worker_test
-
 .PHONY: unit replay
 unit: $(UNIT)
 replay: $(REPLAY)
