@@ -128,8 +128,8 @@ static int choose_port(struct sockaddr_storage *addr)
 {
 	int rc = -EADDRINUSE;
 	for (unsigned tries = PORT_TRIES; tries > 0 && rc == -EADDRINUSE; tries--) {
-		int udp_fd;
-		int tcp_fd;
+		int udp_fd = -1;
+		int tcp_fd = -1;
 		*port_of(addr) = 0;
 		rc = probe_port(addr, SOCK_DGRAM, &udp_fd);
 		if (rc < 0)

@@ -73,13 +73,14 @@ static int make_index(const struct pool *pool, struct index *index)
 	return 0;
 }
 
-static struct mirror_state *find_host(const struct index *index, const struct pool_state *state,
-                                      const char *host)
+static bool find_host(const struct index *index, const char *host, size_t *ret_mirror)
 {
 	struct by_host wanted = { .host = host };
 	const struct by_host *found =
 	        bsearch(&wanted, index->hosts, index->hosts_n, sizeof(wanted), compare_hosts);
-	return found ? &state->mirrors[found->mirror] : NULL;
+	if (found)
+		*ret_mirror = found->mirror;
+	return found;
 }
 
 /* Of two reasons the worse one counts. */
@@ -117,10 +118,10 @@ static int apply(const struct pool *pool, const struct index *index, const struc
 		char text[ADDR_TEXT_MAX];
 		bool found;
 		if (exclusion->host) {
-			struct mirror_state *mirror = find_host(index, state, exclusion->host);
-			found = mirror;
-			if (mirror)
-				worsen(&mirror->reason, exclusion->reason);
+			size_t mirror = 0;
+			found = find_host(index, exclusion->host, &mirror);
+			if (found)
+				worsen(&state->mirrors[mirror].reason, exclusion->reason);
 		} else if (exclude_addr(pool, index, exclusion, state, &found) < 0) {
 			return -ENOMEM;
 		}
@@ -132,9 +133,9 @@ static int apply(const struct pool *pool, const struct index *index, const struc
 			                             : addr_format(&exclusion->addr, text, sizeof(text)));
 	}
 	for (size_t i = 0; i < feed->weights_n; i++) {
-		struct mirror_state *mirror = find_host(index, state, feed->weights[i].host);
-		if (mirror)
-			mirror->permille = feed->weights[i].permille;
+		size_t mirror = 0;
+		if (find_host(index, feed->weights[i].host, &mirror))
+			state->mirrors[mirror].permille = feed->weights[i].permille;
 		else
 			diag_warning(diag, file, feed->weights[i].place,
 			             "pool %s has no mirror \"%s\"; its weight is ignored", pool->conf->name,
