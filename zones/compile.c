@@ -4,6 +4,7 @@
 
 #include "answer/pools_build.h"
 #include "base/grow.h"
+#include "zones/history.h"
 #include "zones/pool/country.h"
 #include "zones/zones.h"
 
@@ -17,7 +18,7 @@ struct made_set {
 };
 
 struct compile {
-	const struct zones *zones;
+	struct zones *zones;
 	struct pools_builder *builder;
 	struct grow made;  /* struct made_set */
 	uint32_t *nearest; /* by pool: COUNTRY_N sets each, made on first use; STORE_NONE = not yet */
@@ -33,7 +34,7 @@ static uint64_t mix(uint64_t hash, const void *bytes, size_t len)
 
 static uint64_t hash_members(const struct pool_decision *decision)
 {
-	uint64_t hash = 0xcbf29ce484222325U;
+	uint64_t hash = mix(0xcbf29ce484222325U, &decision->ttl_s, sizeof(decision->ttl_s));
 	for (size_t i = 0; i < decision->members_n; i++) {
 		const struct pool_member *member = &decision->members[i];
 		hash = mix(hash, &member->weight, sizeof(member->weight));
@@ -44,7 +45,7 @@ static uint64_t hash_members(const struct pool_decision *decision)
 
 static bool same_members(const struct pool_decision *a, const struct pool_decision *b)
 {
-	if (a->members_n != b->members_n)
+	if (a->members_n != b->members_n || a->ttl_s != b->ttl_s)
 		return false;
 	for (size_t i = 0; i < a->members_n; i++) {
 		const struct pool_member *x = &a->members[i];
@@ -72,7 +73,7 @@ static int set_of_decision(struct compile *compile, size_t pool, uint32_t take, 
 	}
 	uint32_t set = 0;
 	int rc = pools_builder_add_set(compile->builder, decision.members, decision.members_n, take,
-	                               compile->zones->pools[pool]->conf->ttl_s, &set);
+	                               decision.ttl_s, &set);
 	struct made_set *entry = rc == 0 ? grow_add(&compile->made, 1) : NULL;
 	if (!entry) {
 		pool_decision_fini(&decision);
@@ -85,12 +86,33 @@ static int set_of_decision(struct compile *compile, size_t pool, uint32_t take, 
 	return 0;
 }
 
+/* Tell the journal when a name is answered from elsewhere. */
+static void note_name(struct compile *compile, size_t slot_number, const struct pool_decision *decision)
+{
+	struct zones *zones = compile->zones;
+	if (!zones->name_states || !zones->news)
+		return;
+	const struct zones_slot *slot = &zones->slots[slot_number];
+	struct zones_name_state *before = &zones->name_states[slot_number];
+	struct zones_name_state now = { .known = 1,
+		                        .level = (uint8_t)decision->level,
+		                        .level_v4 = (uint8_t)decision->level_v4,
+		                        .readmitted = (uint8_t)decision->readmitted,
+		                        .members_n = (uint32_t)decision->members_n };
+	if (decision->level == POOL_LEVEL_NEIGHBOUR)
+		now.neighbour = decision->neighbour;
+	if (before->known && memcmp(before, &now, sizeof(now)) != 0)
+		history_note_name(zones->news, zones->pools[slot->pool], slot->name, before, &now,
+		                  zones->feeds[slot->pool].state.at_s);
+	*before = now;
+}
+
 static int set_of_country(struct compile *compile, size_t pool, uint16_t country, uint32_t take,
-                          bool ipv6_only, uint32_t *ret_set)
+                          uint32_t *ret_set)
 {
 	struct pool_decision decision;
 	int rc = pool_decide_country(compile->zones->pools[pool], &compile->zones->feeds[pool].state, country,
-	                             ipv6_only, &decision);
+	                             false, &decision);
 	return rc < 0 ? rc : set_of_decision(compile, pool, take, decision, ret_set);
 }
 
@@ -106,7 +128,7 @@ static int compile_nearest(struct compile *compile, uint32_t slot_number, const 
 		if (country != COUNTRY_UNKNOWN && asked == COUNTRY_UNKNOWN)
 			by_country[country] = by_country[COUNTRY_UNKNOWN];
 		else
-			rc = set_of_country(compile, slot->pool, asked, take, false, &by_country[country]);
+			rc = set_of_country(compile, slot->pool, asked, take, &by_country[country]);
 		if (rc < 0)
 			return rc;
 	}
@@ -126,33 +148,35 @@ static int compile_version(struct compile *compile, uint32_t slot_number, const 
 	return pools_builder_slot_text(compile->builder, slot_number, entry->conf->ttl_s, text);
 }
 
+int zones_decide_slot(const struct zones *zones, const struct zones_slot *slot, uint16_t country,
+                      struct pool_decision *ret_decision)
+{
+	const struct pool *pool = zones->pools[slot->pool];
+	const struct pool_state *state = &zones->feeds[slot->pool].state;
+	if (slot->kind == ZONES_REGION)
+		return pool_decide_region(pool, state, slot->region, ret_decision);
+	if (slot->kind == ZONES_NEAREST)
+		country = country_is_known(country) ? country_canonical(country) : COUNTRY_UNKNOWN;
+	else
+		country = slot->kind == ZONES_WORLD ? COUNTRY_UNKNOWN : slot->country;
+	return pool_decide_country(pool, state, country, slot->kind == ZONES_COUNTRY_IPV6, ret_decision);
+}
+
 static int compile_slot(struct compile *compile, uint32_t slot_number, const struct zones_slot *slot)
 {
-	uint32_t take = 0;
+	if (slot->kind == ZONES_VERSION || slot->kind == ZONES_VERSION_DATABASE)
+		return compile_version(compile, slot_number, slot);
+	if (slot->kind == ZONES_NEAREST)
+		return compile_nearest(compile, slot_number, slot);
+	uint32_t take = compile->zones->pools[slot->pool]->conf->max_answers;
+	if (slot->kind == ZONES_COUNTRY_ALL)
+		take = 0;
+	struct pool_decision decision;
 	uint32_t set = 0;
-	int rc = 0;
-	if (slot->kind != ZONES_VERSION && slot->kind != ZONES_VERSION_DATABASE)
-		take = compile->zones->pools[slot->pool]->conf->max_answers;
-	switch (slot->kind) {
-	case ZONES_VERSION:
-	case ZONES_VERSION_DATABASE: return compile_version(compile, slot_number, slot);
-	case ZONES_NEAREST: return compile_nearest(compile, slot_number, slot);
-	case ZONES_WORLD: rc = set_of_country(compile, slot->pool, COUNTRY_UNKNOWN, take, false, &set); break;
-	case ZONES_COUNTRY: rc = set_of_country(compile, slot->pool, slot->country, take, false, &set); break;
-	case ZONES_COUNTRY_IPV6:
-		rc = set_of_country(compile, slot->pool, slot->country, take, true, &set);
-		break;
-	case ZONES_COUNTRY_ALL:
-		rc = set_of_country(compile, slot->pool, slot->country, 0, false, &set);
-		break;
-	case ZONES_REGION: {
-		struct pool_decision decision;
-		rc = pool_decide_region(compile->zones->pools[slot->pool],
-		                        &compile->zones->feeds[slot->pool].state, slot->region, &decision);
-		if (rc == 0)
-			rc = set_of_decision(compile, slot->pool, take, decision, &set);
-		break;
-	}
+	int rc = zones_decide_slot(compile->zones, slot, COUNTRY_UNKNOWN, &decision);
+	if (rc == 0) {
+		note_name(compile, slot_number, &decision);
+		rc = set_of_decision(compile, slot->pool, take, decision, &set);
 	}
 	return rc < 0 ? rc : pools_builder_slot_set(compile->builder, slot_number, set);
 }
@@ -173,7 +197,7 @@ static int add_addresses(struct compile *compile)
 	return 0;
 }
 
-int zones_compile(const struct zones *zones, struct answer_pools **ret_pools)
+int zones_compile(struct zones *zones, struct answer_pools **ret_pools)
 {
 	size_t nearest_n = zones->conf->pools_n * COUNTRY_N;
 	struct compile compile = {

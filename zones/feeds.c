@@ -2,152 +2,220 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
-/* Put a feed into force: a fresh state, then what it says. */
-static int apply_feed(const struct pool *pool, struct feed *feed, struct diag *diag, struct zones_feed *entry)
+#include "base/utc.h"
+#include "zones/history.h"
+#include "zones/keep.h"
+
+/* The state of now in place of the one before; what is different goes into the journal. */
+static int remake(struct zones *zones, size_t number, struct override_set *overrides, uint64_t now_s,
+                  struct diag *diag)
 {
+	const struct pool *pool = zones->pools[number];
+	struct zones_feed *entry = &zones->feeds[number];
 	struct pool_state state;
-	int rc = pool_state_init(pool, &state);
-	if (rc == 0 && feed)
-		rc = pool_state_apply_feed(pool, feed, pool->conf->feed_file, diag, &state);
-	if (rc < 0) {
-		pool_state_fini(&state);
+	int rc = pool_state_make(pool, entry->feed, overrides, now_s, pool->conf->feed_file, diag, &state);
+	if (rc < 0)
 		return rc;
-	}
+	if (entry->state.mirrors && zones->news)
+		history_note_mirrors(zones->news, pool, entry->feed, &entry->state, &state);
 	pool_state_fini(&entry->state);
 	entry->state = state;
-	feed_ref(feed);
-	feed_unref(entry->feed);
-	entry->feed = feed;
-	entry->held_serial = 0;
-	entry->stale_told = false;
 	return 0;
 }
 
-static bool is_in(const struct pool *pool, const struct pool_state *state, size_t mirror)
-{
-	const struct mirror_state *m = &state->mirrors[mirror];
-	if (m->reason != REASON_NONE)
-		return false;
-	for (size_t i = 0; i < pool->mirrors[mirror].addrs_n; i++) {
-		if (!m->addr_reasons || m->addr_reasons[i] == REASON_NONE)
-			return true;
-	}
-	return false;
-}
+/* --- the breaker --- */
 
 /*
- * Does the change take out too much at once? A country with a single mirror does not count as emptied: there
- * the feed is the only way to get a dead mirror out, and its neighbours stand by.
+ * Compared is what the feeds alone say, now and feed-hold ago: else a sick monitor that takes mirrors out one
+ * by one would never be noticed. A country with a single mirror does not count as emptied: there the feed is
+ * the only way to get a dead mirror out, and its neighbours stand by.
  */
-static bool is_too_much(const struct pool *pool, const struct pool_state *now, const struct pool_state *next,
-                        size_t *ret_removed_n, uint16_t *ret_emptied)
+static bool is_too_much(const struct pool *pool, const struct zones_feed *entry,
+                        const struct pool_state *next, uint64_t now_s, size_t *ret_removed_n,
+                        uint16_t *ret_emptied)
 {
-	size_t in_now[COUNTRY_N] = { 0 };
+	size_t in_before[COUNTRY_N] = { 0 };
 	size_t in_next[COUNTRY_N] = { 0 };
 	size_t removed_n = 0;
+	bool more = false;
 	for (size_t i = 0; i < pool->mirrors_n; i++) {
-		bool was = is_in(pool, now, i);
-		bool is = is_in(pool, next, i);
-		in_now[pool->mirrors[i].country] += was;
+		uint64_t out_s = entry->out_since_s[i];
+		/* A clock that went back does not make a removal young for ever. */
+		bool before = out_s == 0 || (out_s <= now_s && now_s - out_s < pool->conf->feed_hold_s);
+		bool is = pool_state_is_in(pool, next, i);
+		in_before[pool->mirrors[i].country] += before;
 		in_next[pool->mirrors[i].country] += is;
-		removed_n += was && !is;
+		removed_n += before && !is;
+		more |= out_s == 0 && !is;
 	}
 	*ret_removed_n = removed_n;
 	*ret_emptied = COUNTRY_UNKNOWN;
 	for (uint16_t country = 1; country < COUNTRY_N; country++) {
-		if (in_now[country] > 1 && in_next[country] == 0)
+		if (in_before[country] > 1 && in_next[country] == 0)
 			*ret_emptied = country;
 	}
-	return removed_n * 100 > pool->mirrors_n * pool->conf->max_removal_percent ||
-	       *ret_emptied != COUNTRY_UNKNOWN;
+	/* One that takes out nobody new can only do good. */
+	return more && (removed_n * 100 > pool->mirrors_n * pool->conf->max_removal_percent ||
+	                *ret_emptied != COUNTRY_UNKNOWN);
 }
 
-/* The breaker; the first feed there is has nothing to compare with. Returns true when the feed may come into
- * force now. */
-static bool may_apply(const struct pool *pool, const struct feed *feed, uint64_t now_s, struct diag *diag,
-                      struct zones_feed *entry, int *ret_rc)
+/* When the feed took each mirror out. settled: what it has taken out till now is no longer held against it.
+ */
+static void note_removals(const struct pool *pool, const struct pool_state *state, bool settled,
+                          uint64_t now_s, struct zones_feed *entry)
 {
-	struct pool_state next;
-	struct diag ignored;
-	diag_init(&ignored);
-	*ret_rc = pool_state_init(pool, &next);
-	if (*ret_rc == 0)
-		*ret_rc = pool_state_apply_feed(pool, feed, pool->conf->feed_file, &ignored, &next);
-	diag_fini(&ignored);
-	size_t removed_n = 0;
-	uint16_t emptied = COUNTRY_UNKNOWN;
-	bool too_much = *ret_rc == 0 && is_too_much(pool, &entry->state, &next, &removed_n, &emptied);
-	pool_state_fini(&next);
-	if (*ret_rc < 0)
-		return false;
-	if (!too_much)
-		return true;
-	char code[3];
-	country_to_code(emptied, code);
-	if (entry->held_serial == 0) {
-		entry->held_since_s = now_s;
-		diag_error(diag, pool->conf->feed_file, 0,
-		           "serial %" PRIu64
-		           " takes out %zu of %zu mirrors at once%s%s: held back for %" PRIu32
-		           " s; it comes into force if it still says so then",
-		           feed->serial, removed_n, pool->mirrors_n,
-		           emptied == COUNTRY_UNKNOWN ? "" : " and empties country ",
-		           emptied == COUNTRY_UNKNOWN ? "" : code, pool->conf->feed_hold_s);
+	for (size_t i = 0; i < pool->mirrors_n; i++) {
+		if (pool_state_is_in(pool, state, i))
+			entry->out_since_s[i] = 0;
+		else if (settled)
+			entry->out_since_s[i] = 1;
+		else if (entry->out_since_s[i] == 0)
+			entry->out_since_s[i] = now_s;
 	}
-	entry->held_serial = feed->serial ? feed->serial : 1;
+}
+
+static void drop_held(struct zones_feed *entry)
+{
+	feed_unref(entry->held);
+	entry->held = NULL;
+	entry->accepted = false;
+}
+
+static void tell_held(const struct pool *pool, const struct feed *feed, const struct zones_feed *entry,
+                      struct diag *diag)
+{
+	char code[3];
+	bool emptied = entry->held_emptied != COUNTRY_UNKNOWN;
+	country_to_code(entry->held_emptied, code);
+	diag_error(diag, pool->conf->feed_file, 0,
+	           "serial %" PRIu64 " takes out %zu of %zu mirrors at once%s%s: held back for %" PRIu32
+	           " s; it comes into force if it still says so then, or by \"dnsdctl feed accept\"",
+	           feed->serial, entry->held_removed_n, pool->mirrors_n,
+	           emptied ? " and empties country " : "", emptied ? code : "", pool->conf->feed_hold_s);
+}
+
+enum verdict { APPLY, APPLY_SETTLED, HOLD };
+
+/* What to do with a feed that takes out too much. */
+static enum verdict judge_held(const struct zones *zones, size_t number, struct feed *feed, uint64_t now_s,
+                               struct diag *diag)
+{
+	const struct pool *pool = zones->pools[number];
+	struct zones_feed *entry = &zones->feeds[number];
+	if (entry->rejected_serial && entry->rejected_serial == feed->serial)
+		return HOLD;
+	bool first = !entry->held;
+	feed_ref(feed);
+	feed_unref(entry->held);
+	entry->held = feed;
+	if (first) {
+		entry->held_since_s = now_s;
+		tell_held(pool, feed, entry, diag);
+		history_note_feed(zones->news, pool, feed, "held", NULL, now_s);
+	}
 	/* A clock that went back does not hold a feed for ever. */
 	if (now_s < entry->held_since_s)
 		entry->held_since_s = now_s;
+	if (entry->accepted) {
+		diag_info(diag, "pool %s: feed serial %" PRIu64 " accepted by an operator", pool->conf->name,
+		          feed->serial);
+		return APPLY_SETTLED;
+	}
 	if (now_s - entry->held_since_s < pool->conf->feed_hold_s)
-		return false;
+		return HOLD;
 	diag_warning(diag, pool->conf->feed_file, 0,
 	             "serial %" PRIu64 " was held back and still says the same: in force now", feed->serial);
-	return true;
+	return APPLY_SETTLED;
 }
 
-static int read_feed(const struct pool *pool, uint64_t now_s, struct diag *diag, struct zones_feed *entry)
+/* --- reading --- */
+
+static void put_into_force(struct zones *zones, size_t number, struct feed *feed, uint64_t now_s)
 {
+	struct zones_feed *entry = &zones->feeds[number];
+	drop_held(entry);
+	bool news = !entry->feed || feed->serial != entry->feed->serial;
+	feed_ref(feed);
+	feed_unref(entry->feed);
+	entry->feed = feed;
+	entry->stale_told = false;
+	entry->rejected_serial = 0;
+	if (news)
+		history_note_feed(zones->news, zones->pools[number], feed, "in force", NULL, now_s);
+}
+
+/* Judge a feed that has been read, and put it into force if it may be. */
+static int take_feed(struct zones *zones, size_t number, struct feed *feed, uint64_t now_s, struct diag *diag)
+{
+	const struct pool *pool = zones->pools[number];
+	struct zones_feed *entry = &zones->feeds[number];
+	struct pool_state next;
+	bool news = !entry->feed || feed->serial != entry->feed->serial;
+	int rc = pool_state_make(pool, feed, NULL, now_s, pool->conf->feed_file, diag, &next);
+	if (rc < 0)
+		return rc;
+	enum verdict verdict = entry->feed ? APPLY : APPLY_SETTLED;
+	if (entry->feed &&
+	    is_too_much(pool, entry, &next, now_s, &entry->held_removed_n, &entry->held_emptied))
+		verdict = judge_held(zones, number, feed, now_s, diag);
+	if (verdict != HOLD) {
+		note_removals(pool, &next, verdict == APPLY_SETTLED, now_s, entry);
+		put_into_force(zones, number, feed, now_s);
+	}
+	if (verdict != HOLD && news)
+		diag_info(diag, "pool %s: feed serial %" PRIu64 " in force: %zu of %zu mirrors out",
+		          pool->conf->name, feed->serial, next.out_n, pool->mirrors_n);
+	pool_state_fini(&next);
+	return 0;
+}
+
+static int read_feed(struct zones *zones, size_t number, uint64_t now_s, struct diag *diag)
+{
+	const struct pool *pool = zones->pools[number];
+	struct zones_feed *entry = &zones->feeds[number];
 	const char *file = pool->conf->feed_file;
 	struct feed *feed;
 	int rc = feed_load(file, pool->conf->name, pool->conf->feed_max_bytes, now_s, diag, &feed);
 	if (rc < 0) {
-		entry->held_serial = 0;        /* the one that was held does not persist */
+		drop_held(entry);              /* the one that was held does not persist */
 		return rc == -ENOMEM ? rc : 0; /* told; the state stays */
 	}
 	if (entry->feed && feed->serial < entry->feed->serial) {
-		entry->held_serial = 0;
+		drop_held(entry);
 		diag_error(diag, file, 0,
 		           "serial %" PRIu64 " is lower than %" PRIu64
 		           ", which is in force; the feed is ignored, write a higher serial",
 		           feed->serial, entry->feed->serial);
-	} else if (!entry->feed || may_apply(pool, feed, now_s, diag, entry, &rc)) {
-		bool news = !entry->feed || feed->serial != entry->feed->serial;
-		rc = apply_feed(pool, feed, diag, entry);
-		if (rc == 0 && news)
-			diag_info(diag, "pool %s: feed serial %" PRIu64 " in force: %zu of %zu mirrors out",
-			          pool->conf->name, feed->serial, entry->state.out_n, pool->mirrors_n);
+	} else {
+		rc = take_feed(zones, number, feed, now_s, diag);
 	}
 	feed_unref(feed);
 	return rc;
 }
 
-static void check_stale(const struct pool *pool, uint64_t now_s, struct diag *diag, struct zones_feed *entry)
+static void check_stale(const struct zones *zones, size_t number, uint64_t now_s, struct diag *diag)
 {
+	const struct pool *pool = zones->pools[number];
+	struct zones_feed *entry = &zones->feeds[number];
 	const struct feed *feed = entry->feed;
 	if (!feed || feed->valid_until_s == 0 || now_s <= feed->valid_until_s || entry->stale_told)
 		return;
+	char until[UTC_TEXT_MAX];
 	entry->stale_told = true;
 	diag_error(diag, pool->conf->feed_file, 0,
-	           "serial %" PRIu64 " was valid until %" PRIu64
-	           " and there is no newer one; its last state is kept, look after the monitor",
-	           feed->serial, feed->valid_until_s);
+	           "serial %" PRIu64
+	           " was valid until %s and there is no newer one; its last state is kept, look after the "
+	           "monitor",
+	           feed->serial, utc_format(feed->valid_until_s, until));
+	history_note_feed(zones->news, pool, feed, "expired", NULL, now_s);
 }
 
 static void want_at(uint64_t at_s, uint64_t *next_s)
 {
-	if (*next_s == 0 || at_s < *next_s)
+	if (at_s && (*next_s == 0 || at_s < *next_s))
 		*next_s = at_s;
 }
 
@@ -155,49 +223,120 @@ int zones_read_feeds(struct zones *zones, uint64_t now_s, struct diag *diag, uin
 {
 	int rc = 0;
 	*ret_next_s = 0;
+	struct diag told; /* entries that fit no mirror were told when the feed was judged */
+	diag_init(&told);
 	for (size_t i = 0; i < zones->conf->pools_n && rc == 0; i++) {
 		const struct pool *pool = zones->pools[i];
 		struct zones_feed *entry = &zones->feeds[i];
-		if (!pool->conf->feed_file)
-			continue;
-		rc = read_feed(pool, now_s, diag, entry);
-		check_stale(pool, now_s, diag, entry);
-		if (entry->held_serial)
+		if (pool->conf->feed_file) {
+			rc = read_feed(zones, i, now_s, diag);
+			check_stale(zones, i, now_s, diag);
+		}
+		if (rc == 0)
+			rc = remake(zones, i, zones->overrides, now_s, &told);
+		if (entry->held && entry->held->serial != entry->rejected_serial)
 			want_at(entry->held_since_s + pool->conf->feed_hold_s, ret_next_s);
 		if (entry->feed && entry->feed->valid_until_s > now_s)
 			want_at(entry->feed->valid_until_s + 1, ret_next_s);
+		want_at(entry->state.next_s, ret_next_s);
+	}
+	diag_fini(&told);
+	return rc;
+}
+
+int zones_set_overrides(struct zones *zones, struct override_set *overrides, uint64_t now_s)
+{
+	struct diag told;
+	diag_init(&told);
+	int rc = 0;
+	for (size_t i = 0; i < zones->conf->pools_n && rc == 0; i++)
+		rc = remake(zones, i, overrides, now_s, &told);
+	diag_fini(&told);
+	if (rc == 0) {
+		override_set_ref(overrides);
+		override_set_unref(zones->overrides);
+		zones->overrides = overrides;
 	}
 	return rc;
 }
 
-static const struct zones_feed *find_previous(const struct zones *previous, const char *name)
+static const struct zones_feed *find_previous(const struct zones *previous, const char *name,
+                                              const struct pool **ret_pool)
 {
 	for (size_t i = 0; previous && i < previous->conf->pools_n; i++) {
-		if (strcmp(previous->conf->pools[i].name, name) == 0)
+		if (strcmp(previous->conf->pools[i].name, name) == 0) {
+			*ret_pool = previous->pools[i];
 			return &previous->feeds[i];
+		}
 	}
 	return NULL;
 }
 
-int zones_carry_feeds(struct zones *zones, const struct zones *previous, uint64_t now_s, struct diag *diag)
+static void carry_feed(const struct pool *pool, const struct zones_feed *before,
+                       const struct pool *pool_before, struct zones_feed *entry)
 {
-	struct diag ignored; /* what the feed in force says was told when it came into force */
-	diag_init(&ignored);
-	int rc = 0;
-	for (size_t i = 0; i < zones->conf->pools_n && rc == 0; i++) {
-		const struct pool *pool = zones->pools[i];
-		const struct zones_feed *before = find_previous(previous, pool->conf->name);
-		bool carry = before && pool->conf->feed_file;
-		rc = apply_feed(pool, carry ? before->feed : NULL, &ignored, &zones->feeds[i]);
-		if (carry) {
-			zones->feeds[i].held_serial = before->held_serial;
-			zones->feeds[i].held_since_s = before->held_since_s;
-			zones->feeds[i].stale_told = before->stale_told;
-		}
+	entry->feed = feed_ref(before->feed);
+	entry->held = feed_ref(before->held);
+	entry->held_since_s = before->held_since_s;
+	entry->held_removed_n = before->held_removed_n;
+	entry->held_emptied = before->held_emptied;
+	entry->rejected_serial = before->rejected_serial;
+	entry->stale_told = before->stale_told;
+	/* Lists of mirrors change little: the next one is nearly always where the last one was. */
+	size_t next = 0;
+	for (size_t i = 0; i < pool->mirrors_n; i++) {
+		const char *host = pool->mirrors[i].host;
+		bool there =
+		        next < pool_before->mirrors_n && strcmp(pool_before->mirrors[next].host, host) == 0;
+		int number = there ? (int)next : pool_find_mirror(pool_before, host);
+		if (number < 0)
+			continue;
+		entry->out_since_s[i] = before->out_since_s[number];
+		next = (size_t)number + 1;
 	}
+}
+
+/* A feed that was in force before a restart: what it took out is not news to the breaker. */
+static int settle_feed(const struct pool *pool, struct zones_feed *entry, uint64_t now_s)
+{
+	struct pool_state state;
+	struct diag ignored;
+	diag_init(&ignored);
+	int rc = pool_state_make(pool, entry->feed, NULL, now_s, pool->conf->feed_file, &ignored, &state);
 	diag_fini(&ignored);
 	if (rc < 0)
 		return rc;
+	note_removals(pool, &state, true, now_s, entry);
+	pool_state_fini(&state);
+	return 0;
+}
+
+int zones_carry_feeds(struct zones *zones, const struct zones *previous, uint64_t now_s, struct diag *diag)
+{
+	const char *state_dir = zones->conf->state_dir;
+	if (previous)
+		zones->overrides = override_set_ref(previous->overrides);
+	else if (state_dir && keep_read_overrides(state_dir, diag, &zones->overrides) < 0)
+		return -ENOMEM;
+	int rc = 0;
+	for (size_t i = 0; i < zones->conf->pools_n; i++) {
+		const struct pool *pool = zones->pools[i];
+		const struct pool *pool_before = NULL;
+		const struct zones_feed *before = find_previous(previous, pool->conf->name, &pool_before);
+		struct zones_feed *entry = &zones->feeds[i];
+		entry->out_since_s = calloc(pool->mirrors_n + 1, sizeof(*entry->out_since_s));
+		if (!entry->out_since_s)
+			return -ENOMEM;
+		if (before && pool->conf->feed_file)
+			carry_feed(pool, before, pool_before, entry);
+		else if (!previous && pool->conf->feed_file && state_dir)
+			entry->feed = keep_read_feed(state_dir, pool->conf->name, pool->conf->feed_max_bytes,
+			                             now_s, diag);
+		if (entry->feed && !before)
+			rc = settle_feed(pool, entry, now_s);
+		if (rc < 0)
+			return rc;
+	}
 	/* A feed that is bad must not keep a configuration from being used: mirrors are then in, or as they
 	 * were. */
 	struct diag told;
@@ -209,4 +348,34 @@ int zones_carry_feeds(struct zones *zones, const struct zones *previous, uint64_
 		         NULL, 0, "%s", told.messages[i].text);
 	diag_fini(&told);
 	return rc;
+}
+
+int zones_find_pool(const struct zones *zones, const char *name)
+{
+	for (size_t i = 0; i < zones->conf->pools_n; i++) {
+		if (strcmp(zones->conf->pools[i].name, name) == 0)
+			return (int)i;
+	}
+	return -1;
+}
+
+json_t *zones_take_news(struct zones *zones)
+{
+	if (!zones->news || json_array_size(zones->news) == 0)
+		return NULL;
+	json_t *fresh = json_array();
+	if (!fresh)
+		return NULL; /* they wait for the next time */
+	json_t *news = zones->news;
+	zones->news = fresh;
+	return news;
+}
+
+int zones_note_base(struct zones *zones, const char *why, uint64_t now_s)
+{
+	for (size_t i = 0; i < zones->conf->pools_n; i++) {
+		if (history_note_base(zones->news, zones->pools[i], &zones->feeds[i].state, why, now_s) < 0)
+			return -ENOMEM;
+	}
+	return 0;
 }

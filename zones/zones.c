@@ -33,9 +33,13 @@ void zones_destroy(struct zones *zones)
 	if (!zones)
 		return;
 	answer_store_unref(zones->store);
+	override_set_unref(zones->overrides);
+	json_decref(zones->news);
 	for (size_t i = 0; zones->feeds && i < zones->conf->pools_n; i++) {
 		pool_state_fini(&zones->feeds[i].state);
 		feed_unref(zones->feeds[i].feed);
+		feed_unref(zones->feeds[i].held);
+		free(zones->feeds[i].out_since_s);
 	}
 	free(zones->slots);
 	arena_fini(&zones->arena);
@@ -85,7 +89,11 @@ static int add_name(struct load *load, const struct conf_place *place, const uin
 	struct zones_slot *entry = grow_add(&load->slots, 1);
 	if (!entry)
 		return -ENOMEM;
+	char text[NAME_TEXT_MAX];
 	*entry = slot;
+	entry->name = arena_strdup(&load->zones->arena, name_to_text(name, text));
+	if (!entry->name)
+		return -ENOMEM;
 	int rc = store_builder_add_dynamic(load->builder, load->zone_number, name, (size_t)name_len, type,
 	                                   source, number, place->file, place->line);
 	if (rc == 0 && type2)
@@ -423,6 +431,11 @@ int zones_load(const struct conf *conf, const struct zones *previous, uint64_t n
 		goto out;
 	zones->slots_n = load.slots.n;
 	zones->slots = grow_take(&load.slots);
+	zones->name_states = arena_alloc(&zones->arena, (zones->slots_n + 1) * sizeof(*zones->name_states));
+	zones->news = json_array();
+	rc = zones->name_states && zones->news ? 0 : -ENOMEM;
+	if (rc < 0)
+		goto out;
 	*ret_zones = zones;
 	zones = NULL;
 out:

@@ -9,6 +9,7 @@
 #ifndef ZONES_ZONES_H
 #define ZONES_ZONES_H
 
+#include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,7 @@ enum zones_slot_kind {
 /** What a slot of answer_pools is for. */
 struct zones_slot {
 	enum zones_slot_kind kind;
+	const char *name; /* without final dot */
 	uint16_t country;
 	int region;
 	size_t pool;          /* index in zones.pools */
@@ -48,11 +50,24 @@ struct zones_version {
 
 /** What is known of a pool's mirrors now, and from which feed. */
 struct zones_feed {
-	struct feed *feed;    /* in force; NULL = none so far */
-	uint64_t held_serial; /* of a feed that takes out too much at once; 0 = none is held */
+	struct feed *feed; /* in force; NULL = none so far */
+	struct feed *held; /* takes out too much at once; NULL = none is held */
 	uint64_t held_since_s;
+	size_t held_removed_n;    /* mirrors it would take out */
+	uint16_t held_emptied;    /* a country it would empty, or COUNTRY_UNKNOWN */
+	uint64_t rejected_serial; /* an operator does not want this one; 0 = none */
+	bool accepted;            /* an operator wants the one that is held */
 	bool stale_told;
+	uint64_t *out_since_s; /* by mirror: when the feed took it out; 0 = it is in, 1 = long ago */
 	struct pool_state state;
+};
+
+/** How a pool name is answered, to tell when that changes. */
+struct zones_name_state {
+	uint8_t known; /* 0: not decided yet */
+	uint8_t level, level_v4, readmitted;
+	uint16_t neighbour;
+	uint32_t members_n;
 };
 
 struct zones {
@@ -61,6 +76,10 @@ struct zones {
 	struct answer_store *store;
 	struct pool **pools;      /* in the order of conf->pools */
 	struct zones_feed *feeds; /* one for each pool */
+	struct override_set *overrides;
+	json_t *news;                         /* records for the journal, see zones/history.h; NULL = nobody
+	                                         wants any */
+	struct zones_name_state *name_states; /* one for each slot; NULL = nobody wants to know */
 	struct zones_slot *slots;
 	size_t slots_n;
 	const char **mirror_hosts; /* by mirror.number, for reports; hosts that were dropped stay in it */
@@ -101,7 +120,26 @@ int zones_verify_versions(struct zones *zones, uint64_t now_s, struct diag *diag
  */
 int zones_read_feeds(struct zones *zones, uint64_t now_s, struct diag *diag, uint64_t *ret_next_s);
 
-/** Decide every pool name and write the version records. Returns 0 or -ENOMEM. */
-int zones_compile(const struct zones *zones, struct answer_pools **ret_pools);
+/** Put other overrides into force; takes a reference. Returns 0 or -ENOMEM, all being as it was then. */
+int zones_set_overrides(struct zones *zones, struct override_set *overrides, uint64_t now_s);
+
+/** Number of the pool of that name, or -1. */
+int zones_find_pool(const struct zones *zones, const char *name);
+
+/** What has been noted for the journal since the last time; caller calls json_decref(). NULL = nothing. */
+json_t *zones_take_news(struct zones *zones);
+
+/** Note the whole state of all pools, so that the journal can be replayed from here. why: "start", ... */
+int zones_note_base(struct zones *zones, const char *why, uint64_t now_s);
+
+/**
+ * Who answers for a pool name: the decision that zones_compile() makes for its slot. country counts for
+ * ZONES_NEAREST only. Returns 0 or -ENOMEM; the caller calls pool_decision_fini().
+ */
+int zones_decide_slot(const struct zones *zones, const struct zones_slot *slot, uint16_t country,
+                      struct pool_decision *ret_decision);
+
+/** Decide every pool name, note what has changed, and write the version records. Returns 0 or -ENOMEM. */
+int zones_compile(struct zones *zones, struct answer_pools **ret_pools);
 
 #endif

@@ -99,6 +99,15 @@ struct conf_mirror_addr {
 	struct addr addr;
 };
 
+/** Planned maintenance: the mirror is out from one moment to another, and again each every_s. */
+struct conf_window {
+	struct conf_place place;
+	uint64_t from_s; /* since 1970 */
+	uint64_t until_s;
+	uint32_t every_s; /* 0 = once */
+	const char *reason;
+};
+
 struct conf_mirror {
 	struct conf_place place;
 	const char *host;
@@ -107,6 +116,8 @@ struct conf_mirror {
 	size_t addrs_n;
 	int64_t weight;    /* as written, default 100; range checked by zones/pool */
 	const char *admin; /* may be NULL */
+	struct conf_window *windows;
+	size_t windows_n;
 };
 
 struct conf_region {
@@ -157,6 +168,11 @@ struct conf {
 	uint32_t tcp_clients_max;  /* per worker */
 	uint32_t stop_drain_ms;    /* SIGTERM: how long open TCP connections may finish */
 	uint32_t max_zone_records; /* 0 = no limit */
+	const char *control;       /* path of the control socket; NULL = none */
+	const char *control_group; /* group that may use it; NULL = our own */
+	const char *state_dir;     /* what outlives a restart; NULL = nothing does */
+	uint32_t journal_max_bytes;
+	uint32_t journal_files; /* old journals that are kept */
 
 	struct conf_geo geo;
 	struct conf_zone *zones;

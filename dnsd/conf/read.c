@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utc.h"
+
 static void read_group(struct conf_reader *reader, const struct conf_group *group, config_setting_t *setting,
                        struct conf_place place, void *base, bool shared);
 
@@ -217,6 +219,10 @@ static void read_text(struct conf_reader *reader, const struct conf_key *key, co
 	} else if (key->type == CONF_PATH) {
 		*(const char **)field = conf_path_beside(reader->arena, place.file, value);
 		reader->out_of_memory |= !*(const char **)field;
+	} else if (key->type == CONF_TIME) {
+		if (utc_parse(value, field) < 0)
+			refuse_text(reader, key, place, value,
+			            "is no time; write it like 2026-12-01T02:00:00Z");
 	} else if (key->type == CONF_PREFIX) {
 		if (prefix_parse(value, field) < 0)
 			refuse_text(reader, key, place, value,
@@ -378,6 +384,7 @@ static void read_value(struct conf_reader *reader, const struct conf_key *key, c
 		else
 			*(bool *)field = config_setting_get_bool(setting);
 		break;
+	case CONF_TIME:
 	case CONF_TEXT:
 	case CONF_PATH:
 	case CONF_COUNTRY:

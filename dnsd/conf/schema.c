@@ -24,6 +24,7 @@ _Static_assert(offsetof(struct conf_version, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_pool, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_mirror, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_region, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_window, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_neighbours, place) == 0, "place first");
 
 const char *const conf_listen_default[2] = { "0.0.0.0@53", "::@53" };
@@ -47,6 +48,18 @@ static const struct conf_key server_keys[] = {
 	  .help = "How long open TCP connections may finish when the server is told to stop." },
 	{ "max-zone-records", CONF_NUMBER, AT(conf, max_zone_records), .fallback = "0", .max = UINT32_MAX,
 	  .example = "100000", .help = "A zone file with more records is refused; 0 is no limit." },
+	{ "control", CONF_PATH, AT(conf, control), .example = "\"/run/dnsd/control.sock\"",
+	  .help = "The socket that dnsdctl talks to; without one there is no control of the running "
+	          "server." },
+	{ "control-group", CONF_TEXT, AT(conf, control_group), .check = conf_check_label,
+	  .example = "\"adm\"", .help = "The group that may use the control socket, beside its owner." },
+	{ "state-directory", CONF_PATH, AT(conf, state_dir), .example = "\"/var/lib/dnsd\"",
+	  .help = "Where overrides, the journal and the last good feeds are kept over a restart." },
+	{ "journal-max-bytes", CONF_NUMBER, AT(conf, journal_max_bytes), .fallback = "16777216", .min = 4096,
+	  .max = 1073741824, .example = "16777216",
+	  .help = "A journal of this size is set aside for a new one." },
+	{ "journal-files", CONF_NUMBER, AT(conf, journal_files), .fallback = "8", .min = 1, .max = 1000,
+	  .example = "8", .help = "How many journals that were set aside are kept." },
 };
 
 static const struct conf_group server_group = {
@@ -281,6 +294,41 @@ const struct conf_group conf_schema_main = {
 	.keys_n = COUNT(main_keys),
 };
 
+static void window_finish(struct conf_reader *reader, void *item, uint64_t given)
+{
+	const struct conf_window *window = item;
+	(void)given;
+	if (!reader->group_good)
+		return;
+	if (window->until_s <= window->from_s)
+		conf_reader_error(reader, window->place,
+		                  "this window ends before it begins; make until later");
+	else if (window->every_s && window->every_s < window->until_s - window->from_s)
+		conf_reader_error(reader, window->place,
+		                  "this window is longer than every; it would never be closed");
+}
+
+static const struct conf_key window_keys[] = {
+	{ "from", CONF_TIME, true, AT(conf_window, from_s), .example = "\"2026-12-01T02:00:00Z\"",
+	  .help = "When the mirror leaves the pool; answers are kept for less and less before." },
+	{ "until", CONF_TIME, true, AT(conf_window, until_s), .example = "\"2026-12-01T04:00:00Z\"",
+	  .help = "When it comes back." },
+	{ "every", CONF_DURATION_S, AT(conf_window, every_s), .min = HOUR, .max = 366 * DAY,
+	  .example = "\"7d\"", .help = "The window comes again after this long; once only when left out." },
+	{ "reason", CONF_TEXT, AT(conf_window, reason), .example = "\"new disks\"",
+	  .help = "What for, as explain and the journal tell it." },
+};
+
+static const struct conf_group window_group = {
+	.noun = "maintenance window",
+	.where = "mirrors: ( { maintenance = ( { } ) } )",
+	.keys = window_keys,
+	.keys_n = COUNT(window_keys),
+	.size = sizeof(struct conf_window),
+	.placed = true,
+	.finish = window_finish,
+};
+
 static const struct conf_key mirror_keys[] = {
 	{ "host", CONF_TEXT, true, AT(conf_mirror, host), .check = conf_check_host,
 	  .example = "\"clamav.example.org\"",
@@ -295,6 +343,8 @@ static const struct conf_key mirror_keys[] = {
 	{ "admin", CONF_TEXT, AT(conf_mirror, admin),
 	  .example = "\"Name <a@example.org> || <alerts@example.org>\"",
 	  .help = "Whom to write to; after || for automatic mails." },
+	{ "maintenance", CONF_GROUPS, LIST(conf_mirror, windows), .group = &window_group,
+	  .example = "( { ... } )", .shown = true, .help = "Planned times in which it is out of the pool." },
 };
 
 static const struct conf_group mirror_group = {
@@ -393,6 +443,7 @@ const char *conf_type_noun(enum conf_type type)
 	case CONF_DURATION_S:
 	case CONF_DURATION_MS: return "a duration";
 	case CONF_BOOL: return "true or false";
+	case CONF_TIME: return "a time";
 	case CONF_TEXT: return "a text";
 	case CONF_PATH: return "a file name";
 	case CONF_COUNTRY: return "a country code";

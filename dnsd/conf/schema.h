@@ -20,6 +20,7 @@ enum conf_type {
 	CONF_DURATION_S,  /* uint32_t */
 	CONF_DURATION_MS, /* uint32_t */
 	CONF_BOOL,
+	CONF_TIME,      /* uint64_t, seconds since 1970 */
 	CONF_TEXT,      /* const char * */
 	CONF_PATH,      /* const char *, resolved */
 	CONF_COUNTRY,   /* char[3], made upper case */

@@ -54,8 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (size_t i = 0; i < feed->weights_n; i++)
 			require(feed->weights[i].permille >= 1 && feed->weights[i].permille <= 1000);
 		struct pool_state state;
-		require(pool_state_init(pool, &state) == 0);
-		require(pool_state_apply_feed(pool, feed, "feed", &diag, &state) == 0);
+		require(pool_state_make(pool, feed, NULL, 1795000000, "feed", &diag, &state) == 0);
 		require(state.out_n <= 2);
 		pool_state_fini(&state);
 		feed_unref(feed);

@@ -14,6 +14,7 @@ void pool_decision_fini(struct pool_decision *decision)
 {
 	free(decision->members);
 	free(decision->addrs);
+	free(decision->picks);
 	memset(decision, 0, sizeof(*decision));
 }
 
@@ -28,6 +29,8 @@ struct choice {
 	const struct pool *pool;
 	const struct pool_state *state;
 	uint8_t *admitted;
+	struct pool_pick *picks; /* borrowed; NULL = nobody records */
+	enum pool_level level;   /* being looked at */
 	enum need need;
 	size_t n; /* mirrors with an address that counts */
 	enum reason readmitted;
@@ -60,6 +63,11 @@ static bool counts(const struct choice *choice, size_t mirror)
 /* Take a mirror's addresses whose reason is no worse than this. */
 static void admit(struct choice *choice, size_t mirror, enum reason worst)
 {
+	struct pool_pick *pick = choice->picks ? &choice->picks[mirror] : NULL;
+	if (pick && !pick->asked) {
+		pick->asked = true;
+		pick->level = choice->level;
+	}
 	if (choice->admitted[mirror] > worst)
 		return;
 	bool counted = counts(choice, mirror);
@@ -126,26 +134,40 @@ static void take_back(struct choice *choice)
 static void widen(struct choice *choice, uint16_t country, struct pool_decision *decision)
 {
 	const struct pool *pool = choice->pool;
-	decision->level = POOL_LEVEL_COUNTRY;
+	choice->level = POOL_LEVEL_COUNTRY;
 	for (int worst = REASON_NONE; worst <= REASON_MILD_LAST && country != COUNTRY_UNKNOWN; worst++) {
 		admit_country(choice, country, (enum reason)worst);
 		if (is_enough(choice))
 			return;
 	}
-	decision->level = POOL_LEVEL_NEIGHBOUR;
+	choice->level = POOL_LEVEL_NEIGHBOUR;
 	for (const uint16_t *near = pool->near[country]; near && *near; near++) {
 		decision->neighbour = *near;
 		admit_country(choice, *near, REASON_NONE);
 		if (is_enough(choice))
 			return;
 	}
-	decision->level = POOL_LEVEL_REGION;
+	choice->level = POOL_LEVEL_REGION;
 	decision->region = region_of(pool, country);
 	if (decision->region >= 0)
 		admit_region(choice, &pool->regions[decision->region], REASON_NONE);
 	if (is_enough(choice))
 		return;
-	decision->level = POOL_LEVEL_WORLD;
+	choice->level = POOL_LEVEL_WORLD;
+	admit_region(choice, NULL, REASON_NONE);
+	if (!is_enough(choice))
+		take_back(choice);
+}
+
+/* A region's own mirrors, else the world's. */
+static void widen_region(struct choice *choice, int region)
+{
+	choice->level = POOL_LEVEL_REGION;
+	for (int worst = REASON_NONE; worst <= REASON_MILD_LAST && !is_enough(choice); worst++)
+		admit_region(choice, &choice->pool->regions[region], (enum reason)worst);
+	if (is_enough(choice))
+		return;
+	choice->level = POOL_LEVEL_WORLD;
 	admit_region(choice, NULL, REASON_NONE);
 	if (!is_enough(choice))
 		take_back(choice);
@@ -188,51 +210,84 @@ static int make_members(const struct choice *chosen, const struct choice *helpin
 	struct addr *at = decision->addrs;
 	for (size_t i = 0; i < pool->mirrors_n; i++) {
 		const struct mirror *mirror = &pool->mirrors[i];
-		struct pool_member member = { .addrs = at,
-			                      .weight = weight_of(mirror, &chosen->state->mirrors[i]) };
+		const struct mirror_state *state = &chosen->state->mirrors[i];
+		struct pool_member member = { .addrs = at, .weight = weight_of(mirror, state) };
+		bool own = false;
 		for (size_t k = 0; k < mirror->addrs_n; k++) {
 			bool helps = mirror->addrs[k].family == helping_family && is_admitted(helping, i, k);
+			own |= is_admitted(chosen, i, k);
 			if (helps || is_admitted(chosen, i, k))
 				at[member.addrs_n++] = mirror->addrs[k];
 		}
 		at += member.addrs_n;
-		if (member.addrs_n)
-			decision->members[decision->members_n++] = member;
+		if (member.addrs_n == 0)
+			continue;
+		decision->members[decision->members_n++] = member;
+		decision->picks[i].taken = true;
+		decision->picks[i].family_only = !own;
+		if (state->out_at_s) {
+			uint32_t ttl_s =
+			        pool_ttl_before(pool->conf->ttl_s, state->out_at_s, chosen->state->at_s);
+			if (ttl_s < decision->ttl_s) {
+				decision->ttl_s = ttl_s;
+				decision->ttl_mirror = (int)i;
+			}
+		}
 	}
 	return 0;
 }
 
 static int choice_init(struct choice *choice, const struct pool *pool, const struct pool_state *state,
-                       enum need need)
+                       enum need need, struct pool_pick *picks)
 {
-	*choice = (struct choice){ .pool = pool, .state = state, .need = need };
+	*choice = (struct choice){ .pool = pool, .state = state, .need = need, .picks = picks };
 	choice->admitted = calloc(pool->mirrors_n + 1, sizeof(*choice->admitted));
 	return choice->admitted ? 0 : -ENOMEM;
 }
 
-int pool_decide_country(const struct pool *pool, const struct pool_state *state, uint16_t country,
-                        bool ipv6_only, struct pool_decision *ret_decision)
+/* What a name asks for: the mirrors of a country, or of a region (region >= 0). */
+struct wish {
+	uint16_t country;
+	int region;
+	bool ipv6_only;
+};
+
+static void widen_wish(struct choice *choice, const struct wish *wish, struct pool_decision *decision)
 {
-	struct pool_decision decision = { .country = country, .region = -1 };
-	struct choice chosen;
+	if (wish->region >= 0)
+		widen_region(choice, wish->region);
+	else
+		widen(choice, wish->country, decision);
+}
+
+static int decide(const struct pool *pool, const struct pool_state *state, const struct wish *wish,
+                  struct pool_decision *ret_decision)
+{
+	struct pool_decision decision = {
+		.country = wish->country, .region = wish->region, .ttl_s = pool->conf->ttl_s, .ttl_mirror = -1
+	};
+	struct choice chosen = { .admitted = NULL };
 	struct choice helping = { .admitted = NULL };
-	int rc = choice_init(&chosen, pool, state, ipv6_only ? NEED_V6 : NEED_ANY);
-	if (rc < 0)
-		return rc;
-	widen(&chosen, country, &decision);
+	decision.picks = calloc(pool->mirrors_n + 1, sizeof(*decision.picks));
+	int rc = decision.picks ? 0 : -ENOMEM;
+	if (rc == 0)
+		rc = choice_init(&chosen, pool, state, wish->ipv6_only ? NEED_V6 : NEED_ANY, decision.picks);
+	if (rc == 0)
+		widen_wish(&chosen, wish, &decision);
+	decision.level = decision.level_v4 = chosen.level;
 	decision.readmitted = chosen.readmitted;
-	decision.level_v4 = decision.level;
 	bool help = false;
-	if (!ipv6_only) {
+	if (rc == 0 && !wish->ipv6_only) {
 		bool v4_missing = !has_family(&chosen, 4);
-		help = v4_missing || (pool->conf->borrow_ipv6 && !has_family(&chosen, 6));
+		help = v4_missing || (wish->region < 0 && pool->conf->borrow_ipv6 && !has_family(&chosen, 6));
 		if (help)
-			rc = choice_init(&helping, pool, state, v4_missing ? NEED_V4 : NEED_V6);
+			rc = choice_init(&helping, pool, state, v4_missing ? NEED_V4 : NEED_V6,
+			                 decision.picks);
 		if (help && rc == 0) {
 			struct pool_decision wider = decision;
-			widen(&helping, country, &wider);
+			widen_wish(&helping, wish, &wider);
 			if (v4_missing)
-				decision.level_v4 = wider.level;
+				decision.level_v4 = helping.level;
 		}
 	}
 	if (rc == 0)
@@ -246,41 +301,16 @@ int pool_decide_country(const struct pool *pool, const struct pool_state *state,
 	return rc;
 }
 
+int pool_decide_country(const struct pool *pool, const struct pool_state *state, uint16_t country,
+                        bool ipv6_only, struct pool_decision *ret_decision)
+{
+	struct wish wish = { .country = country, .region = -1, .ipv6_only = ipv6_only };
+	return decide(pool, state, &wish, ret_decision);
+}
+
 int pool_decide_region(const struct pool *pool, const struct pool_state *state, int region,
                        struct pool_decision *ret_decision)
 {
-	struct pool_decision decision = { .level = POOL_LEVEL_REGION, .region = region };
-	struct choice chosen;
-	int rc = choice_init(&chosen, pool, state, NEED_ANY);
-	if (rc < 0)
-		return rc;
-	for (int worst = REASON_NONE; worst <= REASON_MILD_LAST && !is_enough(&chosen); worst++)
-		admit_region(&chosen, &pool->regions[region], (enum reason)worst);
-	if (!is_enough(&chosen)) {
-		decision.level = POOL_LEVEL_WORLD;
-		admit_region(&chosen, NULL, REASON_NONE);
-		if (!is_enough(&chosen))
-			take_back(&chosen);
-	}
-	decision.level_v4 = decision.level;
-	decision.readmitted = chosen.readmitted;
-	struct choice helping = { .admitted = NULL };
-	bool help = !has_family(&chosen, 4);
-	if (help) {
-		decision.level_v4 = POOL_LEVEL_WORLD;
-		rc = choice_init(&helping, pool, state, NEED_V4);
-		if (rc == 0)
-			admit_region(&helping, NULL, REASON_NONE);
-		if (rc == 0 && !is_enough(&helping))
-			take_back(&helping);
-	}
-	if (rc == 0)
-		rc = make_members(&chosen, help ? &helping : NULL, &decision);
-	free(chosen.admitted);
-	free(helping.admitted);
-	if (rc < 0)
-		pool_decision_fini(&decision);
-	else
-		*ret_decision = decision;
-	return rc;
+	struct wish wish = { .country = COUNTRY_UNKNOWN, .region = region };
+	return decide(pool, state, &wish, ret_decision);
 }

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/grow.h"
+#include "base/utc.h"
 
 #define DEPTH_MAX    16
 #define HOST_MAX     253
@@ -82,25 +82,6 @@ static const char *keep_text(struct parse *parse, const char *text, size_t most)
 	return kept;
 }
 
-/* "2026-11-21T07:00:00Z" or seconds since 1970. */
-static int parse_time(const char *text, uint64_t *ret_s)
-{
-	struct tm utc = { 0 };
-	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
-	if (end && strcmp(end, "Z") == 0) {
-		time_t seconds = timegm(&utc);
-		if (seconds < 0)
-			return -EINVAL;
-		*ret_s = (uint64_t)seconds;
-		return 0;
-	}
-	if (*text < '0' || *text > '9' || strlen(text) > 12)
-		return -EINVAL;
-	char *rest;
-	*ret_s = strtoull(text, &rest, 10);
-	return *rest ? -EINVAL : 0;
-}
-
 static bool is_host(const char *text)
 {
 	size_t len = strlen(text);
@@ -158,7 +139,7 @@ static bool read_setting(struct parse *parse, const char *key, const char *value
 		target = &parse->feed->valid_until_s;
 	if (!target)
 		return false;
-	if (parse_time(value, target) < 0)
+	if (utc_parse(value, target) < 0)
 		refuse(parse, line, "\"%.40s\" is no %s", value,
 		       target == &parse->feed->serial
 		               ? "number"
@@ -232,7 +213,7 @@ static uint64_t get_time(struct parse *parse, const json_t *object, const char *
 		return 0;
 	if (json_is_integer(value) && json_integer_value(value) >= 0)
 		return (uint64_t)json_integer_value(value);
-	if (!json_is_string(value) || parse_time(json_string_value(value), &time_s) < 0)
+	if (!json_is_string(value) || utc_parse(json_string_value(value), &time_s) < 0)
 		refuse(parse, place,
 		       "\"%s\" is no time; write \"2026-11-21T07:00:00Z\" or seconds since 1970", key);
 	return time_s;
@@ -279,7 +260,7 @@ static void read_excluded(struct parse *parse, json_t *entry, unsigned place)
 
 static void read_weight(struct parse *parse, json_t *entry, unsigned place)
 {
-	static const char *const known[] = { "mirror", "factor", NULL };
+	static const char *const known[] = { "mirror", "factor", "from", "full-at", NULL };
 	if (!json_is_object(entry)) {
 		refuse(parse, 0, "entry %u of \"weights\" is no object", place);
 		return;
@@ -287,8 +268,18 @@ static void read_weight(struct parse *parse, json_t *entry, unsigned place)
 	check_keys(parse, entry, known, place);
 	const char *mirror = get_text(parse, entry, "mirror", place);
 	const json_t *factor = json_object_get(entry, "factor");
+	uint64_t from_s = get_time(parse, entry, "from", place);
+	uint64_t full_s = get_time(parse, entry, "full-at", place);
 	if (parse->failed)
 		return;
+	if (from_s == 0)
+		from_s = parse->feed->generated_s;
+	if (full_s && (from_s == 0 || full_s <= from_s)) {
+		refuse(parse, 0,
+		       "entry %u of \"weights\": \"full-at\" needs an earlier \"from\" or \"generated\"",
+		       place);
+		return;
+	}
 	if (!mirror || !json_is_number(factor)) {
 		refuse(parse, 0, "entry %u of \"weights\" needs \"mirror\" and a number \"factor\"", place);
 		return;
@@ -307,6 +298,8 @@ static void read_weight(struct parse *parse, json_t *entry, unsigned place)
 	uint32_t permille = (uint32_t)(value * 1000 + 0.5);
 	*weight = (struct feed_weight){ .host = keep_text(parse, mirror, HOST_MAX),
 		                        .permille = permille ? permille : 1,
+		                        .from_s = from_s,
+		                        .full_s = full_s,
 		                        .place = place };
 }
 
@@ -465,6 +458,9 @@ int feed_parse(const char *text, size_t text_len, const char *file, const char *
 		       "the file is empty; a plain feed that excludes nobody is a single comment line");
 	if (!parse.failed)
 		check_feed(&parse, pool, now_s);
+	parse.feed->text = arena_memdup(&parse.feed->arena, text, text_len);
+	parse.feed->text_len = text_len;
+	parse.no_memory |= !parse.feed->text;
 	struct feed *feed = parse.feed;
 	feed->exclusions_n = parse.exclusions.n;
 	feed->exclusions = grow_take(&parse.exclusions);

@@ -28,10 +28,12 @@ struct feed_exclusion {
 	unsigned place;     /* line of the plain form, or number of the entry from 1: for messages */
 };
 
-/** A returning mirror ramps up: its weight times permille / 1000. */
+/** A returning mirror ramps up: its weight times permille / 1000, rising to all of it in ten steps. */
 struct feed_weight {
 	const char *host;
-	uint32_t permille; /* 1..1000 */
+	uint32_t permille; /* 1..1000, from from_s on */
+	uint64_t from_s;   /* since 1970; as generated when it is not said */
+	uint64_t full_s;   /* full weight from then on; 0 = it stays as it is */
 	unsigned place;
 };
 
@@ -56,6 +58,8 @@ struct feed {
 	struct feed_version *versions;
 	size_t versions_n;
 	uint64_t versions_verified_s; /* when the versions were last verified */
+	const char *text;             /* as it came, to be kept over a restart */
+	size_t text_len;
 };
 
 /**

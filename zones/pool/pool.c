@@ -58,6 +58,8 @@ static int make_mirror(const struct conf_mirror *conf, struct arena *arena, stru
                        struct mirror *mirror)
 {
 	*mirror = (struct mirror){ .host = conf->host, .addrs_n = conf->addrs_n, .place = conf->place };
+	mirror->windows = conf->windows;
+	mirror->windows_n = conf->windows_n;
 	mirror->country = country_from_text(conf->country);
 	if (mirror->country == COUNTRY_UNKNOWN)
 		diag_error(

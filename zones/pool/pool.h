@@ -23,6 +23,7 @@
 #include "base/diag.h"
 #include "conf/conf.h"
 #include "zones/pool/feed.h"
+#include "zones/pool/override.h"
 #include "zones/pool/reason.h"
 
 struct mirror {
@@ -32,6 +33,8 @@ struct mirror {
 	const struct addr *addrs;
 	size_t addrs_n;
 	bool has_v4, has_v6;
+	const struct conf_window *windows; /* planned maintenance */
+	size_t windows_n;
 	struct conf_place place;
 	uint16_t number; /* of its counters, ANSWER_MIRRORS_N - 1 for all that are too many; the same after a
 	                    reload */
@@ -52,33 +55,73 @@ struct pool {
 	        *near[COUNTRY_N]; /* neighbours, nearest first, ended by COUNTRY_UNKNOWN; NULL = none named */
 };
 
-/** What is known of the mirrors at one moment. Everything in, at full weight, when there is nothing known. */
+/** What a mirror's state comes from; of several the operator's word counts. */
+enum cause { CAUSE_NONE, CAUSE_FEED, CAUSE_WINDOW, CAUSE_OVERRIDE, CAUSE_N };
+/** "feed"; "none" for CAUSE_NONE. */
+const char *cause_text(enum cause cause);
+
+/** What is known of a mirror at one moment. Zeroed but for permille: in, nothing known. */
 struct mirror_state {
 	enum reason reason;        /* of the whole mirror */
 	enum reason *addr_reasons; /* by address, beside that; NULL = none */
 	uint32_t permille;         /* of its weight */
+	enum cause cause;          /* of reason and permille; an override may also keep a mirror in */
+	uint64_t since_s, until_s; /* as the cause says; 0 = it does not say */
+	uint64_t out_at_s;         /* when it will leave the pool, as planned; 0 = nothing is planned */
+	const char *detail;        /* for people; NULL = none */
+	const char *author;        /* CAUSE_OVERRIDE */
 };
 
 struct pool_state {
 	struct arena arena;
 	struct mirror_state *mirrors; /* as many as the pool has */
 	size_t out_n;                 /* mirrors that are wholly out */
+	uint64_t at_s;                /* the moment this is the state of */
+	uint64_t next_s;              /* when it changes with nothing but time; 0 = never */
 };
 
+/**
+ * The state of a pool at a moment: what the feed says, then the maintenance windows, then the overrides.
+ * Pure: the same arguments give the same state.
+ *
+ * feed, overrides  may be NULL; the state keeps no pointer into them
+ * file             the feed's, for messages: entries for mirrors or addresses that the pool does not have are
+ *                  ignored with a warning
+ * Returns          0 or -ENOMEM; the caller calls pool_state_fini() after success
+ */
+int pool_state_make(const struct pool *pool, const struct feed *feed, const struct override_set *overrides,
+                    uint64_t now_s, const char *file, struct diag *diag, struct pool_state *ret_state);
 /** Everything in. Returns 0 or -ENOMEM. */
 int pool_state_init(const struct pool *pool, struct pool_state *state);
 void pool_state_fini(struct pool_state *state);
 
+/** Is an address of the mirror in the pool? */
+bool pool_state_is_in(const struct pool *pool, const struct pool_state *state, size_t mirror);
+
+/** Are answers the same with both? Since when and why in words does not count. */
+bool mirror_state_equal(const struct mirror *mirror, const struct mirror_state *a,
+                        const struct mirror_state *b);
+
+/** Number of the mirror of that host, or -1. */
+int pool_find_mirror(const struct pool *pool, const char *host);
+
 /**
- * Apply a feed. Entries for mirrors or addresses that the pool does not have are ignored with a warning.
- * Returns 0 or -ENOMEM.
+ * How long an answer may be kept whose member leaves at out_at_s: the largest power of two of seconds that is
+ * over before, so that it steps down as the moment comes near; at most ttl_s, at least 1.
  */
-int pool_state_apply_feed(const struct pool *pool, const struct feed *feed, const char *file,
-                          struct diag *diag, struct pool_state *state);
+uint32_t pool_ttl_before(uint32_t ttl_s, uint64_t out_at_s, uint64_t now_s);
 
 /** Where the members of a name came from. */
 enum pool_level { POOL_LEVEL_COUNTRY, POOL_LEVEL_NEIGHBOUR, POOL_LEVEL_REGION, POOL_LEVEL_WORLD };
 const char *pool_level_text(enum pool_level level);
+
+/** What became of one mirror in a decision: the recorder of explain. */
+struct pool_pick {
+	bool asked;            /* its country was in a level that was looked at */
+	enum pool_level level; /* the first such level */
+	bool taken;            /* it is a member, with one address at least */
+	bool family_only;      /* it helps out with one family alone */
+};
 
 struct pool_decision {
 	enum pool_level level;
@@ -88,6 +131,9 @@ struct pool_decision {
 	enum pool_level level_v4; /* where the IPv4 addresses came from, when not from level */
 	enum reason
 	        readmitted; /* the worst reason of which members were taken back; REASON_NONE = none were */
+	uint32_t ttl_s;     /* the pool's, less when a member leaves soon */
+	int ttl_mirror;     /* the member that leaves first; -1 = none does */
+	struct pool_pick *picks; /* by mirror: who was asked, and who was taken */
 	size_t members_n;
 	struct pool_member *members; /* weight and addresses; the caller frees with pool_decision_fini() */
 	struct addr *addrs;          /* what the members point to when families differ; may be NULL */

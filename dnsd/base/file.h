@@ -1,0 +1,24 @@
+/*
+ * file: whole small files, read privately and replaced whole.
+ *
+ *     file_replace():  bytes ─> PATH.new ─fsync─> rename over PATH ─fsync of the folder─> on disk for good
+ */
+#ifndef DNSD_BASE_FILE_H
+#define DNSD_BASE_FILE_H
+
+#include <stddef.h>
+
+/**
+ * Read a regular file of at most max_bytes. Never waits, whatever PATH is.
+ *
+ * ret_text  on success, with a final NUL behind its ret_len bytes; caller frees
+ * ret_why   on failure: a phrase for a message, static or of strerror()
+ * Returns   0; -ENOENT when there is none; another negative errno; -EAGAIN when it was written to meanwhile
+ */
+int file_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_len, const char **ret_why);
+
+/** Replace a file so that a reader, or a crash at any moment, finds the old one or the new one, whole. Mode
+ * 0640. Returns 0 or negative errno, the old one then being as it was. */
+int file_replace(const char *path, const void *bytes, size_t len);
+
+#endif

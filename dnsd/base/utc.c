@@ -1,0 +1,38 @@
+#include "base/utc.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SECONDS_DIGITS_MAX 12
+
+int utc_parse(const char *text, uint64_t *ret_s)
+{
+	struct tm utc = { 0 };
+	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
+	if (end && strcmp(end, "Z") == 0) {
+		time_t seconds = timegm(&utc);
+		if (seconds < 0)
+			return -EINVAL;
+		*ret_s = (uint64_t)seconds;
+		return 0;
+	}
+	if (*text < '0' || *text > '9' || strlen(text) > SECONDS_DIGITS_MAX)
+		return -EINVAL;
+	char *rest;
+	*ret_s = strtoull(text, &rest, 10);
+	return *rest ? -EINVAL : 0;
+}
+
+const char *utc_format(uint64_t s, char text[UTC_TEXT_MAX])
+{
+	time_t seconds = (time_t)s;
+	struct tm utc;
+	if (s > INT64_MAX || !gmtime_r(&seconds, &utc) ||
+	    strftime(text, UTC_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
+		snprintf(text, UTC_TEXT_MAX, "%" PRIu64, s);
+	return text;
+}

@@ -1,0 +1,17 @@
+/*
+ * utc: times as people write them: "2026-11-21T07:00:00Z", or seconds since 1970.
+ */
+#ifndef DNSD_BASE_UTC_H
+#define DNSD_BASE_UTC_H
+
+#include <stdint.h>
+
+#define UTC_TEXT_MAX 32
+
+/** Either form (RFC 3339 with Z, whole seconds). Returns 0 or -EINVAL; nothing before 1970. */
+int utc_parse(const char *text, uint64_t *ret_s);
+
+/** RFC 3339 with Z. Returns text. */
+const char *utc_format(uint64_t s, char text[UTC_TEXT_MAX]);
+
+#endif

@@ -1,0 +1,84 @@
+#include "zones/keep.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+
+#define OVERRIDES_MAX_BYTES ((size_t)64 << 20)
+
+static const char overrides_name[] = "overrides.json";
+
+static int make_path(const char *directory, const char *name, char path[PATH_MAX])
+{
+	int len = snprintf(path, PATH_MAX, "%s/%s", directory, name);
+	return len > 0 && len < PATH_MAX ? 0 : -ENAMETOOLONG;
+}
+
+int keep_read_overrides(const char *directory, struct diag *diag, struct override_set **ret_set)
+{
+	char path[PATH_MAX];
+	char *text = NULL;
+	size_t len;
+	const char *why;
+	int rc = make_path(directory, overrides_name, path);
+	if (rc == 0)
+		rc = file_read(path, OVERRIDES_MAX_BYTES, &text, &len, &why);
+	if (rc == 0)
+		rc = override_set_parse(text, len, path, diag, ret_set);
+	else if (rc != -ENOENT)
+		diag_error(diag, path, 0, "cannot read the overrides: %s; none is in force", why);
+	free(text);
+	if (rc == 0 || rc == -ENOMEM)
+		return rc;
+	return override_set_change(NULL, "", "", NULL, 0, ret_set);
+}
+
+int keep_write_overrides(const char *directory, const struct override_set *set)
+{
+	char path[PATH_MAX];
+	int rc = make_path(directory, overrides_name, path);
+	json_t *root = rc == 0 ? override_set_to_json(set) : NULL;
+	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+	json_decref(root);
+	if (rc == 0)
+		rc = text ? file_replace(path, text, strlen(text)) : -ENOMEM;
+	free(text);
+	return rc;
+}
+
+static int feed_path(const char *directory, const char *pool, char path[PATH_MAX])
+{
+	char name[NAME_MAX];
+	int len = snprintf(name, sizeof(name), "feed-%s.saved", pool);
+	return len > 0 && (size_t)len < sizeof(name) ? make_path(directory, name, path) : -ENAMETOOLONG;
+}
+
+struct feed *keep_read_feed(const char *directory, const char *pool, size_t max_bytes, uint64_t now_s,
+                            struct diag *diag)
+{
+	char path[PATH_MAX];
+	char *text = NULL;
+	size_t len;
+	const char *why;
+	struct feed *feed = NULL;
+	int rc = feed_path(directory, pool, path);
+	if (rc == 0)
+		rc = file_read(path, max_bytes, &text, &len, &why);
+	if (rc == 0)
+		rc = feed_parse(text, len, path, pool, now_s, diag, &feed);
+	else if (rc != -ENOENT)
+		diag_warning(diag, path, 0, "cannot read the last good feed: %s", why);
+	free(text);
+	return rc == 0 ? feed : NULL;
+}
+
+int keep_write_feed(const char *directory, const char *pool, const struct feed *feed)
+{
+	char path[PATH_MAX];
+	int rc = feed_path(directory, pool, path);
+	return rc < 0 ? rc : file_replace(path, feed->text, feed->text_len);
+}
