@@ -219,6 +219,11 @@ static uint32_t set_for_client(struct reply *reply, const struct pool_slot *slot
 		geo_map_find(reply->data->geo, &peer, &match);
 	}
 	reply->scope_len = match.prefix_len;
+	if (__builtin_expect(reply->state->trace != NULL, 0)) {
+		reply->state->trace->by_country = true;
+		reply->state->trace->by_subnet = query->has_ecs && query->ecs.source_len;
+		reply->state->trace->match = match;
+	}
 	counters->pool_geo++;
 	if (match.country == COUNTRY_UNKNOWN)
 		counters->geo_unknown++;
@@ -229,6 +234,7 @@ struct pool_row answer_choose(struct reply *reply, const struct store_rrset *rrs
 {
 	const struct answer_pools *pools = reply->data->pools;
 	const struct pool_slot *slot = &pools->slots[rrset->ref];
+	answer_trace_slot(reply, rrset->ref);
 	uint32_t number = slot->kind == POOL_SLOT_NEAREST ? set_for_client(reply, slot) : slot->ref;
 	const struct pool_set *set = &pools->sets[number];
 	bool v4 = rrset->type == WIRE_TYPE_A;
@@ -286,6 +292,7 @@ static size_t answer_text(struct reply *reply, const struct store_rrset *rrset)
 {
 	const struct answer_pools *pools = reply->data->pools;
 	const struct pool_slot *slot = &pools->slots[rrset->ref];
+	answer_trace_slot(reply, rrset->ref);
 	if (slot->kind != POOL_SLOT_TEXT) {
 		reply->state->counters.servfail++;
 		return answer_rcode(reply, WIRE_RCODE_SERVFAIL);
@@ -415,6 +422,17 @@ static size_t answer_ping(struct reply *reply, const struct store_node *node)
 	return answer_negative(reply, node, WIRE_RCODE_NOERROR);
 }
 
+static void trace_found(struct answer_trace *trace, enum found_kind kind)
+{
+	static const enum trace_found found[] = {
+		[FOUND_NAME] = TRACE_NAME,       [FOUND_WILDCARD] = TRACE_WILDCARD,
+		[FOUND_CUT] = TRACE_DELEGATION,  [FOUND_DNAME] = TRACE_DNAME,
+		[FOUND_PING] = TRACE_PING,       [FOUND_NOTHING] = TRACE_NO_NAME,
+		[FOUND_OUTSIDE] = TRACE_OUTSIDE,
+	};
+	trace->found = found[kind];
+}
+
 static size_t answer_question(struct reply *reply)
 {
 	const struct wire_query *query = reply->query;
@@ -434,6 +452,8 @@ static size_t answer_question(struct reply *reply)
 	if (query->qclass == WIRE_CLASS_IN)
 		found = answer_find(reply->data->store, query->qname, query->qname_len, query->label_off,
 		                    query->labels_n);
+	if (__builtin_expect(reply->state->trace != NULL, 0))
+		trace_found(reply->state->trace, found.kind);
 	switch (found.kind) {
 	case FOUND_NAME:
 	case FOUND_WILDCARD: return answer_name(reply, found);

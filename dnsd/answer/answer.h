@@ -14,7 +14,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-struct answer_data; /* answer/data.h: all that a query needs, immutable */
+struct answer_trace; /* answer/trace.h */
+struct answer_data;  /* answer/data.h: all that a query needs, immutable */
 
 enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
 
@@ -69,6 +70,7 @@ struct answer_state {
 	struct answer_counters counters;
 	uint32_t rotation[ANSWER_ROTATION_N];
 	struct answer_pings pings[ANSWER_MIRRORS_N]; /* by the number in pool_address */
+	struct answer_trace *trace;                  /* what the answer went by; NULL = nobody asks */
 };
 
 /** No request needs more room than this over UDP; a UDP response buffer of this size always suffices. */

@@ -7,6 +7,7 @@
 
 #include "answer/answer.h"
 #include "answer/data.h"
+#include "answer/trace.h"
 #include "wire/query.h"
 
 struct reply {
@@ -46,6 +47,15 @@ struct found answer_find(const struct answer_store *store, const uint8_t *name, 
 
 const struct store_rrset *answer_find_rrset(const struct answer_store *store, const struct store_node *node,
                                             uint16_t type);
+
+static inline void answer_trace_slot(struct reply *reply, uint32_t slot)
+{
+	struct answer_trace *trace = reply->state->trace;
+	if (__builtin_expect(trace != NULL, 0)) {
+		trace->has_slot = true;
+		trace->slot = slot;
+	}
+}
 
 /** The next row of a pool's answer. */
 struct pool_row {

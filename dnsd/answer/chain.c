@@ -123,6 +123,7 @@ static void add_rrset(struct chain *chain, const struct store_rrset *rrset)
 		}
 	} else {
 		const struct pool_slot *slot = &pools->slots[rrset->ref];
+		answer_trace_slot(chain->reply, rrset->ref);
 		if (slot->kind == POOL_SLOT_TEXT)
 			add_ready(chain, pools->bytes + slot->ref, 0, rrset->type);
 		else

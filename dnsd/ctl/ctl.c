@@ -1,0 +1,364 @@
+#include "ctl/ctl.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG     16
+#define DEPTH_MAX   16
+#define REQUEST_MS  10000 /* for a request to come in whole, and between two */
+#define RESPONSE_MS 30000 /* for a response to be read */
+
+struct client {
+	uv_pipe_t pipe;
+	uv_timer_t timer;
+	uv_write_t write;
+	struct ctl *ctl;
+	struct client *next;
+	struct ctl_request request;
+	bool busy; /* a request is under way or its response is being written */
+	bool closing;
+	unsigned open_n; /* handles not closed yet, and one for a request under way */
+	char *response;
+	size_t used;
+	char buffer[CTL_REQUEST_MAX];
+};
+
+struct ctl {
+	uv_pipe_t pipe;
+	struct client *clients;
+	unsigned clients_n;
+	ctl_handler *handler;
+	void *context;
+	bool destroyed;
+	unsigned refs; /* the listener's handle, and each client */
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+};
+
+static void ctl_unref(struct ctl *ctl)
+{
+	if (--ctl->refs == 0)
+		free(ctl);
+}
+
+static void client_unref(struct client *client)
+{
+	if (--client->open_n)
+		return;
+	ctl_unref(client->ctl);
+	free(client->response);
+	free(client);
+}
+
+static void on_client_closed(uv_handle_t *handle)
+{
+	client_unref(handle->data);
+}
+
+static void close_client(struct client *client)
+{
+	if (client->closing)
+		return;
+	client->closing = true;
+	for (struct client **at = &client->ctl->clients; *at; at = &(*at)->next) {
+		if (*at == client) {
+			*at = client->next;
+			client->ctl->clients_n--;
+			break;
+		}
+	}
+	uv_close((uv_handle_t *)&client->pipe, on_client_closed);
+	uv_close((uv_handle_t *)&client->timer, on_client_closed);
+}
+
+static void on_timeout(uv_timer_t *timer)
+{
+	close_client(timer->data);
+}
+
+json_t *ctl_error(const char *fmt, ...)
+{
+	char text[1024];
+	va_list args;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	json_t *value = json_string(text);
+	return json_pack("{sbso}", "ok", 0, "error", value ? value : json_string("(not UTF-8)"));
+}
+
+static void take_request(struct client *client);
+static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf);
+
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+	struct client *client = handle->data;
+	(void)suggested;
+	buf->base = client->buffer + client->used;
+	buf->len = sizeof(client->buffer) - client->used;
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+	struct client *client = write->data;
+	free(client->response);
+	client->response = NULL;
+	client->busy = false;
+	if (status < 0) {
+		close_client(client);
+		return;
+	}
+	uv_timer_start(&client->timer, on_timeout, REQUEST_MS, 0);
+	take_request(client);
+	if (!client->busy && !client->closing)
+		uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read);
+}
+
+static void respond(struct client *client, json_t *response)
+{
+	static const char no_memory[] = "{\"ok\":false,\"error\":\"out of memory\"}";
+	char *text = response ? json_dumps(response, JSON_COMPACT) : NULL;
+	json_decref(response);
+	if (!text)
+		text = strdup(no_memory);
+	if (client->closing || !text) {
+		free(text);
+		close_client(client);
+		return;
+	}
+	client->response = text;
+	static char newline[] = "\n";
+	uv_buf_t parts[2] = { uv_buf_init(text, (unsigned)strlen(text)), uv_buf_init(newline, 1) };
+	client->write.data = client;
+	uv_timer_start(&client->timer, on_timeout, RESPONSE_MS, 0);
+	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, parts, 2, on_written) < 0)
+		close_client(client);
+}
+
+void ctl_reply(struct ctl_request *request, json_t *response)
+{
+	struct client *client = (struct client *)(void *)((char *)request - offsetof(struct client, request));
+	json_decref(request->body);
+	request->body = NULL;
+	respond(client, response);
+	client_unref(client);
+}
+
+/* jansson reads up to 2048 levels; a request has three. */
+static bool is_too_deep(const char *text, size_t len)
+{
+	size_t depth = 0;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '{' || text[i] == '[')
+			depth++;
+		if (depth > DEPTH_MAX)
+			return true;
+		if ((text[i] == '}' || text[i] == ']') && depth)
+			depth--;
+	}
+	return false;
+}
+
+/* Begin with the first whole line there is. */
+static void take_request(struct client *client)
+{
+	char *newline = memchr(client->buffer, '\n', client->used);
+	if (!newline) {
+		if (client->used == sizeof(client->buffer)) {
+			client->busy = true;
+			client->used = 0;
+			uv_read_stop((uv_stream_t *)&client->pipe);
+			respond(client,
+			        ctl_error("a request is one line of at most %d bytes", CTL_REQUEST_MAX));
+		}
+		return;
+	}
+	size_t len = (size_t)(newline - client->buffer);
+	json_error_t error;
+	json_t *body = NULL;
+	if (is_too_deep(client->buffer, len))
+		snprintf(error.text, sizeof(error.text), "brackets too deep");
+	else
+		body = json_loadb(client->buffer, len, JSON_REJECT_DUPLICATES, &error);
+	client->used -= len + 1;
+	memmove(client->buffer, newline + 1, client->used);
+	client->busy = true;
+	uv_read_stop((uv_stream_t *)&client->pipe);
+	if (!json_is_object(body)) {
+		respond(client, ctl_error("a request is a JSON object on a line: %s",
+		                          body ? "this is none" : error.text));
+		json_decref(body);
+		return;
+	}
+	/* Its time is now that of whoever carries it out. */
+	uv_timer_stop(&client->timer);
+	client->request.body = body;
+	client->open_n++;
+	client->ctl->handler(client->ctl->context, &client->request);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
+{
+	struct client *client = stream->data;
+	(void)buf;
+	if (got < 0) {
+		close_client(client);
+		return;
+	}
+	client->used += (size_t)got;
+	if (!client->busy)
+		take_request(client);
+}
+
+static void read_peer(struct client *client)
+{
+	struct ucred cred = { .uid = (uid_t)-1 };
+	socklen_t len = sizeof(cred);
+	uv_os_fd_t fd;
+	if (uv_fileno((uv_handle_t *)&client->pipe, &fd) == 0)
+		(void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len); /* -1 says: not known */
+	client->request.uid = cred.uid;
+	client->request.pid = cred.pid;
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+	struct ctl *ctl = listener->data;
+	struct client *client = status == 0 ? calloc(1, sizeof(*client)) : NULL;
+	if (!client)
+		return;
+	client->ctl = ctl;
+	client->open_n = 2;
+	ctl->refs++;
+	uv_pipe_init(listener->loop, &client->pipe, 0);
+	uv_timer_init(listener->loop, &client->timer);
+	client->pipe.data = client;
+	client->timer.data = client;
+	client->next = ctl->clients;
+	ctl->clients = client;
+	ctl->clients_n++;
+	if (uv_accept(listener, (uv_stream_t *)&client->pipe) < 0 || ctl->clients_n > CTL_CLIENTS_MAX) {
+		close_client(client);
+		return;
+	}
+	read_peer(client);
+	uv_timer_start(&client->timer, on_timeout, REQUEST_MS, 0);
+	uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read);
+}
+
+/* --- the socket file --- */
+
+/* A file that nobody listens on is what a killed process has left. */
+static int clear_place(const struct sockaddr_un *address)
+{
+	struct stat st;
+	if (lstat(address->sun_path, &st) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	if (!S_ISSOCK(st.st_mode))
+		return -EEXIST;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	bool answered =
+	        connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN;
+	close(fd);
+	if (answered)
+		return -EADDRINUSE;
+	return unlink(address->sun_path) < 0 ? -errno : 0;
+}
+
+static int set_group(const char *path, const char *group)
+{
+	const struct group *entry = group ? getgrnam(group) : NULL;
+	if (group && !entry)
+		return -ENOENT;
+	if (entry && chown(path, (uid_t)-1, entry->gr_gid) < 0)
+		return -errno;
+	return 0;
+}
+
+static int open_socket(const char *path, const char *group)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(address.sun_path, path, strlen(path));
+	int rc = clear_place(&address);
+	if (rc < 0)
+		return rc;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	/* Never open to all, not even for a moment. */
+	mode_t before = umask(0117);
+	rc = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	umask(before);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	rc = set_group(path, group);
+	if (rc < 0) {
+		close(fd);
+		unlink(path);
+		return rc;
+	}
+	return fd;
+}
+
+int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler *handler, void *context,
+               struct ctl **ret_ctl)
+{
+	struct ctl *ctl = calloc(1, sizeof(*ctl));
+	int fd = ctl ? open_socket(path, group) : -ENOMEM;
+	if (fd < 0) {
+		free(ctl);
+		return fd;
+	}
+	ctl->handler = handler;
+	ctl->context = context;
+	ctl->refs = 1;
+	snprintf(ctl->path, sizeof(ctl->path), "%s", path);
+	uv_pipe_init(loop, &ctl->pipe, 0);
+	ctl->pipe.data = ctl;
+	int rc = uv_pipe_open(&ctl->pipe, fd);
+	if (rc < 0)
+		close(fd);
+	else
+		rc = uv_listen((uv_stream_t *)&ctl->pipe, BACKLOG, on_connection);
+	if (rc < 0)
+		ctl_destroy(ctl);
+	else
+		*ret_ctl = ctl;
+	return rc;
+}
+
+static void on_ctl_closed(uv_handle_t *handle)
+{
+	ctl_unref(handle->data);
+}
+
+void ctl_destroy(struct ctl *ctl)
+{
+	if (!ctl || ctl->destroyed)
+		return;
+	ctl->destroyed = true;
+	unlink(ctl->path);
+	while (ctl->clients)
+		close_client(ctl->clients);
+	uv_close((uv_handle_t *)&ctl->pipe, on_ctl_closed);
+}
+
+const char *ctl_path(const struct ctl *ctl)
+{
+	return ctl->path;
+}

@@ -1,0 +1,54 @@
+/*
+ * ctl: the control socket: one JSON object a line each way, over a Unix socket.
+ *
+ *     client ──{"command": "status"}\n──> ctl ──struct ctl_request──> whoever carries it out
+ *            <──{"ok": true, ...}\n─────      <──ctl_reply()──────────
+ *
+ * A client has one request under way at a time; its next ones wait in the socket. Nothing a client does
+ * delays another or the loop: requests are limited in length, nesting and time, so are clients in number, and
+ * one that does not read its answer is cut off.
+ */
+#ifndef DNSD_CTL_CTL_H
+#define DNSD_CTL_CTL_H
+
+#include <jansson.h>
+#include <sys/types.h>
+#include <uv.h>
+
+#define CTL_REQUEST_MAX 65536
+#define CTL_CLIENTS_MAX 64
+
+struct ctl;
+
+/** A request under way. */
+struct ctl_request {
+	json_t *body; /* an object */
+	uid_t uid;    /* of the client, from the kernel */
+	pid_t pid;
+};
+
+/** Gets each request; must call ctl_reply() on it, now or later, on the loop's thread. */
+typedef void ctl_handler(void *context, struct ctl_request *request);
+
+/**
+ * Listen on path with mode 0660. A socket file that nobody listens on is replaced.
+ *
+ * group    may use the socket too; NULL = the process's group
+ * Returns  0 or negative errno: -EADDRINUSE when another process answers there, -ENOENT when there is no such
+ *          group
+ */
+int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler *handler, void *context,
+               struct ctl **ret_ctl);
+/** Closes all and removes the socket file; freed later by the loop. Requests under way may still be replied
+ * to. NULL is fine. */
+void ctl_destroy(struct ctl *ctl);
+
+const char *ctl_path(const struct ctl *ctl);
+
+/** Send a response (its reference is taken over; NULL says that memory ran out) and end the request. */
+void ctl_reply(struct ctl_request *request, json_t *response);
+
+/** {"ok": false, "error": "..."} */
+json_t *ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
