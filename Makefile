@@ -20,8 +20,8 @@ endif
 
 # Three archives, split by who links them (docs/design.md).
 CORE_SRC  := $(wildcard dnsd/base/*.c dnsd/wire/*.c dnsd/answer/*.c dnsd/snap/*.c)
-LOAD_SRC  := $(wildcard zones/*.c zones/pool/*.c geo/*.c dnsd/conf/*.c dnsd/load/*.c)
-SERVE_SRC := $(wildcard dnsd/net/*.c dnsd/worker/*.c dnsd/server/*.c)
+LOAD_SRC  := $(wildcard zones/*.c zones/pool/*.c geo/*.c dnsd/conf/*.c dnsd/load/*.c dnsd/inspect/*.c)
+SERVE_SRC := $(wildcard dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/server/*.c)
 LOAD_LIBS  := -lldns -lmaxminddb -lconfig -ljansson
 SERVE_LIBS := -luv -lpthread
 

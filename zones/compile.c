@@ -101,7 +101,10 @@ static void note_name(struct compile *compile, size_t slot_number, const struct 
 		                        .members_n = (uint32_t)decision->members_n };
 	if (decision->level == POOL_LEVEL_NEIGHBOUR)
 		now.neighbour = decision->neighbour;
-	if (before->known && memcmp(before, &now, sizeof(now)) != 0)
+	/* How many mirrors they are follows from the records of the mirrors. */
+	bool same = before->level == now.level && before->level_v4 == now.level_v4 &&
+	            before->readmitted == now.readmitted && before->neighbour == now.neighbour;
+	if (before->known && !same)
 		history_note_name(zones->news, zones->pools[slot->pool], slot->name, before, &now,
 		                  zones->feeds[slot->pool].state.at_s);
 	*before = now;

@@ -80,20 +80,6 @@ static void read_scope(const ldns_pkt *pkt, struct asked *asked)
 	}
 }
 
-static void fill_peer(const struct addr *from, struct sockaddr_storage *peer)
-{
-	memset(peer, 0, sizeof(*peer));
-	if (from->family == 4) {
-		struct sockaddr_in *in = (struct sockaddr_in *)peer;
-		in->sin_family = AF_INET;
-		memcpy(&in->sin_addr, from->bytes, 4);
-	} else {
-		struct sockaddr_in6 *in = (struct sockaddr_in6 *)peer;
-		in->sin6_family = AF_INET6;
-		memcpy(&in->sin6_addr, from->bytes, 16);
-	}
-}
-
 /* Over TCP, so that nothing is cut off. */
 static int ask(const struct answer_data *data, const struct explain_question *question, struct asked *asked)
 {
@@ -105,7 +91,7 @@ static int ask(const struct answer_data *data, const struct explain_question *qu
 	if (rc == 0) {
 		size_t req_len = wire_request_make(question->name, question->name_len, question->type,
 		                                   WIRE_CLASS_IN, ANSWER_UDP_MAX, question->subnet, req);
-		fill_peer(&question->from, &peer);
+		addr_to_sockaddr(&question->from, 53, &peer);
 		struct client client = { .peer = (const struct sockaddr *)&peer, .transport = TRANSPORT_TCP };
 		state->trace = &asked->trace;
 		size_t len = answer_query(data, &client, req, req_len, resp, ANSWER_TCP_MAX, state);
@@ -327,8 +313,7 @@ static json_t *client_of(const struct explain_question *question, const struct a
 	set_country(object, "country", asked->trace.match.country);
 	struct prefix network = { .addr = asked->trace.by_subnet ? question->subnet->addr : question->from,
 		                  .len = asked->trace.match.prefix_len };
-	for (unsigned bit = network.len; bit < (network.addr.family == 4 ? 32U : 128U); bit++)
-		network.addr.bytes[bit / 8] &= (uint8_t) ~(0x80U >> (bit % 8));
+	prefix_mask(&network);
 	set_prefix(object, "network", &network);
 	return object;
 }
@@ -371,6 +356,19 @@ int explain_question(const struct zones *zones, const struct answer_data *data,
 
 /* --- pools, feeds, versions --- */
 
+/* Mirrors that a name would have with nobody out. */
+static size_t own_mirrors(const struct pool *pool, const struct zones_slot *slot)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < pool->mirrors_n; i++) {
+		uint16_t country = pool->mirrors[i].country;
+		n += slot->kind == ZONES_WORLD ||
+		     (slot->kind == ZONES_REGION ? pool->regions[slot->region].has[country]
+		                                 : slot->country == country);
+	}
+	return n;
+}
+
 static json_t *name_list(const struct zones *zones, size_t number)
 {
 	json_t *names = json_array();
@@ -384,6 +382,7 @@ static json_t *name_list(const struct zones *zones, size_t number)
 		json_t *entry = json_object();
 		set_text(entry, "name", slot->name);
 		set_text(entry, "kind", slot_kind_text(slot->kind));
+		set_number(entry, "own-mirrors", own_mirrors(zones->pools[number], slot));
 		tell_level(zones->pools[number], &decision, entry);
 		set_number(entry, "mirrors", decision.members_n);
 		set_number(entry, "ttl", decision.ttl_s);

@@ -81,7 +81,6 @@ static void drop_held(struct zones_feed *entry)
 {
 	feed_unref(entry->held);
 	entry->held = NULL;
-	entry->accepted = false;
 }
 
 static void tell_held(const struct pool *pool, const struct feed *feed, const struct zones_feed *entry,
@@ -119,11 +118,6 @@ static enum verdict judge_held(const struct zones *zones, size_t number, struct 
 	/* A clock that went back does not hold a feed for ever. */
 	if (now_s < entry->held_since_s)
 		entry->held_since_s = now_s;
-	if (entry->accepted) {
-		diag_info(diag, "pool %s: feed serial %" PRIu64 " accepted by an operator", pool->conf->name,
-		          feed->serial);
-		return APPLY_SETTLED;
-	}
 	if (now_s - entry->held_since_s < pool->conf->feed_hold_s)
 		return HOLD;
 	diag_warning(diag, pool->conf->feed_file, 0,
@@ -136,9 +130,9 @@ static enum verdict judge_held(const struct zones *zones, size_t number, struct 
 static void put_into_force(struct zones *zones, size_t number, struct feed *feed, uint64_t now_s)
 {
 	struct zones_feed *entry = &zones->feeds[number];
-	drop_held(entry);
 	bool news = !entry->feed || feed->serial != entry->feed->serial;
 	feed_ref(feed);
+	drop_held(entry);
 	feed_unref(entry->feed);
 	entry->feed = feed;
 	entry->stale_told = false;
@@ -219,29 +213,67 @@ static void want_at(uint64_t at_s, uint64_t *next_s)
 		*next_s = at_s;
 }
 
-int zones_read_feeds(struct zones *zones, uint64_t now_s, struct diag *diag, uint64_t *ret_next_s)
+uint64_t zones_next_change(const struct zones *zones, uint64_t now_s)
+{
+	uint64_t next_s = 0;
+	for (size_t i = 0; i < zones->conf->pools_n; i++) {
+		const struct zones_feed *entry = &zones->feeds[i];
+		if (entry->held && entry->held->serial != entry->rejected_serial)
+			want_at(entry->held_since_s + zones->conf->pools[i].feed_hold_s, &next_s);
+		if (entry->feed && entry->feed->valid_until_s > now_s)
+			want_at(entry->feed->valid_until_s + 1, &next_s);
+		want_at(entry->state.next_s, &next_s);
+	}
+	return next_s;
+}
+
+int zones_read_feeds(struct zones *zones, uint64_t now_s, struct diag *diag)
 {
 	int rc = 0;
-	*ret_next_s = 0;
 	struct diag told; /* entries that fit no mirror were told when the feed was judged */
 	diag_init(&told);
 	for (size_t i = 0; i < zones->conf->pools_n && rc == 0; i++) {
-		const struct pool *pool = zones->pools[i];
-		struct zones_feed *entry = &zones->feeds[i];
-		if (pool->conf->feed_file) {
+		if (zones->pools[i]->conf->feed_file) {
 			rc = read_feed(zones, i, now_s, diag);
 			check_stale(zones, i, now_s, diag);
 		}
 		if (rc == 0)
 			rc = remake(zones, i, zones->overrides, now_s, &told);
-		if (entry->held && entry->held->serial != entry->rejected_serial)
-			want_at(entry->held_since_s + pool->conf->feed_hold_s, ret_next_s);
-		if (entry->feed && entry->feed->valid_until_s > now_s)
-			want_at(entry->feed->valid_until_s + 1, ret_next_s);
-		want_at(entry->state.next_s, ret_next_s);
 	}
 	diag_fini(&told);
 	return rc;
+}
+
+int zones_accept_feed(struct zones *zones, size_t pool, const char *author, uint64_t now_s)
+{
+	struct zones_feed *entry = &zones->feeds[pool];
+	struct pool_state next;
+	struct diag told;
+	if (!entry->held)
+		return -ENOENT;
+	diag_init(&told);
+	int rc = pool_state_make(zones->pools[pool], entry->held, NULL, now_s, NULL, &told, &next);
+	if (rc == 0) {
+		history_note_feed(zones->news, zones->pools[pool], entry->held, "accepted", author, now_s);
+		note_removals(zones->pools[pool], &next, true, now_s, entry);
+		pool_state_fini(&next);
+		put_into_force(zones, pool, entry->held, now_s);
+		rc = remake(zones, pool, zones->overrides, now_s, &told);
+	}
+	diag_fini(&told);
+	return rc;
+}
+
+int zones_reject_feed(struct zones *zones, size_t pool, const char *author, uint64_t now_s)
+{
+	struct zones_feed *entry = &zones->feeds[pool];
+	if (!entry->held)
+		return -ENOENT;
+	if (entry->held->serial == 0)
+		return -EINVAL;
+	entry->rejected_serial = entry->held->serial;
+	history_note_feed(zones->news, zones->pools[pool], entry->held, "rejected", author, now_s);
+	return 0;
 }
 
 int zones_set_overrides(struct zones *zones, struct override_set *overrides, uint64_t now_s)
@@ -341,8 +373,7 @@ int zones_carry_feeds(struct zones *zones, const struct zones *previous, uint64_
 	 * were. */
 	struct diag told;
 	diag_init(&told);
-	uint64_t next_s;
-	rc = zones_read_feeds(zones, now_s, &told, &next_s);
+	rc = zones_read_feeds(zones, now_s, &told);
 	for (size_t i = 0; i < told.messages_n; i++)
 		diag_add(diag, told.messages[i].level == DIAG_ERROR ? DIAG_WARNING : told.messages[i].level,
 		         NULL, 0, "%s", told.messages[i].text);

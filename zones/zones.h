@@ -56,7 +56,6 @@ struct zones_feed {
 	size_t held_removed_n;    /* mirrors it would take out */
 	uint16_t held_emptied;    /* a country it would empty, or COUNTRY_UNKNOWN */
 	uint64_t rejected_serial; /* an operator does not want this one; 0 = none */
-	bool accepted;            /* an operator wants the one that is held */
 	bool stale_told;
 	uint64_t *out_since_s; /* by mirror: when the feed took it out; 0 = it is in, 1 = long ago */
 	struct pool_state state;
@@ -115,10 +114,20 @@ int zones_verify_versions(struct zones *zones, uint64_t now_s, struct diag *diag
  * mirrors of a country; it comes into force when it still says so after feed-hold. A feed past its
  * valid-until stays in force (fail static), with a warning.
  *
- * ret_next_s  when to look again though no file has changed, since 1970; 0 = no need
- * Returns     0, or -ENOMEM
+ * Returns 0, or -ENOMEM
  */
-int zones_read_feeds(struct zones *zones, uint64_t now_s, struct diag *diag, uint64_t *ret_next_s);
+int zones_read_feeds(struct zones *zones, uint64_t now_s, struct diag *diag);
+
+/** When something changes with nothing but time, since 1970; 0 = never. */
+uint64_t zones_next_change(const struct zones *zones, uint64_t now_s);
+
+/**
+ * An operator's word on the feed that is held: put it into force, or never do. author is noted.
+ * Returns 0; -ENOENT when none is held; -EINVAL when it has no serial by which to know it again (reject);
+ * -ENOMEM
+ */
+int zones_accept_feed(struct zones *zones, size_t pool, const char *author, uint64_t now_s);
+int zones_reject_feed(struct zones *zones, size_t pool, const char *author, uint64_t now_s);
 
 /** Put other overrides into force; takes a reference. Returns 0 or -ENOMEM, all being as it was then. */
 int zones_set_overrides(struct zones *zones, struct override_set *overrides, uint64_t now_s);

@@ -183,3 +183,25 @@ bool addr_is_unicast(const struct addr *addr, const char **ret_why)
 	}
 	return true;
 }
+
+void addr_to_sockaddr(const struct addr *addr, uint16_t port, struct sockaddr_storage *ret_sa)
+{
+	memset(ret_sa, 0, sizeof(*ret_sa));
+	if (addr->family == 4) {
+		struct sockaddr_in *in = (struct sockaddr_in *)ret_sa;
+		in->sin_family = AF_INET;
+		in->sin_port = htons(port);
+		memcpy(&in->sin_addr, addr->bytes, 4);
+	} else {
+		struct sockaddr_in6 *in = (struct sockaddr_in6 *)ret_sa;
+		in->sin6_family = AF_INET6;
+		in->sin6_port = htons(port);
+		memcpy(&in->sin6_addr, addr->bytes, 16);
+	}
+}
+
+void prefix_mask(struct prefix *prefix)
+{
+	for (unsigned bit = prefix->len; bit < 128; bit++)
+		prefix->addr.bytes[bit / 8] &= (uint8_t) ~(0x80U >> (bit % 8));
+}

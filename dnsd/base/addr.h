@@ -40,6 +40,18 @@ const char *addr_format_sockaddr(const struct sockaddr *sa, char *text, size_t c
 /** The address of a socket peer; an IPv4-mapped IPv6 address becomes IPv4. */
 void addr_from_sockaddr(const struct sockaddr *sa, struct addr *ret_addr);
 
+/** The other way round. */
+void addr_to_sockaddr(const struct addr *addr, uint16_t port, struct sockaddr_storage *ret_sa);
+
+/** Clear the bits past len. */
+void prefix_mask(struct prefix *prefix);
+
+/** The other way round. */
+void addr_to_sockaddr(const struct addr *addr, uint16_t port, struct sockaddr_storage *ret_sa);
+
+/** Clear the bits past len. */
+void prefix_mask(struct prefix *prefix);
+
 bool addr_equal(const struct addr *a, const struct addr *b);
 bool prefix_contains(const struct prefix *prefix, const struct addr *addr);
 

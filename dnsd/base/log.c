@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static enum log_level level_max = LOG_LEVEL_INFO;
+static _Atomic enum log_level level_max = LOG_LEVEL_INFO;
 
 void log_set_level(enum log_level level)
 {

@@ -9,6 +9,13 @@
 
 #define SECONDS_DIGITS_MAX 12
 
+uint64_t utc_now(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec;
+}
+
 int utc_parse(const char *text, uint64_t *ret_s)
 {
 	struct tm utc = { 0 };

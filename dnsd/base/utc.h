@@ -8,6 +8,9 @@
 
 #define UTC_TEXT_MAX 32
 
+/** Now, since 1970. As exact as timers are: time() may lag behind by a tick. */
+uint64_t utc_now(void);
+
 /** Either form (RFC 3339 with Z, whole seconds). Returns 0 or -EINVAL; nothing before 1970. */
 int utc_parse(const char *text, uint64_t *ret_s);
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <grp.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -12,6 +11,8 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+#include "inspect/response.h"
 
 #define BACKLOG     16
 #define DEPTH_MAX   16
@@ -83,17 +84,6 @@ static void close_client(struct client *client)
 static void on_timeout(uv_timer_t *timer)
 {
 	close_client(timer->data);
-}
-
-json_t *ctl_error(const char *fmt, ...)
-{
-	char text[1024];
-	va_list args;
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	json_t *value = json_string(text);
-	return json_pack("{sbso}", "ok", 0, "error", value ? value : json_string("(not UTF-8)"));
 }
 
 static void take_request(struct client *client);
@@ -178,7 +168,7 @@ static void take_request(struct client *client)
 			client->used = 0;
 			uv_read_stop((uv_stream_t *)&client->pipe);
 			respond(client,
-			        ctl_error("a request is one line of at most %d bytes", CTL_REQUEST_MAX));
+			        response_error("a request is one line of at most %d bytes", CTL_REQUEST_MAX));
 		}
 		return;
 	}
@@ -194,8 +184,8 @@ static void take_request(struct client *client)
 	client->busy = true;
 	uv_read_stop((uv_stream_t *)&client->pipe);
 	if (!json_is_object(body)) {
-		respond(client, ctl_error("a request is a JSON object on a line: %s",
-		                          body ? "this is none" : error.text));
+		respond(client, response_error("a request is a JSON object on a line: %s",
+		                               body ? "this is none" : error.text));
 		json_decref(body);
 		return;
 	}

@@ -48,7 +48,4 @@ const char *ctl_path(const struct ctl *ctl);
 /** Send a response (its reference is taken over; NULL says that memory ran out) and end the request. */
 void ctl_reply(struct ctl_request *request, json_t *response);
 
-/** {"ok": false, "error": "..."} */
-json_t *ctl_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
 #endif

@@ -10,263 +10,14 @@
 #include <uv.h>
 
 #include "base/log.h"
+#include "base/utc.h"
 #include "server/server_int.h"
-
-static void start_job(struct server *server, enum job_kind kind);
-
-/* What was asked for while something else ran. */
-static void start_wanted(struct server *server)
-{
-	enum job_kind wanted = server->job_wanted;
-	server->job_wanted = JOB_NONE;
-	if (wanted != JOB_NONE)
-		start_job(server, wanted);
-}
-
-/* --- snapshots --- */
-
-static void free_retired(struct server *server)
-{
-	uint64_t oldest = server->generation;
-	for (unsigned i = 0; i < server->workers_n; i++) {
-		uint64_t adopted = worker_adopted(server->workers[i])->generation;
-		if (adopted < oldest)
-			oldest = adopted;
-	}
-	for (struct retired **at = &server->retired; *at;) {
-		struct retired *retired = *at;
-		if (retired->snap->generation < oldest) {
-			*at = retired->next;
-			snap_destroy(retired->snap);
-			free(retired);
-		} else {
-			at = &retired->next;
-		}
-	}
-}
-
-static int publish(struct server *server, struct snap *snap)
-{
-	struct retired *retired = calloc(1, sizeof(*retired));
-	if (!retired)
-		return -ENOMEM;
-	retired->snap = server->snap;
-	retired->next = server->retired;
-	server->retired = retired;
-	server->snap = snap;
-	for (unsigned i = 0; i < server->workers_n; i++)
-		worker_publish(server->workers[i], snap);
-	return 0;
-}
-
-/* --- jobs --- */
-
-static void job_run(uv_work_t *work)
-{
-	struct job *job = work->data;
-	const struct server *server = job->server;
-	const struct load *load = server->load;
-	if (job->kind == JOB_RELOAD) {
-		job->rc = load_create(server->conf_path, server->load, &job->diag, &job->load);
-		load = job->load;
-	} else {
-		/* A source that fails keeps its last numbers and time: the record is published all the same.
-		 */
-		uint64_t now_s = (uint64_t)time(NULL);
-		zones_verify_versions(server->load->zones, now_s, &job->diag, &job->names_changed);
-		job->rc = zones_read_feeds(server->load->zones, now_s, &job->diag, &job->next_s);
-	}
-	if (job->rc == 0)
-		job->rc = load_make_snap(load, server->generation + 1, &job->snap);
-}
-
-static void watch_sources(struct server *server)
-{
-	watch_clear(server->watch);
-	for (size_t i = 0; i < server->load->zones->versions_n; i++) {
-		const struct conf_version *conf = server->load->zones->versions[i].conf;
-		if (conf->directory)
-			watch_add(server->watch, conf->directory);
-	}
-	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
-		if (server->load->conf->pools[i].feed_file)
-			watch_add_file(server->watch, server->load->conf->pools[i].feed_file);
-	}
-}
-
-static bool has_feeds(const struct server *server)
-{
-	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
-		if (server->load->conf->pools[i].feed_file)
-			return true;
-	}
-	return false;
-}
-
-static void set_renew_timer(struct server *server);
-static void on_renew(uv_timer_t *timer);
-
-static void log_loaded(const struct server *server, const char *what)
-{
-	char text[1024];
-	load_describe(server->load, text, sizeof(text));
-	log_info("%s: generation=%" PRIu64 " %s", what, server->generation, text);
-}
-
-static int set_listeners(struct server *server, const struct conf *conf, struct diag *diag)
-{
-	struct bindings *bindings;
-	int rc = bindings_create(server->bindings, conf->listen, conf->listen_n, server->workers_n, diag,
-	                         &bindings);
-	if (rc < 0)
-		return rc;
-	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
-		rc = worker_set_listeners(server->workers[i], bindings_of(bindings, i), bindings_n(bindings));
-	bindings_log_changes(server->bindings, bindings);
-	bindings_destroy(server->bindings);
-	server->bindings = bindings;
-	return rc;
-}
-
-static void finish_reload(struct server *server, struct job *job)
-{
-	int rc = job->rc;
-	if (rc == 0)
-		rc = set_listeners(server, job->load->conf, &job->diag);
-	if (rc == 0)
-		rc = publish(server, job->snap);
-	log_diag(&job->diag);
-	if (rc < 0) {
-		snap_destroy(job->snap);
-		load_destroy(job->load);
-		log_error("reload failed, nothing has changed: errors=%zu%s%s", job->diag.errors_n,
-		          rc == -EINVAL ? "" : " reason=", rc == -EINVAL ? "" : strerror(-rc));
-		server->job_wanted =
-		        JOB_RENEW; /* whoever asked may have meant a source, not the configuration */
-		return;
-	}
-	server->generation++;
-	if (job->load->conf->workers != server->load->conf->workers)
-		log_warning("server.workers has changed: it takes effect at the next start");
-	load_destroy(server->load);
-	server->load = job->load;
-	for (unsigned i = 0; i < server->workers_n; i++)
-		worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
-		               server->load->conf->tcp_clients_max);
-	watch_sources(server);
-	set_renew_timer(server);
-	log_loaded(server, "reloaded");
-	/* The feeds may have changed before the watch was set, and they set the timer. */
-	if (has_feeds(server) && server->job_wanted < JOB_RENEW)
-		server->job_wanted = JOB_RENEW;
-}
-
-/* Feeds change with time too: one that is held, one that expires. */
-static void set_look_timer(struct server *server, uint64_t next_s)
-{
-	uint64_t now_s = (uint64_t)time(NULL);
-	if (next_s)
-		uv_timer_start(&server->look, on_renew, next_s > now_s ? (next_s - now_s) * 1000 : 1000, 0);
-	else
-		uv_timer_stop(&server->look);
-}
-
-static void finish_renew(struct server *server, struct job *job)
-{
-	int rc = job->rc == 0 ? publish(server, job->snap) : job->rc;
-	log_diag(&job->diag);
-	if (rc < 0) {
-		snap_destroy(job->snap);
-		log_error("version records and pools not renewed: %s", strerror(-rc));
-	} else {
-		server->generation++;
-		log_debug("version records and pools renewed: generation=%" PRIu64, server->generation);
-	}
-	if (job->names_changed)
-		server->job_wanted = JOB_RELOAD;
-	set_look_timer(server, job->next_s);
-}
-
-static void job_done(uv_work_t *work, int status)
-{
-	struct job *job = work->data;
-	struct server *server = job->server;
-	server->job_running = JOB_NONE;
-	if (status < 0 || server->stopping) {
-		snap_destroy(job->snap);
-		load_destroy(job->load);
-	} else if (job->kind == JOB_RELOAD) {
-		finish_reload(server, job);
-	} else {
-		finish_renew(server, job);
-	}
-	diag_fini(&job->diag);
-	free_retired(server);
-	start_wanted(server);
-}
-
-/* Have all workers taken over the sockets of the last reload? Until then their sets must not change again. */
-static bool listeners_settled(const struct server *server)
-{
-	for (unsigned i = 0; i < server->workers_n; i++) {
-		if (!worker_listeners_done(server->workers[i]))
-			return false;
-	}
-	return true;
-}
-
-/* One job at a time: it alone may touch the load in use. A job asked for meanwhile runs after it, once. */
-static void start_job(struct server *server, enum job_kind kind)
-{
-	if (server->stopping)
-		return;
-	if (server->job_running != JOB_NONE || !listeners_settled(server)) {
-		if (kind > server->job_wanted)
-			server->job_wanted = kind;
-		return;
-	}
-	/* Before the sources are read, so that no change falls between; a directory may have been replaced by
-	 * another. */
-	if (kind == JOB_RENEW)
-		watch_sources(server);
-	struct job *job = &server->job;
-	memset(job, 0, sizeof(*job));
-	diag_init(&job->diag);
-	job->server = server;
-	job->kind = kind;
-	job->work.data = job;
-	int rc = uv_queue_work(&server->loop, &job->work, job_run, job_done);
-	if (rc < 0)
-		log_error("cannot start a background job: %s", uv_strerror(rc));
-	else
-		server->job_running = kind;
-}
 
 /* --- events --- */
 
 static void on_watch(void *context)
 {
-	start_job(context, JOB_RENEW);
-}
-
-static void on_renew(uv_timer_t *timer)
-{
-	start_job(timer->data, JOB_RENEW);
-}
-
-static void set_renew_timer(struct server *server)
-{
-	uint32_t shortest_s = 0;
-	for (size_t i = 0; i < server->load->zones->versions_n; i++) {
-		uint32_t renew_s = server->load->zones->versions[i].conf->renew_s;
-		if (shortest_s == 0 || renew_s < shortest_s)
-			shortest_s = renew_s;
-	}
-	if (shortest_s)
-		uv_timer_start(&server->renew, on_renew, (uint64_t)shortest_s * 1000,
-		               (uint64_t)shortest_s * 1000);
-	else
-		uv_timer_stop(&server->renew);
+	server_start_job(context, JOB_RENEW);
 }
 
 static void close_handles(struct server *server)
@@ -274,7 +25,9 @@ static void close_handles(struct server *server)
 	for (size_t i = 0; i < sizeof(server->signals) / sizeof(server->signals[0]); i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	uv_close((uv_handle_t *)&server->renew, NULL);
-	uv_close((uv_handle_t *)&server->look, NULL);
+	clock_destroy(server->clock);
+	server_drop_commands(server);
+	ctl_destroy(server->ctl);
 	uv_close((uv_handle_t *)&server->notify, NULL);
 	watch_destroy(server->watch);
 	server->watch = NULL;
@@ -283,9 +36,9 @@ static void close_handles(struct server *server)
 static void on_notify(uv_async_t *async)
 {
 	struct server *server = async->data;
-	free_retired(server);
+	server_settle(server);
 	if (!server->stopping) {
-		start_wanted(server);
+		server_start_wanted(server);
 		return;
 	}
 	for (unsigned i = 0; i < server->workers_n; i++) {
@@ -341,7 +94,7 @@ static void on_signal(uv_signal_t *handle, int signal)
 {
 	struct server *server = handle->data;
 	switch (signal) {
-	case SIGHUP: start_job(server, JOB_RELOAD); break;
+	case SIGHUP: server_start_job(server, JOB_RELOAD); break;
 	case SIGUSR1:
 		log_pings(server);
 		log_counters(server);
@@ -417,10 +170,9 @@ static int start_events(struct server *server)
 	}
 	if (rc == 0)
 		rc = uv_timer_init(&server->loop, &server->renew);
-	if (rc == 0)
-		rc = uv_timer_init(&server->loop, &server->look);
 	server->renew.data = server;
-	server->look.data = server;
+	if (rc == 0)
+		rc = clock_create(&server->loop, on_watch, server, &server->clock);
 	if (rc == 0)
 		rc = watch_create(&server->loop, on_watch, server, &server->watch);
 	return rc;
@@ -434,6 +186,7 @@ int server_create(const char *conf_path, struct server **ret_server)
 	struct diag diag;
 	diag_init(&diag);
 	server->generation = 1;
+	server->started_s = server->reloaded_s = utc_now();
 	server->conf_path = strdup(conf_path);
 	int rc = server->conf_path ? load_create(conf_path, NULL, &diag, &server->load) : -ENOMEM;
 	log_diag(&diag);
@@ -444,7 +197,7 @@ int server_create(const char *conf_path, struct server **ret_server)
 		log_error("cannot load %s: %s", conf_path, rc == -EINVAL ? "see above" : strerror(-rc));
 		goto fail;
 	}
-	log_loaded(server, "loaded");
+	server_log_loaded(server, "loaded");
 	rc = uv_loop_init(&server->loop);
 	if (rc == 0)
 		rc = start_events(server);
@@ -455,10 +208,11 @@ int server_create(const char *conf_path, struct server **ret_server)
 	rc = start_workers(server);
 	if (rc < 0)
 		goto fail_running;
-	watch_sources(server);
-	set_renew_timer(server);
-	if (has_feeds(server))
-		start_job(server, JOB_RENEW);
+	server_watch_sources(server);
+	server_set_renew_timer(server);
+	server_set_control(server);
+	server_begin_keeping(server);
+	server_start_job(server, JOB_RENEW);
 	bindings_log_changes(NULL, server->bindings);
 	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);
 	*ret_server = server;
@@ -499,6 +253,7 @@ void server_destroy(struct server *server)
 		snap_destroy(retired->snap);
 		free(retired);
 	}
+	server_end_jobs(server);
 	bindings_destroy(server->bindings);
 	snap_destroy(server->snap);
 	load_destroy(server->load);

@@ -1,20 +1,25 @@
 /*
- * Inside server/: the running daemon's state, shared by its main part (server.c) and what shows it.
+ * Inside server/: the running daemon's state, shared by its main part (server.c), what is done in the
+ * background (jobs.c), what operators ask for (command*.c) and what shows it.
  */
 #ifndef DNSD_SERVER_SERVER_INT_H
 #define DNSD_SERVER_SERVER_INT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
 #include "base/diag.h"
+#include "ctl/ctl.h"
 #include "load/load.h"
 #include "server/bindings.h"
+#include "server/clock.h"
 #include "server/server.h"
 #include "server/watch.h"
 #include "snap/snap.h"
 #include "worker/worker.h"
+#include "zones/journal.h"
 
 #define WORKERS_MAX 256
 
@@ -24,7 +29,28 @@ struct retired {
 	struct snap *snap;
 };
 
-enum job_kind { JOB_NONE, JOB_RENEW, JOB_RELOAD };
+/* An operator's request, from its arrival to its response. */
+struct command {
+	struct command *next;
+	struct ctl_request *request;
+	json_t *response;    /* made by now, and sent when ... */
+	uint64_t generation; /* ... all workers serve this one ... */
+	uint64_t kept;       /* ... and so much of the news is on disk */
+};
+
+struct command_queue {
+	struct command *first;
+	struct command **end;
+};
+
+/* One at a time, on libuv's thread pool: a job alone may touch the load in use. */
+enum job_kind {
+	JOB_NONE,
+	JOB_KEEP,    /* write to the state directory what has happened */
+	JOB_COMMAND, /* carry out an operator's request */
+	JOB_RENEW,   /* look at the sources again */
+	JOB_RELOAD,  /* read the configuration and all it names */
+};
 
 struct job {
 	uv_work_t work;
@@ -32,18 +58,38 @@ struct job {
 	enum job_kind kind;
 	int rc;
 	struct diag diag;
-	struct load *load; /* RELOAD */
-	struct snap *snap;
-	uint64_t next_s;    /* RENEW: when a feed wants to be looked at again, since 1970; 0 = not */
-	bool names_changed; /* RENEW found a database that has no name yet */
+	struct load *load;       /* RELOAD */
+	struct snap *snap;       /* NULL = nothing to publish */
+	struct command *command; /* COMMAND, and a RELOAD that was asked for by one */
+	uint64_t next_s;         /* when something changes with nothing but time, since 1970; 0 = never */
+	bool names_changed;      /* RENEW found a database that has no name yet */
+	bool changed;            /* COMMAND: the pools are not what they were */
+	json_t *response;        /* COMMAND */
+	json_t *news;            /* records for the journal: noted by this job, for KEEP to be written */
+	uint64_t news_n;         /* KEEP: up to which part of the news it goes */
+};
+
+/* What is kept over a restart. Touched by KEEP jobs, and by the main thread while none runs. */
+struct keeping {
+	struct journal *journal; /* NULL: not open (yet, or it could not be opened) */
+	char *journal_dir;       /* where it is open */
+	struct feed **feeds;     /* by pool: the one that is on disk; one reference each */
+	size_t feeds_n;
+	json_t *news;            /* records that wait to be written; NULL = none */
+	uint64_t news_n, kept_n; /* parts of news that came up, and that are on disk */
+	bool base_wanted;        /* the journal needs the whole state next */
+	const char *base_why;
+	bool overrides_changed; /* the file lags behind what is in force */
+	int error;              /* of the last try; 0 = it went well */
+	bool paused;            /* it failed: wait for the next change or renewal */
 };
 
 struct server {
 	uv_loop_t loop;
 	uv_signal_t signals[5];
 	uv_async_t notify;
-	uv_timer_t renew; /* version records, at their interval */
-	uv_timer_t look;  /* feeds, at the moment one of them names */
+	uv_timer_t renew;    /* version records, at their interval */
+	struct clock *clock; /* pools, at the moment something changes */
 	char *conf_path;
 	struct load *load;
 	struct snap *snap;
@@ -55,8 +101,48 @@ struct server {
 	unsigned workers_n;
 	struct job job;
 	enum job_kind job_running;
-	enum job_kind job_wanted; /* asked for while one runs; the larger kind wins */
+	enum job_kind job_wanted; /* RENEW or RELOAD asked for while one runs; the larger kind wins */
+	bool job_was_command;     /* commands and other jobs take turns */
+	struct ctl *ctl;
+	struct command_queue commands; /* to be carried out */
+	struct command_queue answered; /* to be sent, once clients see what was changed */
+	struct keeping keeping;
+	uint64_t started_s;  /* since 1970 */
+	uint64_t started_ms; /* on the loop's clock */
+	uint64_t reloaded_s; /* last reload that went well, or the start */
+	bool reload_failed;  /* the last reload did */
 	bool stopping;
 };
+
+/* --- jobs.c --- */
+
+/** Ask for RENEW or RELOAD; it runs at once or after what runs now. */
+void server_start_job(struct server *server, enum job_kind kind);
+/** Start what was asked for while something else ran. */
+void server_start_wanted(struct server *server);
+/** Free snapshots that no worker uses any more, and answer the commands that waited for that. */
+void server_settle(struct server *server);
+/** At a start, when nothing runs: open the journal and have the first state written. */
+void server_begin_keeping(struct server *server);
+/** Answer all commands: the server stops. */
+void server_drop_commands(struct server *server);
+/** Keep what came up last, and free what jobs have left. After the loop has ended. */
+void server_end_jobs(struct server *server);
+void server_watch_sources(struct server *server);
+void server_set_renew_timer(struct server *server);
+void server_log_loaded(const struct server *server, const char *what);
+/** Open the control socket that the configuration names, or close it. */
+void server_set_control(struct server *server);
+
+/* --- command.c, command_show.c --- */
+
+/** Carry out a request, on the thread pool, the load being this job's. Sets job->response, and job->changed
+ * when the pools have to be compiled anew. */
+void command_run(struct job *job);
+/** The responses of a reload. */
+json_t *command_reload_response(const struct server *server, const struct diag *diag, int rc);
+
+json_t *command_status(const struct server *server);
+json_t *command_stats(const struct server *server);
 
 #endif

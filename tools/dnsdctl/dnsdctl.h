@@ -1,22 +1,39 @@
 /*
- * Commands of dnsdctl. Each prints its result on standard output, what is wrong on standard error, and
- * returns the exit status.
+ * Inside dnsdctl: requests and who answers them.
+ *
+ *     command line ──main.c──> request ─┬─ control.c ──socket──> dnsd ─┐
+ *                                       └─ offline.c ──> inspect ──────┴─> response ──print.c──> tables or
+ * JSON
  */
 #ifndef TOOLS_DNSDCTL_DNSDCTL_H
 #define TOOLS_DNSDCTL_DNSDCTL_H
 
-enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+#include <jansson.h>
+#include <stdbool.h>
 
-struct query_options {
-	const char *conf_path;
-	const char *name;
-	const char *type; /* "AAAA", "TYPE65400" */
-	const char *from; /* source address */
-	const char *ecs;  /* "192.0.2.0/24"; NULL = no client subnet option */
-};
+enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NOT_RUNNING = 3 };
 
-int command_checkconf(const char *conf_path);
-int command_query(const struct query_options *options);
-int command_geo_lookup(const char *conf_path, const char *addr);
+struct control;
+
+/** Connect to a running dnsd. Returns an exit status, what is wrong being told. */
+int control_open(const char *path, unsigned timeout_s, struct control **ret_control);
+void control_close(struct control *control);
+/** Send a request and wait for its response; NULL when it does not come (told). */
+json_t *control_ask(struct control *control, const json_t *request);
+
+struct offline;
+
+/** Load a configuration as the daemon would. NULL: told on standard error. */
+struct offline *offline_open(const char *conf_path);
+void offline_close(struct offline *offline);
+json_t *offline_ask(struct offline *offline, const json_t *request);
+/** checkconf: returns an exit status. */
+int offline_check(const char *conf_path);
+
+/**
+ * Print a response: as JSON, or for people, in the way of the command. Errors and warnings go to standard
+ * error. Returns an exit status.
+ */
+int print_response(const char *command, const json_t *response, bool json);
 
 #endif

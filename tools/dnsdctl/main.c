@@ -1,72 +1,344 @@
 /*
- * dnsdctl: offline work with the libraries of dnsd: check a configuration, ask it a question as if from an
- * address, look an address up. What it says is what the daemon would: the same code.
+ * dnsdctl: control of a running dnsd, and offline work with its libraries: what it says is what the daemon
+ * would, the same code.
  */
+#include <ctype.h>
 #include <getopt.h>
+#include <ldns/ldns.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <unistd.h>
 
 #include "tools/dnsdctl/dnsdctl.h"
 
+#define SOCKET_DEFAULT "/run/dnsd/control.sock"
+#define CONF_DEFAULT   "/etc/dnsd/dnsd.conf"
+
 static const char usage[] =
-        "Usage: dnsdctl [-c FILE] COMMAND\n"
+        "Usage: dnsdctl [OPTION]... COMMAND\n"
         "\n"
-        "  checkconf                                       check a configuration and all it names\n"
-        "  query NAME [TYPE] [--from ADDR] [--ecs PREFIX]  the answer dnsd would give\n"
-        "  geo lookup ADDR                                 country and network of an address\n"
+        "Of the running server:\n"
+        "  status                              what it serves, and what is wrong\n"
+        "  reload                              read the configuration again; wait until it is served\n"
+        "  stats                               counters since the start\n"
+        "  mirror down|drain|up|auto NAME      out at once; out ahead of work; in; as the feed says\n"
+        "         [--for 2h] [--in 10m|--at TIME] --reason TEXT [--pool POOL]\n"
+        "  feed accept|reject [POOL]           judge a feed that was held back\n"
+        "  log level [error|warning|info|debug]\n"
         "\n"
-        "  -c, --config FILE   default /etc/dnsd/dnsd.conf\n"
-        "  --help, --version\n"
+        "Of the running server, or with -c of a configuration:\n"
+        "  explain NAME [TYPE] [--from ADDR] [--ecs PREFIX] [--at TIME]\n"
+        "                                      why the answer is what it is; \"explain -\" reads lines of\n"
+        "                                      NAME TYPE ADDR [PREFIX] and writes one of JSON for each\n"
+        "  query NAME [TYPE] [--from ADDR] [--ecs PREFIX]\n"
+        "                                      the answer as if asked from there\n"
+        "  geo lookup ADDR                     country and network of an address\n"
+        "  pool show [POOL] [--at TIME]        mirrors and names, now or at a moment of the past\n"
+        "  feed show [POOL]                    the feed in force, and one that is held\n"
+        "  version show                        the version records\n"
         "\n"
-        "Exit status: 0 done, 1 failed, 2 wrong usage.\n";
+        "Of a configuration:\n"
+        "  checkconf                           check it and all it names\n"
+        "\n"
+        "  -c, --config FILE    work offline with this configuration (checkconf: " CONF_DEFAULT ")\n"
+        "  -s, --socket PATH    of the running server (default " SOCKET_DEFAULT ")\n"
+        "  -t, --timeout SECS   wait no longer for an answer (default 30)\n"
+        "      --json           JSON instead of tables\n"
+        "  -h, --help, --version\n"
+        "\n"
+        "Exit status: 0 done, 1 failed, 2 wrong usage, 3 dnsd is not running.\n";
+
+struct arguments {
+	const char *conf_path; /* NULL = the running server is meant */
+	const char *socket_path;
+	unsigned timeout_s;
+	bool json;
+	json_t *request;
+	char **words;
+	int words_n;
+};
 
 static int fail_usage(const char *why)
 {
-	fprintf(stderr, "dnsdctl: %s\n%s", why, usage);
+	fprintf(stderr, "dnsdctl: %s; \"dnsdctl --help\" lists the commands\n", why);
 	return EXIT_USAGE;
+}
+
+static void set(json_t *request, const char *key, const char *text)
+{
+	json_t *value = json_string(text);
+	json_object_set_new(request, key, value ? value : json_string("(not UTF-8)"));
+}
+
+static bool is_word(const struct arguments *arguments, int i, const char *word)
+{
+	return i < arguments->words_n && strcmp(arguments->words[i], word) == 0;
+}
+
+static int set_type(json_t *request, const char *text)
+{
+	ldns_rr_type type = ldns_get_rr_type_by_name(text);
+	if (type == 0) {
+		fprintf(stderr, "dnsdctl: \"%s\" is no record type; write A, AAAA, TXT, TYPE65400 ...\n",
+		        text);
+		return EXIT_USAGE;
+	}
+	json_object_set_new(request, "type", json_integer(type));
+	return EXIT_DONE;
+}
+
+/* --- who answers --- */
+
+struct answerer {
+	struct control *control;
+	struct offline *offline;
+};
+
+static int answerer_open(const struct arguments *arguments, struct answerer *answerer)
+{
+	*answerer = (struct answerer){ .control = NULL };
+	if (!arguments->conf_path)
+		return control_open(arguments->socket_path, arguments->timeout_s, &answerer->control);
+	answerer->offline = offline_open(arguments->conf_path);
+	return answerer->offline ? EXIT_DONE : EXIT_FAILED;
+}
+
+static json_t *answerer_ask(struct answerer *answerer, const json_t *request)
+{
+	return answerer->offline ? offline_ask(answerer->offline, request)
+	                         : control_ask(answerer->control, request);
+}
+
+static void answerer_close(struct answerer *answerer)
+{
+	control_close(answerer->control);
+	offline_close(answerer->offline);
+}
+
+static int run_request(const struct arguments *arguments)
+{
+	struct answerer answerer;
+	int status = answerer_open(arguments, &answerer);
+	if (status != EXIT_DONE)
+		return status;
+	json_t *response = answerer_ask(&answerer, arguments->request);
+	status = EXIT_FAILED;
+	if (response)
+		status = print_response(arguments->words[0], response, arguments->json);
+	json_decref(response);
+	answerer_close(&answerer);
+	return status;
+}
+
+/* Lines of "NAME TYPE ADDR [PREFIX]": one question each, all with the --at of the command line. */
+static int run_lines(const struct arguments *arguments)
+{
+	struct answerer answerer;
+	int status = answerer_open(arguments, &answerer);
+	char *line = NULL;
+	size_t cap = 0;
+	while (status == EXIT_DONE && getline(&line, &cap, stdin) > 0) {
+		char *rest = NULL;
+		const char *name = strtok_r(line, " \t\n", &rest);
+		const char *type = strtok_r(NULL, " \t\n", &rest);
+		const char *from = strtok_r(NULL, " \t\n", &rest);
+		const char *ecs = strtok_r(NULL, " \t\n", &rest);
+		if (!name)
+			continue;
+		json_t *request = json_copy(arguments->request);
+		set(request, "name", name);
+		if (type)
+			status = set_type(request, type);
+		if (from)
+			set(request, "from", from);
+		if (ecs)
+			set(request, "ecs", ecs);
+		json_t *response = status == EXIT_DONE ? answerer_ask(&answerer, request) : NULL;
+		if (!response)
+			status = EXIT_FAILED;
+		else
+			json_dumpf(response, stdout, JSON_COMPACT);
+		putchar('\n');
+		json_decref(response);
+		json_decref(request);
+	}
+	free(line);
+	answerer_close(&answerer);
+	return status;
+}
+
+/* --- commands --- */
+
+static int need_server(const struct arguments *arguments)
+{
+	if (!arguments->conf_path)
+		return run_request(arguments);
+	return fail_usage("this command is for a running server; leave -c away");
+}
+
+static int run_question(struct arguments *arguments)
+{
+	bool lines = is_word(arguments, 1, "-") && is_word(arguments, 0, "explain");
+	if (arguments->words_n < 2 || arguments->words_n > 3)
+		return fail_usage("a name is needed, and perhaps a type");
+	if (lines)
+		return run_lines(arguments);
+	set(arguments->request, "name", arguments->words[1]);
+	if (arguments->words_n == 3 && set_type(arguments->request, arguments->words[2]) != EXIT_DONE)
+		return EXIT_USAGE;
+	return run_request(arguments);
+}
+
+static int run_mirror(struct arguments *arguments)
+{
+	const char *sudo = getenv("SUDO_USER");
+	if (arguments->words_n != 3)
+		return fail_usage("write: mirror down|drain|up|auto NAME");
+	const char *action = arguments->words[1];
+	if (strcmp(action, "down") != 0 && strcmp(action, "drain") != 0 && strcmp(action, "up") != 0 &&
+	    strcmp(action, "auto") != 0)
+		return fail_usage("write: mirror down|drain|up|auto NAME");
+	if (strcmp(action, "auto") != 0 && !json_object_get(arguments->request, "reason"))
+		return fail_usage("say why, with --reason TEXT");
+	set(arguments->request, "action", action);
+	set(arguments->request, "mirror", arguments->words[2]);
+	if (sudo)
+		set(arguments->request, "sudo-user", sudo);
+	return need_server(arguments);
+}
+
+static int run_feed(struct arguments *arguments)
+{
+	const char *sudo = getenv("SUDO_USER");
+	if (arguments->words_n < 2 || arguments->words_n > 3)
+		return fail_usage("write: feed show|accept|reject [POOL]");
+	if (arguments->words_n == 3)
+		set(arguments->request, "pool", arguments->words[2]);
+	if (is_word(arguments, 1, "show"))
+		return run_request(arguments);
+	if (!is_word(arguments, 1, "accept") && !is_word(arguments, 1, "reject"))
+		return fail_usage("write: feed show|accept|reject [POOL]");
+	set(arguments->request, "action", arguments->words[1]);
+	if (sudo)
+		set(arguments->request, "sudo-user", sudo);
+	return need_server(arguments);
+}
+
+static int run_pool(struct arguments *arguments)
+{
+	if (arguments->words_n > 3 || !is_word(arguments, 1, "show"))
+		return fail_usage("write: pool show [POOL]");
+	if (arguments->words_n == 3)
+		set(arguments->request, "pool", arguments->words[2]);
+	return run_request(arguments);
+}
+
+static int run_geo(struct arguments *arguments)
+{
+	if (arguments->words_n != 3 || !is_word(arguments, 1, "lookup"))
+		return fail_usage("write: geo lookup ADDR");
+	set(arguments->request, "address", arguments->words[2]);
+	return run_request(arguments);
+}
+
+static int run_log(struct arguments *arguments)
+{
+	if (arguments->words_n < 2 || arguments->words_n > 3 || !is_word(arguments, 1, "level"))
+		return fail_usage("write: log level [error|warning|info|debug]");
+	if (arguments->words_n == 3)
+		set(arguments->request, "level", arguments->words[2]);
+	return need_server(arguments);
+}
+
+static int run_checkconf(struct arguments *arguments)
+{
+	if (arguments->words_n != 1)
+		return fail_usage("checkconf takes no argument");
+	return offline_check(arguments->conf_path ? arguments->conf_path : CONF_DEFAULT);
+}
+
+static int run_version(struct arguments *arguments)
+{
+	if (arguments->words_n != 2 || !is_word(arguments, 1, "show"))
+		return fail_usage("write: version show");
+	return run_request(arguments);
+}
+
+static int run_plain(struct arguments *arguments)
+{
+	if (arguments->words_n != 1)
+		return fail_usage("this command takes no argument");
+	return need_server(arguments);
+}
+
+static int run(struct arguments *arguments)
+{
+	static const struct {
+		const char *word;
+		int (*run)(struct arguments *arguments);
+	} commands[] = {
+		{ "status", run_plain },     { "stats", run_plain },     { "reload", run_plain },
+		{ "mirror", run_mirror },    { "feed", run_feed },       { "log", run_log },
+		{ "explain", run_question }, { "query", run_question },  { "geo", run_geo },
+		{ "pool", run_pool },        { "version", run_version }, { "checkconf", run_checkconf },
+	};
+	if (arguments->words_n == 0)
+		return fail_usage("say what to do");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (is_word(arguments, 0, commands[i].word)) {
+			set(arguments->request, "command", commands[i].word);
+			return commands[i].run(arguments);
+		}
+	}
+	return fail_usage("there is no such command");
 }
 
 int main(int argc, char **argv)
 {
-	enum { OPTION_VERSION = 256, OPTION_FROM, OPTION_ECS };
+	enum { OPTION_VERSION = 256, OPTION_JSON, OPTION_TEXT };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "timeout", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, OPTION_VERSION },
-		{ "from", required_argument, NULL, OPTION_FROM },
-		{ "ecs", required_argument, NULL, OPTION_ECS },
+		{ "json", no_argument, NULL, OPTION_JSON },
+		/* Handed on under their own names: */
+		{ "from", required_argument, NULL, OPTION_TEXT },
+		{ "ecs", required_argument, NULL, OPTION_TEXT },
+		{ "at", required_argument, NULL, OPTION_TEXT },
+		{ "in", required_argument, NULL, OPTION_TEXT },
+		{ "for", required_argument, NULL, OPTION_TEXT },
+		{ "reason", required_argument, NULL, OPTION_TEXT },
+		{ "pool", required_argument, NULL, OPTION_TEXT },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct query_options query = { .conf_path = "/etc/dnsd/dnsd.conf", .from = "127.0.0.1" };
+	struct arguments arguments = { .socket_path = SOCKET_DEFAULT,
+		                       .timeout_s = 30,
+		                       .request = json_object() };
 	int option;
-	while ((option = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+	int index = 0;
+	while ((option = getopt_long(argc, argv, "c:s:t:h", options, &index)) != -1) {
 		switch (option) {
-		case 'c': query.conf_path = optarg; break;
+		case 'c': arguments.conf_path = optarg; break;
+		case 's': arguments.socket_path = optarg; break;
+		case 't':
+			arguments.timeout_s = (unsigned)strtoul(optarg, NULL, 10);
+			if (arguments.timeout_s == 0 || arguments.timeout_s > 86400)
+				return fail_usage("a timeout is 1 to 86400 seconds");
+			break;
 		case 'h': fputs(usage, stdout); return EXIT_DONE;
 		case OPTION_VERSION: printf("dnsdctl %s\n", DNSD_VERSION); return EXIT_DONE;
-		case OPTION_FROM: query.from = optarg; break;
-		case OPTION_ECS: query.ecs = optarg; break;
-		default: fputs(usage, stderr); return EXIT_USAGE;
+		case OPTION_JSON: arguments.json = true; break;
+		case OPTION_TEXT: set(arguments.request, options[index].name, optarg); break;
+		default: return fail_usage("wrong option");
 		}
 	}
-	char **words = argv + optind;
-	int words_n = argc - optind;
-	if (words_n == 0)
-		return fail_usage("say what to do");
-	if (strcmp(words[0], "checkconf") == 0)
-		return words_n == 1 ? command_checkconf(query.conf_path)
-		                    : fail_usage("checkconf takes no argument");
-	if (strcmp(words[0], "query") == 0) {
-		if (words_n < 2 || words_n > 3)
-			return fail_usage("query takes a name and perhaps a type");
-		query.name = words[1];
-		query.type = words_n > 2 ? words[2] : "A";
-		return command_query(&query);
-	}
-	if (strcmp(words[0], "geo") == 0) {
-		if (words_n != 3 || strcmp(words[1], "lookup") != 0)
-			return fail_usage("write: geo lookup ADDR");
-		return command_geo_lookup(query.conf_path, words[2]);
-	}
-	return fail_usage("there is no such command");
+	arguments.words = argv + optind;
+	arguments.words_n = argc - optind;
+	int status = run(&arguments);
+	json_decref(arguments.request);
+	return status;
 }

@@ -1,0 +1,620 @@
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/utc.h"
+#include "inspect/response.h"
+#include "server/server_int.h"
+#include "zones/keep.h"
+
+/* News that can't be written wait, but not without end. */
+#define NEWS_WAITING_MAX 10000
+
+/* --- snapshots --- */
+
+static uint64_t oldest_adopted(const struct server *server)
+{
+	uint64_t oldest = server->generation;
+	for (unsigned i = 0; i < server->workers_n; i++) {
+		uint64_t adopted = worker_adopted(server->workers[i])->generation;
+		if (adopted < oldest)
+			oldest = adopted;
+	}
+	return oldest;
+}
+
+static int publish(struct server *server, struct snap *snap)
+{
+	struct retired *retired = calloc(1, sizeof(*retired));
+	if (!retired)
+		return -ENOMEM;
+	retired->snap = server->snap;
+	retired->next = server->retired;
+	server->retired = retired;
+	server->snap = snap;
+	server->generation = snap->generation;
+	for (unsigned i = 0; i < server->workers_n; i++)
+		worker_publish(server->workers[i], snap);
+	return 0;
+}
+
+/* --- commands --- */
+
+static void push(struct command_queue *queue, struct command *command)
+{
+	command->next = NULL;
+	if (!queue->end)
+		queue->end = &queue->first;
+	*queue->end = command;
+	queue->end = &command->next;
+}
+
+static struct command *pop(struct command_queue *queue)
+{
+	struct command *command = queue->first;
+	if (command) {
+		queue->first = command->next;
+		if (!queue->first)
+			queue->end = &queue->first;
+	}
+	return command;
+}
+
+static void answer(struct command *command, json_t *response)
+{
+	ctl_reply(command->request, response);
+	free(command);
+}
+
+/* Commands are answered in the order in which they were carried out. */
+static void answer_commands(struct server *server, uint64_t adopted)
+{
+	while (server->answered.first && server->answered.first->generation <= adopted &&
+	       server->answered.first->kept <= server->keeping.kept_n) {
+		struct command *command = pop(&server->answered);
+		answer(command, command->response);
+	}
+}
+
+static void finish_command(struct server *server, struct command *command, json_t *response)
+{
+	command->response = response;
+	command->generation = server->generation;
+	command->kept = server->keeping.news_n;
+	push(&server->answered, command);
+}
+
+void server_settle(struct server *server)
+{
+	uint64_t oldest = oldest_adopted(server);
+	for (struct retired **at = &server->retired; *at;) {
+		struct retired *retired = *at;
+		if (retired->snap->generation < oldest) {
+			*at = retired->next;
+			snap_destroy(retired->snap);
+			free(retired);
+		} else {
+			at = &retired->next;
+		}
+	}
+	answer_commands(server, oldest);
+}
+
+static void on_request(void *context, struct ctl_request *request)
+{
+	struct server *server = context;
+	struct command *command = calloc(1, sizeof(*command));
+	if (!command || server->stopping) {
+		free(command);
+		ctl_reply(request, server->stopping ? response_error("the server is stopping") : NULL);
+		return;
+	}
+	command->request = request;
+	push(&server->commands, command);
+	server_start_wanted(server);
+}
+
+void server_set_control(struct server *server)
+{
+	const struct conf *conf = server->load->conf;
+	if (server->ctl && conf->control && strcmp(ctl_path(server->ctl), conf->control) == 0)
+		return;
+	ctl_destroy(server->ctl);
+	server->ctl = NULL;
+	if (!conf->control)
+		return;
+	int rc = ctl_create(&server->loop, conf->control, conf->control_group, on_request, server,
+	                    &server->ctl);
+	if (rc == -EADDRINUSE)
+		log_error(
+		        "%s: another process answers on this control socket; dnsdctl will not reach this one",
+		        conf->control);
+	else if (rc == -ENOENT && conf->control_group)
+		log_error("%s: cannot open the control socket: its folder or the group \"%s\" does not exist",
+		          conf->control, conf->control_group);
+	else if (rc < 0)
+		log_error("%s: cannot open the control socket: %s", conf->control, strerror(-rc));
+	else
+		log_info("control socket: %s", conf->control);
+}
+
+/* --- keeping --- */
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+/* On the thread pool. The journal of the directory that the configuration names, open. */
+static int open_journal(struct server *server)
+{
+	struct keeping *keeping = &server->keeping;
+	const struct conf *conf = server->load->conf;
+	if (keeping->journal && same_text(keeping->journal_dir, conf->state_dir))
+		return 0;
+	journal_close(keeping->journal);
+	keeping->journal = NULL;
+	free(keeping->journal_dir);
+	keeping->journal_dir = strdup(conf->state_dir);
+	int rc = keeping->journal_dir ? journal_open(conf->state_dir, conf->journal_max_bytes,
+	                                             conf->journal_files, &keeping->journal)
+	                              : -ENOMEM;
+	if (rc == 0)
+		keeping->base_wanted = true;
+	return rc;
+}
+
+static int write_base(struct server *server, const char *why)
+{
+	struct keeping *keeping = &server->keeping;
+	struct zones *zones = server->load->zones;
+	int rc = zones_note_base(zones, why, utc_now());
+	json_t *base = rc == 0 ? zones_take_news(zones) : NULL;
+	if (base)
+		rc = journal_append(keeping->journal, base);
+	json_decref(base);
+	return rc;
+}
+
+static int write_journal(struct job *job)
+{
+	struct server *server = job->server;
+	struct keeping *keeping = &server->keeping;
+	int rc = open_journal(server);
+	if (rc == 0 && job->news)
+		rc = journal_append(keeping->journal, job->news);
+	if (rc == 0) {
+		json_decref(job->news);
+		job->news = NULL;
+	}
+	if (rc == 0 && keeping->base_wanted) {
+		rc = write_base(server, keeping->base_why ? keeping->base_why : "start");
+		keeping->base_wanted = rc != 0;
+	}
+	if (rc == 0 && journal_is_full(keeping->journal)) {
+		rc = journal_rotate(keeping->journal);
+		if (rc == 0)
+			rc = write_base(server, "new journal");
+	}
+	return rc;
+}
+
+/* By pool number; after a reload all are written again. */
+static int write_feeds(struct server *server)
+{
+	struct keeping *keeping = &server->keeping;
+	const struct load *load = server->load;
+	if (keeping->feeds_n != load->conf->pools_n) {
+		for (size_t i = 0; i < keeping->feeds_n; i++)
+			feed_unref(keeping->feeds[i]);
+		free(keeping->feeds);
+		keeping->feeds_n = 0;
+		keeping->feeds = calloc(load->conf->pools_n + 1, sizeof(*keeping->feeds));
+		if (!keeping->feeds)
+			return -ENOMEM;
+		keeping->feeds_n = load->conf->pools_n;
+	}
+	for (size_t i = 0; i < keeping->feeds_n; i++) {
+		struct feed *feed = load->zones->feeds[i].feed;
+		if (!feed || feed == keeping->feeds[i])
+			continue;
+		int rc = keep_write_feed(load->conf->state_dir, load->conf->pools[i].name, feed);
+		if (rc < 0)
+			return rc;
+		feed_unref(keeping->feeds[i]);
+		keeping->feeds[i] = feed_ref(feed);
+	}
+	return 0;
+}
+
+static void run_keep(struct job *job)
+{
+	struct server *server = job->server;
+	struct keeping *keeping = &server->keeping;
+	const char *directory = server->load->conf->state_dir;
+	int rc = write_journal(job);
+	if (rc == 0 && keeping->overrides_changed) {
+		rc = keep_write_overrides(directory, server->load->zones->overrides);
+		keeping->overrides_changed = rc != 0;
+	}
+	if (rc == 0)
+		rc = write_feeds(server);
+	job->rc = rc;
+}
+
+static bool feeds_kept(const struct server *server)
+{
+	const struct keeping *keeping = &server->keeping;
+	const struct zones *zones = server->load->zones;
+	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
+		if (zones->feeds[i].feed &&
+		    (i >= keeping->feeds_n || keeping->feeds[i] != zones->feeds[i].feed))
+			return false;
+	}
+	return true;
+}
+
+static bool has_to_keep(const struct server *server)
+{
+	const struct keeping *keeping = &server->keeping;
+	return server->load->conf->state_dir && !keeping->paused &&
+	       (keeping->news || keeping->base_wanted || keeping->overrides_changed || !feeds_kept(server));
+}
+
+static void drop_news(struct keeping *keeping)
+{
+	json_decref(keeping->news);
+	keeping->news = NULL;
+}
+
+/* What a job has noted, or a KEEP job could not write. Without a place for it, it is dropped. */
+static void add_news(struct server *server, json_t *news)
+{
+	struct keeping *keeping = &server->keeping;
+	if (!news)
+		return;
+	if (!server->load->conf->state_dir) {
+		json_decref(news);
+		return;
+	}
+	if (!keeping->news)
+		keeping->news = json_array();
+	if (keeping->news)
+		json_array_extend(keeping->news, news);
+	json_decref(news);
+	keeping->news_n++;
+	if (json_array_size(keeping->news) > NEWS_WAITING_MAX) {
+		/* What is lost can't be replayed; so the journal goes on from the whole state. */
+		drop_news(keeping);
+		keeping->base_wanted = true;
+		keeping->base_why = "records were lost";
+	}
+}
+
+static void finish_keep(struct server *server, struct job *job)
+{
+	struct keeping *keeping = &server->keeping;
+	const char *directory = server->load->conf->state_dir;
+	if (job->rc == 0) {
+		if (keeping->error)
+			log_info("%s: the state is kept again", directory);
+		keeping->error = 0;
+		keeping->kept_n = job->news_n;
+		return;
+	}
+	if (keeping->error != -job->rc)
+		log_error("%s: cannot keep the state: %s; answers go on, but a restart would forget "
+		          "overrides and the journal has a gap until this is mended",
+		          directory, strerror(-job->rc));
+	keeping->error = -job->rc;
+	keeping->paused = true;
+	/* In front of what has come up meanwhile, which is nothing: jobs run one at a time. */
+	json_t *later = keeping->news;
+	keeping->news = job->news;
+	job->news = NULL;
+	if (later && keeping->news) {
+		json_array_extend(keeping->news, later);
+		json_decref(later);
+	} else if (later) {
+		keeping->news = later;
+	}
+	/* Whoever waits for it is told so in the response, see command.c. */
+	keeping->kept_n = keeping->news_n;
+}
+
+void server_begin_keeping(struct server *server)
+{
+	server->keeping.base_wanted = true;
+	server->keeping.base_why = "start";
+	server_start_wanted(server);
+}
+
+/* --- jobs --- */
+
+static void run_renew(struct job *job)
+{
+	struct zones *zones = job->server->load->zones;
+	uint64_t now_s = utc_now();
+	/* A source that fails keeps its last numbers and time: the record is published all the same. */
+	zones_verify_versions(zones, now_s, &job->diag, &job->names_changed);
+	job->rc = zones_read_feeds(zones, now_s, &job->diag);
+	job->next_s = zones_next_change(zones, now_s);
+}
+
+static void job_run(uv_work_t *work)
+{
+	struct job *job = work->data;
+	struct server *server = job->server;
+	const struct load *load = server->load;
+	bool changed = true;
+	switch (job->kind) {
+	case JOB_KEEP: run_keep(job); return;
+	case JOB_COMMAND:
+		command_run(job);
+		changed = job->rc == 0 && job->changed;
+		break;
+	case JOB_RELOAD:
+		job->rc = load_create(server->conf_path, server->load, &job->diag, &job->load);
+		load = job->load;
+		break;
+	default: run_renew(job); break;
+	}
+	if (job->rc == 0 && changed)
+		job->rc = load_make_snap(load, server->generation + 1, &job->snap);
+	if (job->rc == 0 && job->kind == JOB_RELOAD)
+		job->rc = zones_note_base(load->zones, "reload", utc_now());
+	if (job->rc == 0)
+		job->news = zones_take_news(load->zones);
+}
+
+void server_watch_sources(struct server *server)
+{
+	watch_clear(server->watch);
+	for (size_t i = 0; i < server->load->zones->versions_n; i++) {
+		const struct conf_version *conf = server->load->zones->versions[i].conf;
+		if (conf->directory)
+			watch_add(server->watch, conf->directory);
+	}
+	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
+		if (server->load->conf->pools[i].feed_file)
+			watch_add_file(server->watch, server->load->conf->pools[i].feed_file);
+	}
+}
+
+void server_log_loaded(const struct server *server, const char *what)
+{
+	char text[1024];
+	load_describe(server->load, text, sizeof(text));
+	log_info("%s: generation=%" PRIu64 " %s", what, server->generation, text);
+}
+
+static int set_listeners(struct server *server, const struct conf *conf, struct diag *diag)
+{
+	struct bindings *bindings;
+	int rc = bindings_create(server->bindings, conf->listen, conf->listen_n, server->workers_n, diag,
+	                         &bindings);
+	if (rc < 0)
+		return rc;
+	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
+		rc = worker_set_listeners(server->workers[i], bindings_of(bindings, i), bindings_n(bindings));
+	bindings_log_changes(server->bindings, bindings);
+	bindings_destroy(server->bindings);
+	server->bindings = bindings;
+	return rc;
+}
+
+static void finish_reload(struct server *server, struct job *job)
+{
+	int rc = job->rc;
+	if (rc == 0)
+		rc = set_listeners(server, job->load->conf, &job->diag);
+	if (rc == 0)
+		rc = publish(server, job->snap);
+	log_diag(&job->diag);
+	server->reload_failed = rc < 0;
+	if (rc < 0) {
+		snap_destroy(job->snap);
+		load_destroy(job->load);
+		log_error("reload failed, nothing has changed: errors=%zu%s%s", job->diag.errors_n,
+		          rc == -EINVAL ? "" : " reason=", rc == -EINVAL ? "" : strerror(-rc));
+		/* Whoever asked may have meant a source, not the configuration. */
+		server->job_wanted = JOB_RENEW;
+	} else {
+		if (job->load->conf->workers != server->load->conf->workers)
+			log_warning("server.workers has changed: it takes effect at the next start");
+		load_destroy(server->load);
+		server->load = job->load;
+		server->reloaded_s = utc_now();
+		for (unsigned i = 0; i < server->workers_n; i++)
+			worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
+			               server->load->conf->tcp_clients_max);
+		server_watch_sources(server);
+		server_set_renew_timer(server);
+		server_set_control(server);
+		server_log_loaded(server, "reloaded");
+		/* Sources may have changed before the watch was set, and the moment of the next change is
+		 * theirs to tell. */
+		if (server->job_wanted < JOB_RENEW)
+			server->job_wanted = JOB_RENEW;
+	}
+	if (job->command)
+		finish_command(server, job->command, command_reload_response(server, &job->diag, rc));
+}
+
+static void finish_change(struct server *server, struct job *job)
+{
+	int rc = job->rc;
+	if (rc == 0 && job->snap)
+		rc = publish(server, job->snap);
+	log_diag(&job->diag);
+	if (rc < 0) {
+		snap_destroy(job->snap);
+		log_error("version records and pools not renewed: %s", strerror(-rc));
+	} else if (job->snap) {
+		log_debug("version records and pools renewed: generation=%" PRIu64, server->generation);
+	}
+	if (job->names_changed)
+		server->job_wanted = JOB_RELOAD;
+	if (job->kind == JOB_RENEW || job->changed)
+		clock_set(server->clock, job->next_s);
+	if (job->command)
+		finish_command(server, job->command,
+		               rc < 0 ? response_error("nothing has changed: %s", strerror(-rc))
+		                      : json_incref(job->response));
+}
+
+static void job_done(uv_work_t *work, int status)
+{
+	struct job *job = work->data;
+	struct server *server = job->server;
+	server->job_running = JOB_NONE;
+	json_t *news = job->kind == JOB_KEEP ? NULL : job->news;
+	if (job->kind == JOB_KEEP) {
+		finish_keep(server, job);
+		json_decref(job->news);
+	} else if (status < 0 || server->stopping) {
+		snap_destroy(job->snap);
+		load_destroy(job->load);
+		if (job->command)
+			answer(job->command, response_error("the server is stopping"));
+	} else {
+		/* Before the command is finished: its response waits for what it has changed. */
+		if (news)
+			server->keeping.paused = false;
+		if (job->kind != JOB_RELOAD || job->rc == 0)
+			add_news(server, news);
+		else
+			json_decref(news);
+		news = NULL;
+		if (job->kind == JOB_RELOAD)
+			finish_reload(server, job);
+		else
+			finish_change(server, job);
+	}
+	json_decref(news);
+	json_decref(job->response);
+	diag_fini(&job->diag);
+	server_settle(server);
+	server_start_wanted(server);
+}
+
+/* Have all workers taken over the sockets of the last reload? Until then their sets must not change again. */
+static bool listeners_settled(const struct server *server)
+{
+	for (unsigned i = 0; i < server->workers_n; i++) {
+		if (!worker_listeners_done(server->workers[i]))
+			return false;
+	}
+	return true;
+}
+
+static void run_job(struct server *server, enum job_kind kind, struct command *command)
+{
+	/* Before the sources are read, so that no change falls between; a directory may have been replaced by
+	 * another. */
+	if (kind == JOB_RENEW) {
+		server_watch_sources(server);
+		server->keeping.paused = false;
+	}
+	struct job *job = &server->job;
+	memset(job, 0, sizeof(*job));
+	diag_init(&job->diag);
+	job->server = server;
+	job->kind = kind;
+	job->command = command;
+	job->work.data = job;
+	if (kind == JOB_KEEP) {
+		job->news = server->keeping.news;
+		server->keeping.news = NULL;
+		job->news_n = server->keeping.news_n;
+	}
+	server->job_running = kind;
+	server->job_was_command = command != NULL;
+	int rc = uv_queue_work(&server->loop, &job->work, job_run, job_done);
+	if (rc < 0) {
+		log_error("cannot start a background job: %s", uv_strerror(rc));
+		server->job_running = JOB_NONE;
+		if (command)
+			answer(command, NULL);
+	}
+}
+
+static void run_command(struct server *server)
+{
+	struct command *command = pop(&server->commands);
+	const char *name = json_string_value(json_object_get(command->request->body, "command"));
+	bool reload = name && strcmp(name, "reload") == 0;
+	run_job(server, reload ? JOB_RELOAD : JOB_COMMAND, command);
+}
+
+/* What changed is kept first, and commands take turns with other jobs, so that neither waits for ever. */
+void server_start_wanted(struct server *server)
+{
+	if (server->stopping || server->job_running != JOB_NONE || !listeners_settled(server))
+		return;
+	enum job_kind wanted = server->job_wanted;
+	if (has_to_keep(server)) {
+		run_job(server, JOB_KEEP, NULL);
+	} else if (server->commands.first && (wanted == JOB_NONE || !server->job_was_command)) {
+		run_command(server);
+	} else if (wanted != JOB_NONE) {
+		server->job_wanted = JOB_NONE;
+		run_job(server, wanted, NULL);
+	}
+}
+
+void server_start_job(struct server *server, enum job_kind kind)
+{
+	if (kind > server->job_wanted)
+		server->job_wanted = kind;
+	server_start_wanted(server);
+}
+
+static void on_renew(uv_timer_t *timer)
+{
+	server_start_job(timer->data, JOB_RENEW);
+}
+
+void server_set_renew_timer(struct server *server)
+{
+	uint32_t shortest_s = 0;
+	for (size_t i = 0; i < server->load->zones->versions_n; i++) {
+		uint32_t renew_s = server->load->zones->versions[i].conf->renew_s;
+		if (shortest_s == 0 || renew_s < shortest_s)
+			shortest_s = renew_s;
+	}
+	if (shortest_s)
+		uv_timer_start(&server->renew, on_renew, (uint64_t)shortest_s * 1000,
+		               (uint64_t)shortest_s * 1000);
+	else
+		uv_timer_stop(&server->renew);
+}
+
+void server_end_jobs(struct server *server)
+{
+	struct keeping *keeping = &server->keeping;
+	/* What came up last has no loop left to be kept by. */
+	if (server->load && server->load->conf->state_dir && keeping->news) {
+		struct job job = { .server = server, .kind = JOB_KEEP, .news = keeping->news };
+		keeping->news = NULL;
+		run_keep(&job);
+		json_decref(job.news);
+	}
+	drop_news(keeping);
+	journal_close(keeping->journal);
+	free(keeping->journal_dir);
+	for (size_t i = 0; i < keeping->feeds_n; i++)
+		feed_unref(keeping->feeds[i]);
+	free(keeping->feeds);
+}
+
+void server_drop_commands(struct server *server)
+{
+	struct command *command;
+	while ((command = pop(&server->answered)))
+		answer(command, command->response);
+	while ((command = pop(&server->commands)))
+		answer(command, response_error("the server is stopping"));
+}
