@@ -33,7 +33,7 @@ struct job {
 	struct diag diag;
 	struct load *load; /* RELOAD */
 	struct snap *snap;
-	uint64_t next_s;    /* RENEW: when a feed wants to be looked at again, since 1970; 0 = not */
+	uint64_t next_s; /* RENEW: when a feed or version record changes by itself, since 1970; 0 = never */
 	bool names_changed; /* RENEW found a database that has no name yet */
 };
 
@@ -42,7 +42,7 @@ struct server {
 	uv_signal_t signals[5];
 	uv_async_t notify;
 	uv_timer_t renew; /* version records, at their interval */
-	uv_timer_t look;  /* feeds, at the moment one of them names */
+	uv_timer_t look;  /* feeds and version records, at the moment one of them changes by itself */
 	char *conf_path;
 	struct load *load;
 	struct snap *snap;
@@ -118,9 +118,13 @@ static void job_run(uv_work_t *work)
 	} else {
 		/* A source that fails keeps its last numbers and time: the record is published all the same.
 		 */
-		uint64_t now_s = (uint64_t)time(NULL);
-		zones_verify_versions(server->load->zones, now_s, &job->diag, &job->names_changed);
-		job->rc = zones_read_feeds(server->load->zones, now_s, &job->diag, &job->next_s);
+		struct version_clock clock = version_clock_now();
+		struct zones *zones = server->load->zones;
+		job->rc = zones_read_feeds(zones, clock.now_s, &job->diag, &job->next_s);
+		zones_verify_versions(zones, clock, &job->diag, &job->names_changed);
+		uint64_t next_s = zones_versions_next_s(zones, clock);
+		if (next_s && (job->next_s == 0 || next_s < job->next_s))
+			job->next_s = next_s;
 	}
 	if (job->rc == 0)
 		job->rc = load_make_snap(load, server->generation + 1, &job->snap);
@@ -150,6 +154,7 @@ static bool has_feeds(const struct server *server)
 }
 
 static void set_renew_timer(struct server *server);
+static void set_look_timer(struct server *server, uint64_t next_s);
 static void on_renew(uv_timer_t *timer);
 
 static void log_loaded(const struct server *server, const char *what)
@@ -201,13 +206,14 @@ static void finish_reload(struct server *server, struct job *job)
 		               server->load->conf->tcp_clients_max);
 	watch_sources(server);
 	set_renew_timer(server);
+	set_look_timer(server, zones_versions_next_s(server->load->zones, version_clock_now()));
 	log_loaded(server, "reloaded");
 	/* The feeds may have changed before the watch was set, and they set the timer. */
 	if (has_feeds(server) && server->job_wanted < JOB_RENEW)
 		server->job_wanted = JOB_RENEW;
 }
 
-/* Feeds change with time too: one that is held, one that expires. */
+/* Some things change with time alone: a feed that is held or expires, a version record nobody verifies. */
 static void set_look_timer(struct server *server, uint64_t next_s)
 {
 	uint64_t now_s = (uint64_t)time(NULL);
@@ -503,6 +509,7 @@ int server_create(const char *conf_path, struct server **ret_server)
 		goto fail_running;
 	watch_sources(server);
 	set_renew_timer(server);
+	set_look_timer(server, zones_versions_next_s(server->load->zones, version_clock_now()));
 	if (has_feeds(server))
 		start_job(server, JOB_RENEW);
 	bindings_log_changes(NULL, server->bindings);
