@@ -27,8 +27,8 @@ def numbers(daemon):
 
 
 def record(source, more=""):
-    return (f'{{ name = "current.cvd"; {source} software = "1.4.3"; database-names = "%d.cvd"; renew = "1s"; '
-            f'{more} }}')
+    renew = "" if "renew" in more else 'renew = "1s";'
+    return f'{{ name = "current.cvd"; {source} software = "1.4.3"; database-names = "%d.cvd"; {renew} {more} }}'
 
 
 def short(stale=STALE_S, refuse=REFUSE_S):
@@ -105,6 +105,28 @@ def test_refused_in_time(case, _):
     check(int(fields(daemon)[3]) > verified + REFUSE_S, "a new time field")
     told = [line for line in daemon.log.since(0) if "not verified since" in line]
     check_equal(len(told), 2, "lines about one episode:\n" + "\n".join(told))
+
+
+def test_by_itself(case, _):
+    """Nothing else happens for an hour: both changes come by themselves, after one more look at the source."""
+    rare = 'renew = "1h";' + short()
+    by_directory = directory_daemon(case, rare)
+    shutil.move(by_directory.site.file("cvd"), by_directory.site.file("cvd.away"))
+    verified = int(time.time())
+    by_feed = feed_daemon(case, feed(1, 27500, verified), rare)
+    for daemon in (by_directory, by_feed):
+        daemon.log.wait("not verified since", 0, REFUSE_S + 2)
+    for daemon in (by_directory, by_feed):
+        at = int(fields(daemon)[3])
+        wait_until(lambda daemon=daemon: rcode(daemon) == "SERVFAIL", "refused", REFUSE_S + 2)
+        check(at + REFUSE_S - 1 <= time.time() <= at + REFUSE_S + 2.5, f"refused {time.time() - at:.1f} s after it")
+    # Its source in order, a record is looked at before it would be stale.
+    by_feed.site.write("feed.json", feed(2, 27501))
+    shutil.move(by_directory.site.file("cvd.away"), by_directory.site.file("cvd"))
+    by_directory.reload()
+    first = int(fields(by_directory)[3])
+    wait_until(lambda: int(fields(by_directory)[3]) > first, "verified again when it would be stale", 5)
+    check_equal(numbers(by_feed)[1], 27501, "daily by the feed")
 
 
 def test_never_refused(case, _):
