@@ -20,6 +20,7 @@ struct made_set {
 struct compile {
 	struct zones *zones;
 	struct pools_builder *builder;
+	struct version_clock clock;
 	struct grow made;  /* struct made_set */
 	uint32_t *nearest; /* by pool: COUNTRY_N sets each, made on first use; STORE_NONE = not yet */
 };
@@ -142,7 +143,7 @@ static int compile_version(struct compile *compile, uint32_t slot_number, const 
 {
 	const struct zones_version *entry = &compile->zones->versions[slot->version];
 	char text[VERSION_TEXT_MAX];
-	if (entry->version.verified_s == 0)
+	if (version_freshness(entry->conf, &entry->version, compile->clock) == VERSION_REFUSED)
 		return pools_builder_slot_fail(compile->builder, slot_number);
 	if (slot->kind == ZONES_VERSION)
 		version_text(entry->conf, &entry->version, text);
@@ -200,12 +201,13 @@ static int add_addresses(struct compile *compile)
 	return 0;
 }
 
-int zones_compile(struct zones *zones, struct answer_pools **ret_pools)
+int zones_compile(struct zones *zones, struct version_clock clock, struct answer_pools **ret_pools)
 {
 	size_t nearest_n = zones->conf->pools_n * COUNTRY_N;
 	struct compile compile = {
 		.zones = zones,
 		.builder = pools_builder_create((uint32_t)zones->slots_n),
+		.clock = clock,
 		.nearest = malloc((nearest_n + 1) * sizeof(uint32_t)),
 	};
 	grow_init(&compile.made, sizeof(struct made_set));

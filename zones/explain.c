@@ -474,6 +474,19 @@ json_t *explain_feed(const struct zones *zones, size_t number)
 	return object;
 }
 
+static const char *freshness_text(enum version_freshness freshness)
+{
+	static const char *const text[] = { "fresh", "stale", "refused" };
+	return text[freshness];
+}
+
+static const char *source_text(const struct conf_version *conf)
+{
+	if (conf->directory)
+		return conf->directory;
+	return conf->feed ? conf->feed : "configuration";
+}
+
 json_t *explain_versions(const struct zones *zones)
 {
 	json_t *list = json_array();
@@ -484,8 +497,11 @@ json_t *explain_versions(const struct zones *zones)
 		json_t *databases = json_object();
 		set_text(object, "zone", entry->zone->name);
 		set_text(object, "name", entry->conf->name);
-		set_text(object, "source", entry->conf->directory ? entry->conf->directory : "configuration");
+		set_text(object, "source", source_text(entry->conf));
 		set_time(object, "verified", entry->version.verified_s);
+		set_text(
+		        object, "state",
+		        freshness_text(version_freshness(entry->conf, &entry->version, version_clock_now())));
 		version_text(entry->conf, &entry->version, text);
 		set_text(object, "text", text);
 		for (size_t k = 0; k < entry->version.databases_n; k++)

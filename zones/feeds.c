@@ -213,14 +213,14 @@ static void want_at(uint64_t at_s, uint64_t *next_s)
 		*next_s = at_s;
 }
 
-uint64_t zones_next_change(const struct zones *zones, uint64_t now_s)
+uint64_t zones_next_change(const struct zones *zones, struct version_clock clock)
 {
-	uint64_t next_s = 0;
+	uint64_t next_s = zones_versions_next_s(zones, clock);
 	for (size_t i = 0; i < zones->conf->pools_n; i++) {
 		const struct zones_feed *entry = &zones->feeds[i];
 		if (entry->held && entry->held->serial != entry->rejected_serial)
 			want_at(entry->held_since_s + zones->conf->pools[i].feed_hold_s, &next_s);
-		if (entry->feed && entry->feed->valid_until_s > now_s)
+		if (entry->feed && entry->feed->valid_until_s > clock.now_s)
 			want_at(entry->feed->valid_until_s + 1, &next_s);
 		want_at(entry->state.next_s, &next_s);
 	}

@@ -8,9 +8,10 @@
 
 #include "base/file.h"
 
-#define OVERRIDES_MAX_BYTES ((size_t)64 << 20)
+#define FILE_MAX_BYTES ((size_t)64 << 20)
 
 static const char overrides_name[] = "overrides.json";
+static const char versions_name[] = "versions.json";
 
 static int make_path(const char *directory, const char *name, char path[PATH_MAX])
 {
@@ -26,7 +27,7 @@ int keep_read_overrides(const char *directory, struct diag *diag, struct overrid
 	const char *why;
 	int rc = make_path(directory, overrides_name, path);
 	if (rc == 0)
-		rc = file_read(path, OVERRIDES_MAX_BYTES, &text, &len, &why);
+		rc = file_read(path, FILE_MAX_BYTES, &text, &len, &why);
 	if (rc == 0)
 		rc = override_set_parse(text, len, path, diag, ret_set);
 	else if (rc != -ENOENT)
@@ -42,6 +43,39 @@ int keep_write_overrides(const char *directory, const struct override_set *set)
 	char path[PATH_MAX];
 	int rc = make_path(directory, overrides_name, path);
 	json_t *root = rc == 0 ? override_set_to_json(set) : NULL;
+	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+	json_decref(root);
+	if (rc == 0)
+		rc = text ? file_replace(path, text, strlen(text)) : -ENOMEM;
+	free(text);
+	return rc;
+}
+
+void keep_read_versions(const char *directory, struct version_clock clock, struct diag *diag,
+                        struct zones *zones)
+{
+	char path[PATH_MAX];
+	char *text = NULL;
+	size_t len;
+	const char *why = "its path is too long";
+	int rc = make_path(directory, versions_name, path);
+	if (rc == 0)
+		rc = file_read(path, FILE_MAX_BYTES, &text, &len, &why);
+	json_t *json = rc == 0 ? json_loadb(text, len, 0, NULL) : NULL;
+	if (json)
+		zones_versions_from_json(zones, json, clock, diag);
+	else if (rc != -ENOENT)
+		diag_warning(diag, path, 0, "cannot read the versions that were announced before: %s",
+		             rc < 0 ? why : "no JSON");
+	json_decref(json);
+	free(text);
+}
+
+int keep_write_versions(const char *directory, const struct zones *zones)
+{
+	char path[PATH_MAX];
+	int rc = make_path(directory, versions_name, path);
+	json_t *root = rc == 0 ? zones_versions_to_json(zones) : NULL;
 	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
 	json_decref(root);
 	if (rc == 0)

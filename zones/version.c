@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char magic[] = "ClamAV-VDB:";
@@ -144,20 +145,26 @@ static bool is_standard(const char *name)
 }
 
 /* A database name becomes a DNS label and part of a record: letters, digits, hyphen, underscore. */
-static bool is_database_file(const char *file, char name[VERSION_NAME_MAX])
+static bool is_database_name(const char *name, size_t len)
 {
-	size_t len = strlen(file);
-	if (len <= 4 || strcmp(file + len - 4, ".cvd") != 0 || len - 4 >= VERSION_NAME_MAX)
+	if (len == 0 || len >= VERSION_NAME_MAX)
 		return false;
-	len -= 4;
 	for (size_t i = 0; i < len; i++) {
-		char c = file[i];
+		char c = name[i];
 		bool fits = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 		if (!fits)
 			return false;
 	}
-	memcpy(name, file, len);
-	name[len] = '\0';
+	return true;
+}
+
+static bool is_database_file(const char *file, char name[VERSION_NAME_MAX])
+{
+	size_t len = strlen(file);
+	if (len <= 4 || strcmp(file + len - 4, ".cvd") != 0 || !is_database_name(file, len - 4))
+		return false;
+	memcpy(name, file, len - 4);
+	name[len - 4] = '\0';
 	return true;
 }
 
@@ -190,7 +197,7 @@ static int read_database(const char *path, int dir_fd, const char *file, const c
 		return -EINVAL;
 	}
 	const struct version_database *known = find_database(version, name);
-	if (known && known->from_file && header.version < known->version) {
+	if (known && known->from_source && header.version < known->version) {
 		diag_error(diag, where, 0,
 		           "version %" PRIu32 " is lower than %" PRIu32
 		           ", which is being served; the record keeps its last value (restart to go back on "
@@ -205,7 +212,7 @@ static int read_database(const char *path, int dir_fd, const char *file, const c
 		return -EINVAL;
 	}
 	database->version = header.version;
-	database->from_file = true;
+	database->from_source = true;
 	return 0;
 }
 
@@ -215,7 +222,7 @@ static int check_lost(const char *path, const struct version *version, const boo
 	int rc = 0;
 	for (size_t i = 0; i < version->databases_n; i++) {
 		const struct version_database *database = &version->databases[i];
-		if (!database->from_file || seen[i] || !is_standard(database->name))
+		if (!database->from_source || seen[i] || !is_standard(database->name))
 			continue;
 		diag_error(diag, path, 0,
 		           "%s.cvd is gone; the record keeps its last value and is not renewed",
@@ -260,27 +267,212 @@ static int read_directory(const char *path, struct version *version, struct diag
 	return rc;
 }
 
-int version_verify(const struct conf_version *conf, const struct version *previous, uint64_t now_s,
-                   struct diag *diag, struct version *ret_version, bool *ret_names_changed)
+/* One number of the feed. Returns 0, or -EINVAL when it would go back. */
+static int take_number(const struct conf_version *conf, const struct feed_version *said,
+                       struct version *version, struct diag *diag)
+{
+	if (!is_database_name(said->database, strlen(said->database))) {
+		diag_warning(diag, NULL, 0,
+		             "feed of pool %s: \"%s\" is no name of a database and is left out; write names "
+		             "such as \"daily\"",
+		             conf->feed, said->database);
+		return 0;
+	}
+	struct version_database *database = add_database(version, said->database);
+	if (!database) {
+		diag_warning(diag, NULL, 0, "feed of pool %s: more than %d databases; \"%s\" is left out",
+		             conf->feed, VERSION_DATABASES_MAX, said->database);
+		return 0;
+	}
+	if (said->version < database->version) {
+		diag_warning(diag, NULL, 0,
+		             "feed of pool %s: version %" PRIu32 " of %s is lower than %" PRIu32
+		             ", which is being served; the record keeps its last value",
+		             conf->feed, said->version, said->database, database->version);
+		return is_standard(said->database) ? -EINVAL : 0;
+	}
+	database->version = said->version;
+	database->from_source = true;
+	return 0;
+}
+
+static bool has_all_numbers(const struct version *version)
+{
+	for (size_t i = 0; i < version->databases_n; i++) {
+		if (version->databases[i].version == 0)
+			return false;
+	}
+	return true;
+}
+
+/* Returns 0 with ret_verified_s, or -EINVAL with diag filled. */
+static int read_feed(const struct conf_version *conf, const struct feed *feed, uint64_t now_s,
+                     struct version *version, struct diag *diag, uint64_t *ret_verified_s)
+{
+	if (!feed || feed->versions_n == 0) {
+		diag_error(diag, NULL, 0, "feed of pool %s: it has no versions; the record is not renewed",
+		           conf->feed);
+		return -EINVAL;
+	}
+	if (feed->versions_verified_s == 0) {
+		diag_error(diag, NULL, 0,
+		           "feed of pool %s: its versions do not say when they were verified, write "
+		           "\"verified\": \"2026-11-21T07:00:00Z\" beside them; the record is not renewed",
+		           conf->feed);
+		return -EINVAL;
+	}
+	int rc = 0;
+	for (size_t i = 0; i < feed->versions_n; i++) {
+		if (take_number(conf, &feed->versions[i], version, diag) < 0)
+			rc = -EINVAL;
+	}
+	for (size_t i = 0; i < version->databases_n; i++) {
+		if (version->databases[i].version)
+			continue;
+		diag_error(diag, conf->place.file, conf->place.line,
+		           "version record %s: no version of database \"%s\" in the feed of pool %s; set "
+		           "\"%s\" to a number",
+		           conf->name, version->databases[i].name, conf->feed, version->databases[i].name);
+		rc = -EINVAL;
+	}
+	/* Of a time in the future we only know when we first read it: else such a feed would be fresh for
+	 * ever.
+	 */
+	uint64_t verified_s = feed->versions_verified_s < now_s ? feed->versions_verified_s : now_s;
+	if (feed->versions_verified_s == version->stated_s && version->verified_s < verified_s)
+		verified_s = version->verified_s;
+	if (rc == 0) {
+		version->stated_s = feed->versions_verified_s;
+		*ret_verified_s = verified_s;
+	}
+	return rc;
+}
+
+static void renew_time(const struct conf_version *conf, uint64_t verified_s, struct version_clock clock,
+                       struct version *version, struct diag *diag)
+{
+	version->verified_boot_s = clock.boot_s - (int64_t)(clock.now_s - verified_s);
+	if (version->verified_s <= clock.now_s)
+		version->ahead_told = false;
+	if (version->verified_s > clock.now_s + VERSION_AHEAD_MAX_S) {
+		diag_warning(diag, NULL, 0,
+		             "version record %s: its time %" PRIu64
+		             " came from a clock that was far ahead; it is corrected down to %" PRIu64,
+		             conf->name, version->verified_s, verified_s);
+		version->verified_s = verified_s;
+	} else if (version->verified_s > clock.now_s && !version->ahead_told) {
+		version->ahead_told = true;
+		diag_warning(diag, NULL, 0,
+		             "version record %s: the clock went back; the record keeps its time %" PRIu64
+		             " until the clock has caught up",
+		             conf->name, version->verified_s);
+	} else if (verified_s > version->verified_s) {
+		version->verified_s = verified_s;
+	}
+}
+
+int version_verify(const struct conf_version *conf, const struct version *previous, const struct feed *feed,
+                   struct version_clock clock, struct diag *diag, struct version *ret_version,
+                   bool *ret_names_changed)
 {
 	struct version version = { 0 };
 	if (previous)
 		version = *previous;
 	size_t before_n = version.databases_n;
-	/* Numbers of the configuration stand in wherever no file has told better. */
+	bool fixed = !conf->directory && !conf->feed;
+	/* Numbers of the configuration stand in wherever the source has not told better. */
 	for (size_t i = 0; i < sizeof(standard) / sizeof(standard[0]); i++) {
 		struct version_database *database = add_database(&version, standard[i]);
-		if (database && (!database->from_file || !conf->directory)) {
-			database->version = configured(conf, standard[i]);
-			database->from_file = false;
+		uint32_t number = configured(conf, standard[i]);
+		if (database && (!database->from_source || fixed)) {
+			/* A feed need not be there yet: what was served before it was asked for stays. */
+			database->version = number || !conf->feed ? number : database->version;
+			database->from_source = false;
 		}
 	}
-	int rc = conf->directory ? read_directory(conf->directory, &version, diag) : 0;
-	if (rc == 0)
-		version.verified_s = now_s;
+	int rc = 0;
+	uint64_t verified_s = clock.now_s;
+	if (conf->directory)
+		rc = read_directory(conf->directory, &version, diag);
+	else if (conf->feed)
+		rc = read_feed(conf, feed, clock.now_s, &version, diag, &verified_s);
+	/* The operator vouches for start values once; from then on they age like any others. */
+	bool start = conf->feed && rc < 0 && version.verified_s == 0 && has_all_numbers(&version);
+	if (rc == 0 || start)
+		renew_time(conf, verified_s, clock, &version, diag);
 	*ret_names_changed = version.databases_n != before_n;
 	*ret_version = version;
 	return rc;
+}
+
+int version_set_number(struct version *version, const char *database, uint32_t number)
+{
+	struct version_database *entry =
+	        is_database_name(database, strlen(database)) ? add_database(version, database) : NULL;
+	if (!entry)
+		return -EINVAL;
+	entry->version = number;
+	entry->from_source = true;
+	return 0;
+}
+
+void version_restore(struct version *version, const struct version *kept, struct version_clock clock)
+{
+	bool lower = false;
+	for (size_t i = 0; i < kept->databases_n; i++) {
+		const struct version_database *then = &kept->databases[i];
+		const struct version_database *now = find_database(version, then->name);
+		if (now && now->version >= then->version)
+			continue;
+		lower |= now && is_standard(then->name);
+		version_set_number(version, then->name, then->version);
+	}
+	uint64_t verified_s = kept->verified_s < clock.now_s ? kept->verified_s : clock.now_s;
+	if (version->verified_s && (!lower || verified_s >= version->verified_s))
+		return;
+	version->verified_s = verified_s;
+	version->verified_boot_s = clock.boot_s - (int64_t)(clock.now_s - verified_s);
+}
+
+struct version_clock version_clock_now(void)
+{
+	struct timespec now;
+	struct timespec boot;
+	clock_gettime(CLOCK_REALTIME, &now);
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	return (struct version_clock){ .now_s = (uint64_t)now.tv_sec, .boot_s = boot.tv_sec };
+}
+
+int64_t version_age_s(const struct conf_version *conf, const struct version *version,
+                      struct version_clock clock)
+{
+	return conf->feed ? (int64_t)clock.now_s - (int64_t)version->verified_s
+	                  : clock.boot_s - version->verified_boot_s;
+}
+
+enum version_freshness version_freshness(const struct conf_version *conf, const struct version *version,
+                                         struct version_clock clock)
+{
+	if (version->verified_s == 0)
+		return VERSION_REFUSED;
+	int64_t age_s = version_age_s(conf, version, clock);
+	if (conf->refuse_after_s && age_s >= conf->refuse_after_s)
+		return VERSION_REFUSED;
+	return conf->stale_after_s && age_s >= conf->stale_after_s ? VERSION_STALE : VERSION_FRESH;
+}
+
+uint64_t version_next_s(const struct conf_version *conf, const struct version *version,
+                        struct version_clock clock)
+{
+	const uint32_t after_s[] = { conf->stale_after_s, conf->refuse_after_s };
+	if (version->verified_s == 0)
+		return 0;
+	int64_t age_s = version_age_s(conf, version, clock);
+	for (size_t i = 0; i < sizeof(after_s) / sizeof(after_s[0]); i++) {
+		if (after_s[i] && age_s < after_s[i])
+			return clock.now_s + (uint64_t)(after_s[i] - age_s);
+	}
+	return 0;
 }
 
 void version_text(const struct conf_version *conf, const struct version *version, char *text)

@@ -11,6 +11,7 @@
 #include "wire/name.h"
 #include "wire/wire.h"
 #include "zones/feeds.h"
+#include "zones/versions.h"
 #include "zones/pool/country.h"
 #include "zones/zone_file.h"
 
@@ -206,17 +207,6 @@ static int add_pool_names(struct load *load, const struct conf_zone_pool *use)
 	return rc;
 }
 
-static const struct zones_version *find_version(const struct zones *zones, const struct conf_zone *zone,
-                                                const struct conf_version *conf)
-{
-	for (size_t i = 0; zones && i < zones->versions_n; i++) {
-		if (strcmp(zones->versions[i].zone->name, zone->name) == 0 &&
-		    strcmp(zones->versions[i].conf->name, conf->name) == 0)
-			return &zones->versions[i];
-	}
-	return NULL;
-}
-
 /* The record's numbers must be there from the first answer on: an empty field breaks every client. */
 static void check_numbers(struct load *load, const struct zones_version *entry)
 {
@@ -232,24 +222,28 @@ static void check_numbers(struct load *load, const struct zones_version *entry)
 }
 
 static int add_version_names(struct load *load, const struct conf_version *conf, const struct zones *previous,
-                             uint64_t now_s)
+                             struct version_clock clock)
 {
 	struct zones *zones = load->zones;
 	size_t number = zones->versions_n++;
 	struct zones_version *entry = &zones->versions[number];
 	*entry = (struct zones_version){ .zone = load->zone, .conf = conf };
-	const struct zones_version *before = find_version(previous, load->zone, conf);
+	const struct zones_version *before = zones__find_version(previous, load->zone->name, conf->name);
+	if (before)
+		entry->version = before->version;
 	bool names_changed;
 	struct diag told;
 	diag_init(&told);
-	int verified = version_verify(conf, before ? &before->version : NULL, now_s, &told, &entry->version,
-	                              &names_changed);
+	int verified = zones__verify_version(zones, entry, clock, &told, &names_changed);
 	/* What is wrong with the source is no reason to refuse a configuration that can be served. */
 	for (size_t i = 0; i < told.messages_n; i++)
-		diag_warning(load->diag, NULL, 0, "%s", told.messages[i].text);
+		diag_add(load->diag,
+		         told.messages[i].level == DIAG_ERROR ? DIAG_WARNING : told.messages[i].level, NULL,
+		         0, "%s", told.messages[i].text);
 	diag_fini(&told);
-	check_numbers(load, entry);
-	if (verified < 0 && entry->version.verified_s == 0)
+	if (!conf->feed)
+		check_numbers(load, entry);
+	if (verified < 0 && entry->version.verified_s == 0 && !conf->feed)
 		diag_error(load->diag, conf->place.file, conf->place.line,
 		           "version record %s: its directory could not be verified, and there is no earlier "
 		           "state to serve",
@@ -278,7 +272,7 @@ static int add_version_names(struct load *load, const struct conf_version *conf,
 
 /* --- zone files --- */
 
-static int load_zone(struct load *load, const struct zones *previous, uint64_t now_s,
+static int load_zone(struct load *load, const struct zones *previous, struct version_clock clock,
                      struct zone_records *records)
 {
 	const struct conf_zone *zone = load->zone;
@@ -322,7 +316,7 @@ static int load_zone(struct load *load, const struct zones *previous, uint64_t n
 	for (size_t i = 0; i < zone->pools_n && rc == 0; i++)
 		rc = add_pool_names(load, &zone->pools[i]);
 	for (size_t i = 0; i < zone->versions_n && rc == 0; i++)
-		rc = add_version_names(load, &zone->versions[i], previous, now_s);
+		rc = add_version_names(load, &zone->versions[i], previous, clock);
 	return rc;
 }
 
@@ -396,8 +390,8 @@ static int number_mirrors(struct zones *zones, const struct zones *previous)
 	return rc;
 }
 
-int zones_load(const struct conf *conf, const struct zones *previous, uint64_t now_s, struct diag *diag,
-               struct zones **ret_zones)
+int zones_load(const struct conf *conf, const struct zones *previous, struct version_clock clock,
+               struct diag *diag, struct zones **ret_zones)
 {
 	struct zones *zones = calloc(1, sizeof(*zones));
 	struct load load = { .zones = zones, .diag = diag, .builder = store_builder_create() };
@@ -415,14 +409,15 @@ int zones_load(const struct conf *conf, const struct zones *previous, uint64_t n
 		versions_n += conf->zones[i].versions_n;
 	zones->versions = arena_alloc(&zones->arena, (versions_n + 1) * sizeof(*zones->versions));
 	rc = zones->versions ? load_pools(&load) : -ENOMEM;
+	/* Before the zones: version records may be made of what a feed says. */
+	if (rc == 0 && diag->errors_n == errors_n)
+		rc = zones_carry_feeds(zones, previous, clock.now_s, diag);
 	for (; loaded_n < conf->zones_n && rc == 0; loaded_n++) {
 		load.zone = &conf->zones[loaded_n];
-		rc = load_zone(&load, previous, now_s, &load.records[loaded_n]);
+		rc = load_zone(&load, previous, clock, &load.records[loaded_n]);
 	}
 	if (rc == 0 && diag->errors_n > errors_n)
 		rc = -EINVAL;
-	if (rc == 0)
-		rc = zones_carry_feeds(zones, previous, now_s, diag);
 	if (rc == 0)
 		rc = number_mirrors(zones, previous);
 	if (rc == 0)
@@ -445,19 +440,5 @@ out:
 	grow_fini(&load.slots);
 	store_builder_destroy(load.builder);
 	zones_destroy(zones);
-	return rc;
-}
-
-int zones_verify_versions(struct zones *zones, uint64_t now_s, struct diag *diag, bool *ret_names_changed)
-{
-	int rc = 0;
-	*ret_names_changed = false;
-	for (size_t i = 0; i < zones->versions_n; i++) {
-		struct zones_version *entry = &zones->versions[i];
-		bool changed = false;
-		if (version_verify(entry->conf, &entry->version, now_s, diag, &entry->version, &changed) < 0)
-			rc = -EINVAL;
-		*ret_names_changed |= changed && entry->conf->database_names;
-	}
 	return rc;
 }

@@ -20,6 +20,8 @@
 #include "zones/pool/pool.h"
 #include "zones/version.h"
 
+struct json_t;
+
 enum zones_slot_kind {
 	ZONES_WORLD,
 	ZONES_NEAREST,
@@ -89,22 +91,44 @@ struct zones {
 };
 
 /**
- * Load all zone files, check the pools, verify the version sources, build the store.
+ * Load all zone files, check the pools, read their feeds, verify the version sources, build the store.
  *
  * previous  the zones in use, whose version numbers carry over where zone and name agree; NULL at start
- * now_s     since 1970
  * Returns   0, -EINVAL (diag has all mistakes), -ENOMEM. A version source that can't be verified is a warning
- * when there are numbers to go on with, an error when there are none.
+ * when there are numbers to go on with, an error when there are none; a feed may come later.
  */
-int zones_load(const struct conf *conf, const struct zones *previous, uint64_t now_s, struct diag *diag,
-               struct zones **ret_zones);
+int zones_load(const struct conf *conf, const struct zones *previous, struct version_clock clock,
+               struct diag *diag, struct zones **ret_zones);
 void zones_destroy(struct zones *zones);
 
 /**
- * Verify all version sources again. ret_names_changed: there are names that only a reload brings.
+ * Verify all version sources again, after zones_read_feeds(), so that what a feed takes out and what it
+ * announces go together. A record that has become stale, refused or fresh again is told once.
+ * ret_names_changed: there are names that only a reload brings.
  * Returns 0, or -EINVAL when one could not be verified (diag).
  */
-int zones_verify_versions(struct zones *zones, uint64_t now_s, struct diag *diag, bool *ret_names_changed);
+int zones_verify_versions(struct zones *zones, struct version_clock clock, struct diag *diag,
+                          bool *ret_names_changed);
+
+/** When a version record becomes stale or is refused unless it is verified, since 1970; 0 = none does. */
+uint64_t zones_versions_next_s(const struct zones *zones, struct version_clock clock);
+
+/**
+ * The numbers and times of verification, to be kept over a restart. NULL when out of memory.
+ *
+ *     [ { "zone": "clamav.net", "name": "current.cvd", "verified": 1795245600, "databases": { "daily": 27501
+ * } } ]
+ */
+struct json_t *zones_versions_to_json(const struct zones *zones);
+
+/**
+ * Put back what zones_versions_to_json() gave, for records of the same zone and name that have a directory or
+ * a feed. A number goes up only; where the source now has a lower one, or could not be verified, the record
+ * goes back to the time of verification it had.
+ * Returns 0, or -EINVAL when something was no such list (diag; the rest of it counts)
+ */
+int zones_versions_from_json(struct zones *zones, const struct json_t *json, struct version_clock clock,
+                             struct diag *diag);
 
 /**
  * Read the pools' feeds again and put what they say into force.
@@ -119,7 +143,7 @@ int zones_verify_versions(struct zones *zones, uint64_t now_s, struct diag *diag
 int zones_read_feeds(struct zones *zones, uint64_t now_s, struct diag *diag);
 
 /** When something changes with nothing but time, since 1970; 0 = never. */
-uint64_t zones_next_change(const struct zones *zones, uint64_t now_s);
+uint64_t zones_next_change(const struct zones *zones, struct version_clock clock);
 
 /**
  * An operator's word on the feed that is held: put it into force, or never do. author is noted.
@@ -149,6 +173,6 @@ int zones_decide_slot(const struct zones *zones, const struct zones_slot *slot, 
                       struct pool_decision *ret_decision);
 
 /** Decide every pool name, note what has changed, and write the version records. Returns 0 or -ENOMEM. */
-int zones_compile(struct zones *zones, struct answer_pools **ret_pools);
+int zones_compile(struct zones *zones, struct version_clock clock, struct answer_pools **ret_pools);
 
 #endif

@@ -211,18 +211,28 @@ static int compare_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-static void check_pool_name(struct conf_reader *reader, const struct conf_zone_pool *use, const char **names,
-                            size_t names_n)
+static void check_pool_name(struct conf_reader *reader, struct conf_place place, const char *pool,
+                            const char **names, size_t names_n)
 {
-	if (!use->pool || bsearch(&use->pool, names, names_n, sizeof(*names), compare_text))
+	if (!pool || bsearch(&pool, names, names_n, sizeof(*names), compare_text))
 		return;
-	const char *near = names_n <= NEAREST_MAX ? conf_nearest(use->pool, names, names_n) : NULL;
+	const char *near = names_n <= NEAREST_MAX ? conf_nearest(pool, names, names_n) : NULL;
 	if (near)
-		conf_reader_error(reader, use->place, "there is no pool \"%s\"; did you mean \"%s\"?",
-		                  use->pool, near);
+		conf_reader_error(reader, place, "there is no pool \"%s\"; did you mean \"%s\"?", pool, near);
 	else
-		conf_reader_error(reader, use->place, "there is no pool \"%s\"; define it in pools",
-		                  use->pool);
+		conf_reader_error(reader, place, "there is no pool \"%s\"; define it in pools", pool);
+}
+
+static void check_version_feed(struct conf_reader *reader, const struct conf_version *version)
+{
+	const struct conf *conf = reader->conf;
+	for (size_t i = 0; version->feed && i < conf->pools_n; i++) {
+		const struct conf_pool *pool = &conf->pools[i];
+		if (pool->name && strcmp(pool->name, version->feed) == 0 && !pool->feed_file)
+			conf_reader_error(reader, version->place,
+			                  "pool \"%s\" has no feed; write feed = \"FILE\"; in that pool",
+			                  version->feed);
+	}
 }
 
 /* A zone uses pools by name. */
@@ -242,7 +252,13 @@ static void check_pool_names(struct conf_reader *reader)
 	qsort(names, names_n, sizeof(*names), compare_text);
 	for (size_t i = 0; i < conf->zones_n; i++) {
 		for (size_t j = 0; j < conf->zones[i].pools_n; j++)
-			check_pool_name(reader, &conf->zones[i].pools[j], names, names_n);
+			check_pool_name(reader, conf->zones[i].pools[j].place, conf->zones[i].pools[j].pool,
+			                names, names_n);
+		for (size_t j = 0; j < conf->zones[i].versions_n; j++) {
+			const struct conf_version *version = &conf->zones[i].versions[j];
+			check_pool_name(reader, version->place, version->feed, names, names_n);
+			check_version_feed(reader, version);
+		}
 	}
 	free(names);
 }

@@ -54,6 +54,7 @@ struct conf_version {
 	struct conf_place place;
 	const char *name;      /* relative to the zone, such as "current.cvd" */
 	const char *directory; /* of .cvd files; NULL = fixed numbers below */
+	const char *feed; /* name of a struct conf_pool whose feed has the numbers; never with directory */
 	uint32_t main, daily, bytecode,
 	        safebrowsing; /* fixed, or used where the directory has no such file */
 	const char *software; /* field 0 */
@@ -61,6 +62,8 @@ struct conf_version {
 	bool warning;         /* field 4 */
 	uint32_t ttl_s;
 	uint32_t renew_s;           /* how often the source is verified and the time field renewed */
+	uint32_t stale_after_s;     /* not verified for so long: told; 0 (only in tests) = never */
+	uint32_t refuse_after_s;    /* and for so long: SERVFAIL; over stale_after_s, or 0 = never */
 	const char *database_names; /* pattern such as "%d.cvd" for one record a database; NULL = none */
 };
 

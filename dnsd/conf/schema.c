@@ -158,7 +158,19 @@ static void version_finish(struct conf_reader *reader, void *item, uint64_t give
 {
 	static const char *const numbers[] = { "main", "daily", "bytecode" };
 	const struct conf_version *version = item;
-	if (version->directory)
+	char refuse[32];
+	char stale[32];
+	if (version->refuse_after_s && version->refuse_after_s <= version->stale_after_s)
+		conf_reader_error(
+		        reader, version->place,
+		        "refuse-after is %s, but must be over stale-after, which is %s; 0 is never",
+		        conf_format_duration(version->refuse_after_s * UINT64_C(1000), refuse,
+		                             sizeof(refuse)),
+		        conf_format_duration(version->stale_after_s * UINT64_C(1000), stale, sizeof(stale)));
+	if (version->directory && version->feed)
+		conf_reader_error(reader, version->place,
+		                  "this version record has directory and feed; keep one of them");
+	if (version->directory || version->feed)
 		return;
 	const struct conf_group *group = reader->group;
 	for (size_t i = 0; i < COUNT(numbers); i++) {
@@ -177,6 +189,8 @@ static const struct conf_key version_keys[] = {
 	  .example = "\"current.cvd\"", .help = "The name of the TXT record in the zone." },
 	{ "directory", CONF_PATH, AT(conf_version, directory), .example = "\"/srv/cvd\"", .shown = true,
 	  .help = "A folder of .cvd files whose version numbers are announced." },
+	{ "feed", CONF_TEXT, AT(conf_version, feed), .check = conf_check_label, .example = "\"clamav\"",
+	  .help = "A pool whose feed tells the version numbers, instead of a directory." },
 	{ "main", CONF_NUMBER, AT(conf_version, main), .min = 1, .max = UINT32_MAX, .example = "62",
 	  .help = "Version of main.cvd, where no directory has it." },
 	{ "daily", CONF_NUMBER, AT(conf_version, daily), .min = 1, .max = UINT32_MAX, .example = "27500",
@@ -195,10 +209,16 @@ static const struct conf_key version_keys[] = {
 	  .help = "Whether clients with older software tell their users so." },
 	{ "ttl", CONF_DURATION_S, AT(conf_version, ttl_s), .fallback = "5m", .max = 7 * DAY,
 	  .example = "\"5m\"", .help = "How long resolvers may keep the record." },
-	{ "renew", CONF_DURATION_S, AT(conf_version, renew_s), .fallback = "5m", .min = 10 * SECOND,
-	  .max = HOUR, .example = "\"5m\"",
+	{ "renew", CONF_DURATION_S, AT(conf_version, renew_s), .fallback = "5m", .min = SECOND, .max = HOUR,
+	  .example = "\"5m\"",
 	  .help = "How often the source is verified and the record's time renewed; clients distrust one of 3 "
 	          "hours." },
+	{ "stale-after", CONF_DURATION_S, AT(conf_version, stale_after_s), .fallback = "1h", .min = SECOND,
+	  .max = 7 * DAY, .example = "\"1h\"",
+	  .help = "A record that could not be verified for so long is told in the log." },
+	{ "refuse-after", CONF_DURATION_S, AT(conf_version, refuse_after_s), .fallback = "150m",
+	  .max = 7 * DAY, .example = "\"150m\"",
+	  .help = "And for so long: SERVFAIL, so that resolvers ask another name server; 0 is never." },
 	{ "database-names", CONF_TEXT, AT(conf_version, database_names), .check = conf_check_database_pattern,
 	  .example = "\"%d.cvd\"", .help = "Also one record for each database, whose name stands at %d." },
 };

@@ -69,7 +69,7 @@ static json_t *view_begin(const struct inspect *inspect, const json_t *body, str
 	diag_fini(&diag);
 	if (wrong)
 		return wrong;
-	rc = zones_compile(&view->past, &view->past_pools);
+	rc = zones_compile(&view->past, version_clock_now(), &view->past_pools);
 	if (rc < 0) {
 		explain_past_end(&view->past);
 		return response_error("cannot look back: %s", strerror(-rc));

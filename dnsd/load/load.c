@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "answer/pools_build.h"
+#include "zones/keep.h"
 
 static uint64_t now_ms(void)
 {
@@ -112,12 +113,14 @@ int load_create(const char *path, const struct load *previous, struct diag *diag
 		goto out;
 	/* Both are tried whatever the other says, so that one run shows the mistakes of both. */
 	int geo_rc = load_geo(load, previous, diag);
-	rc = zones_load(load->conf, previous ? previous->zones : NULL, (uint64_t)time(NULL), diag,
+	rc = zones_load(load->conf, previous ? previous->zones : NULL, version_clock_now(), diag,
 	                &load->zones);
 	if (rc == 0)
 		rc = geo_rc;
 	if (rc < 0)
 		goto out;
+	if (!previous && load->conf->state_dir)
+		keep_read_versions(load->conf->state_dir, version_clock_now(), diag, load->zones);
 	load->took_ms = (uint32_t)(now_ms() - start_ms);
 	*ret_load = load;
 	return 0;
@@ -129,7 +132,7 @@ out:
 int load_make_snap(const struct load *load, uint64_t generation, struct snap **ret_snap)
 {
 	struct answer_pools *pools;
-	int rc = zones_compile(load->zones, &pools);
+	int rc = zones_compile(load->zones, version_clock_now(), &pools);
 	if (rc < 0)
 		return rc;
 	rc = snap_create(load->zones->store, pools, load->geo, load->conf->edns_size, generation, ret_snap);

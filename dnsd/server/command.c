@@ -209,7 +209,6 @@ static json_t *command_mirror(struct job *job, const json_t *body)
 	if (job->rc < 0)
 		return NULL;
 	job->changed = true;
-	job->next_s = zones_next_change(zones, now_s);
 	char what[600];
 	snprintf(what, sizeof(what), "mirror %s: %s%s%s", override.host,
 	         is_auto ? "auto" : override_action_text(override.action), is_auto ? "" : ": ",
@@ -261,7 +260,6 @@ static json_t *command_feed(struct job *job, const json_t *body, const char *act
 	if (rc < 0)
 		return NULL;
 	job->changed = true;
-	job->next_s = zones_next_change(zones, now_s);
 	char what[160];
 	snprintf(what, sizeof(what), "feed of pool %s serial %" PRIu64 " %s", zones->conf->pools[pool].name,
 	         serial, accept ? "accepted" : "rejected");

@@ -241,6 +241,10 @@ static void run_keep(struct job *job)
 	}
 	if (rc == 0)
 		rc = write_feeds(server);
+	if (rc == 0 && keeping->versions_changed) {
+		rc = keep_write_versions(directory, server->load->zones);
+		keeping->versions_changed = rc != 0;
+	}
 	job->rc = rc;
 }
 
@@ -260,7 +264,8 @@ static bool has_to_keep(const struct server *server)
 {
 	const struct keeping *keeping = &server->keeping;
 	return server->load->conf->state_dir && !keeping->paused &&
-	       (keeping->news || keeping->base_wanted || keeping->overrides_changed || !feeds_kept(server));
+	       (keeping->news || keeping->base_wanted || keeping->overrides_changed ||
+	        keeping->versions_changed || !feeds_kept(server));
 }
 
 static void drop_news(struct keeping *keeping)
@@ -336,11 +341,10 @@ void server_begin_keeping(struct server *server)
 static void run_renew(struct job *job)
 {
 	struct zones *zones = job->server->load->zones;
-	uint64_t now_s = utc_now();
+	struct version_clock clock = version_clock_now();
+	job->rc = zones_read_feeds(zones, clock.now_s, &job->diag);
 	/* A source that fails keeps its last numbers and time: the record is published all the same. */
-	zones_verify_versions(zones, now_s, &job->diag, &job->names_changed);
-	job->rc = zones_read_feeds(zones, now_s, &job->diag);
-	job->next_s = zones_next_change(zones, now_s);
+	zones_verify_versions(zones, clock, &job->diag, &job->names_changed);
 }
 
 static void job_run(uv_work_t *work)
@@ -361,8 +365,10 @@ static void job_run(uv_work_t *work)
 		break;
 	default: run_renew(job); break;
 	}
-	if (job->rc == 0 && changed)
+	if (job->rc == 0 && changed) {
+		job->next_s = zones_next_change(load->zones, version_clock_now());
 		job->rc = load_make_snap(load, server->generation + 1, &job->snap);
+	}
 	if (job->rc == 0 && job->kind == JOB_RELOAD)
 		job->rc = zones_note_base(load->zones, "reload", utc_now());
 	if (job->rc == 0)
@@ -436,6 +442,7 @@ static void finish_reload(struct server *server, struct job *job)
 		server_log_loaded(server, "reloaded");
 		/* Sources may have changed before the watch was set, and the moment of the next change is
 		 * theirs to tell. */
+		clock_set(server->clock, job->next_s);
 		if (server->job_wanted < JOB_RENEW)
 			server->job_wanted = JOB_RENEW;
 	}
@@ -457,8 +464,10 @@ static void finish_change(struct server *server, struct job *job)
 	}
 	if (job->names_changed)
 		server->job_wanted = JOB_RELOAD;
-	if (job->kind == JOB_RENEW || job->changed)
+	if (job->snap)
 		clock_set(server->clock, job->next_s);
+	if (job->kind == JOB_RENEW)
+		server->keeping.versions_changed = server->load->zones->versions_n > 0;
 	if (job->command)
 		finish_command(server, job->command,
 		               rc < 0 ? response_error("nothing has changed: %s", strerror(-rc))

@@ -80,8 +80,9 @@ struct keeping {
 	bool base_wanted;        /* the journal needs the whole state next */
 	const char *base_why;
 	bool overrides_changed; /* the file lags behind what is in force */
-	int error;              /* of the last try; 0 = it went well */
-	bool paused;            /* it failed: wait for the next change or renewal */
+	bool versions_changed;
+	int error;   /* of the last try; 0 = it went well */
+	bool paused; /* it failed: wait for the next change or renewal */
 };
 
 struct server {

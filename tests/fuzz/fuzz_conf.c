@@ -69,10 +69,15 @@ static void check_version(const struct conf_version *version)
 	require(!strchr(version->software, ':'));
 	if (version->directory)
 		check_path(version->directory);
-	else
+	if (version->feed)
+		check_text(version->feed);
+	require(!version->directory || !version->feed);
+	if (!version->directory && !version->feed)
 		require(version->main && version->daily && version->bytecode);
-	require(version->safebrowsing && version->flevel && version->renew_s >= 10 &&
+	require(version->safebrowsing && version->flevel && version->renew_s >= 1 &&
 	        version->renew_s <= 3600);
+	require(version->stale_after_s &&
+	        (!version->refuse_after_s || version->refuse_after_s > version->stale_after_s));
 	if (version->database_names)
 		require(strstr(version->database_names, "%d") != NULL);
 }

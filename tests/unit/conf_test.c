@@ -139,6 +139,7 @@ static const char full[] =
         "    { name = \"current.cvd\"; directory = \"cvd\"; software = \"1.4.3\"; flevel = 91; warning = "
         "true;\n"
         "      main = 62; daily = 27500; bytecode = 335; safebrowsing = 49193; ttl = 0; renew = \"1h\";\n"
+        "      stale-after = \"40m\"; refuse-after = 0;\n"
         "      database-names = \"%d.cvd\"; },\n"
         "    { name = \"old.cvd\"; main = 1; daily = 2; bytecode = 3; software = \"1.0\"; }\n"
         "  );\n"
@@ -225,6 +226,9 @@ static void test_every_key(void **state)
 	assert_int_equal(version->safebrowsing, 49193);
 	assert_int_equal(version->ttl_s, 0);
 	assert_int_equal(version->renew_s, 3600);
+	assert_int_equal(version->stale_after_s, 2400);
+	assert_int_equal(version->refuse_after_s, 0);
+	assert_null(version->feed);
 	assert_string_equal(version->database_names, "%d.cvd");
 	version++;
 	assert_null(version->directory);
@@ -233,6 +237,8 @@ static void test_every_key(void **state)
 	assert_false(version->warning);
 	assert_int_equal(version->ttl_s, 300);
 	assert_int_equal(version->renew_s, 300);
+	assert_int_equal(version->stale_after_s, 3600);
+	assert_int_equal(version->refuse_after_s, 9000);
 	assert_null(version->database_names);
 
 	assert_int_equal(conf->pools_n, 1);
@@ -389,7 +395,23 @@ static const struct mistake main_mistakes[] = {
 	{ "pool ttl", "pools = ( { name = \"p\"; mirrors = \"mirrors.conf\"; ttl = 0; } );\n" ZONE(""),
 	  "dnsd.conf:1: ttl is 0s, but must be 1s to 1d\n" },
 	{ "version ttl", VERSION("ttl = \"8d\";"), "dnsd.conf:1: ttl is 8d, but must be 0s to 7d\n" },
-	{ "renew", VERSION("renew = \"3h\";"), "dnsd.conf:1: renew is 3h, but must be 10s to 1h\n" },
+	{ "renew", VERSION("renew = \"3h\";"), "dnsd.conf:1: renew is 3h, but must be 1s to 1h\n" },
+	{ "stale-after", VERSION("stale-after = 0;"),
+	  "dnsd.conf:1: stale-after is 0s, but must be 1s to 7d\n" },
+	{ "refuse-after", VERSION("stale-after = \"30m\"; refuse-after = \"30m\";"),
+	  "dnsd.conf:1: refuse-after is 30m, but must be over stale-after, which is 30m; 0 is never\n" },
+	{ "stale-after over the default", VERSION("stale-after = \"1d\";"),
+	  "dnsd.conf:1: refuse-after is 150m, but must be over stale-after, which is 1d; 0 is never\n" },
+	{ "directory and feed",
+	  "pools = ( { name = \"p\"; mirrors = \"mirrors.conf\"; feed = \"f\"; } );\n" ZONE(
+	          "versions = ( { name = \"v\"; software = \"1\"; directory = \"d\"; feed = \"p\"; } );"),
+	  "dnsd.conf:2: this version record has directory and feed; keep one of them\n" },
+	{ "feed of no pool", ZONE("versions = ( { name = \"v\"; software = \"1\"; feed = \"p\"; } );"),
+	  "dnsd.conf:1: there is no pool \"p\"; define it in pools\n" },
+	{ "pool without a feed",
+	  "pools = ( { name = \"p\"; mirrors = \"mirrors.conf\"; } );\n" ZONE(
+	          "versions = ( { name = \"v\"; software = \"1\"; feed = \"p\"; } );"),
+	  "dnsd.conf:2: pool \"p\" has no feed; write feed = \"FILE\"; in that pool\n" },
 
 	/* Durations. */
 	{ "unknown unit", "server: { tcp-idle = \"5w\"; };\n" ZONE(""),
