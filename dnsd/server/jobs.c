@@ -389,6 +389,15 @@ void server_watch_sources(struct server *server)
 	}
 }
 
+bool server_has_feeds(const struct server *server)
+{
+	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
+		if (server->load->conf->pools[i].feed_file)
+			return true;
+	}
+	return false;
+}
+
 void server_log_loaded(const struct server *server, const char *what)
 {
 	char text[1024];
@@ -443,7 +452,7 @@ static void finish_reload(struct server *server, struct job *job)
 		/* Sources may have changed before the watch was set, and the moment of the next change is
 		 * theirs to tell. */
 		clock_set(server->clock, job->next_s);
-		if (server->job_wanted < JOB_RENEW)
+		if (server_has_feeds(server) && server->job_wanted < JOB_RENEW)
 			server->job_wanted = JOB_RENEW;
 	}
 	if (job->command)

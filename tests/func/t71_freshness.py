@@ -102,7 +102,7 @@ def test_refused_in_time(case, _):
     shutil.move(daemon.site.file("cvd.away"), daemon.site.file("cvd"))
     wait_until(lambda: rcode(daemon) == "NOERROR", "an answer with the directory back", 5)
     daemon.log.wait(r"version record current\.cvd of clamav\.test: verified again", mark)
-    check(int(fields(daemon)[3]) > verified + REFUSE_S, "a new time field")
+    check(int(fields(daemon)[3]) >= verified + REFUSE_S, "a new time field")
     told = [line for line in daemon.log.since(0) if "not verified since" in line]
     check_equal(len(told), 2, "lines about one episode:\n" + "\n".join(told))
 
@@ -116,10 +116,10 @@ def test_by_itself(case, _):
     by_feed = feed_daemon(case, feed(1, 27500, verified), rare)
     for daemon in (by_directory, by_feed):
         daemon.log.wait("not verified since", 0, REFUSE_S + 2)
-    for daemon in (by_directory, by_feed):
-        at = int(fields(daemon)[3])
+    announced = [(daemon, int(fields(daemon)[3])) for daemon in (by_directory, by_feed)]
+    for daemon, at in announced:
         wait_until(lambda daemon=daemon: rcode(daemon) == "SERVFAIL", "refused", REFUSE_S + 2)
-        check(at + REFUSE_S - 1 <= time.time() <= at + REFUSE_S + 2.5, f"refused {time.time() - at:.1f} s after it")
+        check(at + REFUSE_S - 1 <= time.time() <= at + REFUSE_S + 3.5, f"refused {time.time() - at:.1f} s after it")
     # Its source in order, a record is looked at before it would be stale.
     by_feed.site.write("feed.json", feed(2, 27501))
     shutil.move(by_directory.site.file("cvd.away"), by_directory.site.file("cvd"))
