@@ -189,7 +189,8 @@ static int make_members(const struct choice *chosen, const struct choice *helpin
 	for (size_t i = 0; i < pool->mirrors_n; i++) {
 		const struct mirror *mirror = &pool->mirrors[i];
 		struct pool_member member = { .addrs = at,
-			                      .weight = weight_of(mirror, &chosen->state->mirrors[i]) };
+			                      .weight = weight_of(mirror, &chosen->state->mirrors[i]),
+			                      .mirror = mirror->number };
 		for (size_t k = 0; k < mirror->addrs_n; k++) {
 			bool helps = mirror->addrs[k].family == helping_family && is_admitted(helping, i, k);
 			if (helps || is_admitted(chosen, i, k))
