@@ -158,6 +158,10 @@ struct conf {
 	uint32_t stop_drain_ms;    /* SIGTERM: how long open TCP connections may finish */
 	uint32_t max_zone_records; /* 0 = no limit */
 
+	/* metrics: { } */
+	struct conf_listen *metrics_listen; /* HTTP; none = no metrics */
+	size_t metrics_listen_n;
+
 	struct conf_geo geo;
 	struct conf_zone *zones;
 	size_t zones_n;

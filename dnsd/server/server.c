@@ -54,6 +54,7 @@ static int publish(struct server *server, struct snap *snap)
 	retired->next = server->retired;
 	server->retired = retired;
 	server->snap = snap;
+	server->metrics.published_ms = uv_now(&server->loop);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_publish(server->workers[i], snap);
 	return 0;
@@ -132,11 +133,16 @@ static void finish_reload(struct server *server, struct job *job)
 {
 	int rc = job->rc;
 	if (rc == 0)
+		rc = metrics_http_prepare(server->metrics.http, job->load->conf->metrics_listen,
+		                          job->load->conf->metrics_listen_n, &job->diag);
+	if (rc == 0)
 		rc = set_listeners(server, job->load->conf, &job->diag);
 	if (rc == 0)
 		rc = publish(server, job->snap);
 	log_diag(&job->diag);
+	server_metrics_note_reload(server, rc < 0);
 	if (rc < 0) {
+		metrics_http_abandon(server->metrics.http);
 		snap_destroy(job->snap);
 		load_destroy(job->load);
 		log_error("reload failed, nothing has changed: errors=%zu%s%s", job->diag.errors_n,
@@ -153,6 +159,7 @@ static void finish_reload(struct server *server, struct job *job)
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
 		               server->load->conf->tcp_clients_max);
+	metrics_http_commit(server->metrics.http);
 	watch_sources(server);
 	set_renew_timer(server);
 	log_loaded(server, "reloaded");
@@ -202,6 +209,7 @@ static void job_done(uv_work_t *work, int status)
 	}
 	diag_fini(&job->diag);
 	free_retired(server);
+	server_metrics_note_state(server);
 	start_wanted(server);
 }
 
@@ -278,6 +286,7 @@ static void close_handles(struct server *server)
 	uv_close((uv_handle_t *)&server->notify, NULL);
 	watch_destroy(server->watch);
 	server->watch = NULL;
+	server_metrics_stop(server);
 }
 
 static void on_notify(uv_async_t *async)
@@ -453,6 +462,8 @@ int server_create(const char *conf_path, struct server **ret_server)
 		goto fail; /* half set up, it can't be taken apart; the process ends */
 	}
 	rc = start_workers(server);
+	if (rc == 0)
+		rc = server_metrics_start(server);
 	if (rc < 0)
 		goto fail_running;
 	watch_sources(server);
@@ -472,6 +483,7 @@ fail_running:
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&server->loop);
 fail:
+	server_metrics_free(server);
 	bindings_destroy(server->bindings);
 	snap_destroy(server->snap);
 	load_destroy(server->load);
@@ -499,6 +511,7 @@ void server_destroy(struct server *server)
 		snap_destroy(retired->snap);
 		free(retired);
 	}
+	server_metrics_free(server);
 	bindings_destroy(server->bindings);
 	snap_destroy(server->snap);
 	load_destroy(server->load);

@@ -12,6 +12,7 @@
 #include "load/load.h"
 #include "server/bindings.h"
 #include "server/server.h"
+#include "server/server_metrics.h"
 #include "server/watch.h"
 #include "snap/snap.h"
 #include "worker/worker.h"
@@ -57,6 +58,7 @@ struct server {
 	enum job_kind job_running;
 	enum job_kind job_wanted; /* asked for while one runs; the larger kind wins */
 	bool stopping;
+	struct server_metrics metrics;
 };
 
 #endif
