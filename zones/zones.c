@@ -340,17 +340,21 @@ static int load_pools(struct load *load)
 
 struct numbered {
 	const char *host;
+	const char *pool;
 	uint16_t number;
 };
 
 static int compare_numbered(const void *a, const void *b)
 {
-	return strcmp(((const struct numbered *)a)->host, ((const struct numbered *)b)->host);
+	const struct numbered *x = a;
+	const struct numbered *y = b;
+	int order = strcmp(x->host, y->host);
+	return order ? order : strcmp(x->pool, y->pool);
 }
 
 /*
- * Counters of a mirror go on over reloads: its number is found again by its host. Mirrors past the number of
- * counters share the last one.
+ * Counters of a mirror go on over reloads: its number is found again by its host and pool. Mirrors past the
+ * number of counters share the last one.
  */
 static int number_mirrors(struct zones *zones, const struct zones *previous)
 {
@@ -360,11 +364,13 @@ static int number_mirrors(struct zones *zones, const struct zones *previous)
 		most += zones->conf->pools[i].mirrors_n;
 	struct numbered *known = calloc(known_n + 1, sizeof(*known));
 	zones->mirror_hosts = arena_alloc(&zones->arena, (most + 1) * sizeof(*zones->mirror_hosts));
-	int rc = known && zones->mirror_hosts ? 0 : -ENOMEM;
+	zones->mirror_pools = arena_alloc(&zones->arena, (most + 1) * sizeof(*zones->mirror_pools));
+	int rc = known && zones->mirror_hosts && zones->mirror_pools ? 0 : -ENOMEM;
 	for (size_t i = 0; i < known_n && rc == 0; i++) {
 		zones->mirror_hosts[i] = arena_strdup(&zones->arena, previous->mirror_hosts[i]);
-		known[i] = (struct numbered){ zones->mirror_hosts[i], (uint16_t)i };
-		rc = known[i].host ? 0 : -ENOMEM;
+		zones->mirror_pools[i] = arena_strdup(&zones->arena, previous->mirror_pools[i]);
+		known[i] = (struct numbered){ zones->mirror_hosts[i], zones->mirror_pools[i], (uint16_t)i };
+		rc = known[i].host && known[i].pool ? 0 : -ENOMEM;
 	}
 	zones->mirror_hosts_n = known_n;
 	if (rc == 0 && known_n)
@@ -372,7 +378,7 @@ static int number_mirrors(struct zones *zones, const struct zones *previous)
 	for (size_t i = 0; i < zones->conf->pools_n && rc == 0; i++) {
 		for (size_t k = 0; k < zones->pools[i]->mirrors_n; k++) {
 			struct mirror *mirror = &zones->pools[i]->mirrors[k];
-			struct numbered wanted = { .host = mirror->host };
+			struct numbered wanted = { mirror->host, zones->conf->pools[i].name, 0 };
 			const struct numbered *found =
 			        known_n ? bsearch(&wanted, known, known_n, sizeof(*known), compare_numbered)
 			                : NULL;
@@ -380,6 +386,7 @@ static int number_mirrors(struct zones *zones, const struct zones *previous)
 				mirror->number = found->number;
 			} else if (zones->mirror_hosts_n < ANSWER_MIRRORS_N - 1) {
 				mirror->number = (uint16_t)zones->mirror_hosts_n;
+				zones->mirror_pools[zones->mirror_hosts_n] = wanted.pool;
 				zones->mirror_hosts[zones->mirror_hosts_n++] = mirror->host;
 			} else {
 				mirror->number = ANSWER_MIRRORS_N - 1;

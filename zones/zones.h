@@ -84,6 +84,7 @@ struct zones {
 	struct zones_slot *slots;
 	size_t slots_n;
 	const char **mirror_hosts; /* by mirror.number, for reports; hosts that were dropped stay in it */
+	const char **mirror_pools; /* the pool of each */
 	size_t mirror_hosts_n;
 	struct zones_version *versions; /* of all zones */
 	size_t versions_n;

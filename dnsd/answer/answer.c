@@ -208,6 +208,9 @@ static size_t answer_referral(struct reply *reply, const struct store_node *cut)
 
 static uint32_t set_for_client(struct reply *reply, const struct pool_slot *slot)
 {
+	const struct answer_pools *pools = reply->data->pools;
+	if (reply->is_located)
+		return pools->by_country[slot->ref + reply->country];
 	struct geo_match match;
 	const struct wire_query *query = reply->query;
 	struct answer_counters *counters = &reply->state->counters;
@@ -218,16 +221,19 @@ static uint32_t set_for_client(struct reply *reply, const struct pool_slot *slot
 		addr_from_sockaddr(reply->client->peer, &peer);
 		geo_map_find(reply->data->geo, &peer, &match);
 	}
+	reply->is_located = true;
+	reply->country = match.country;
 	reply->scope_len = match.prefix_len;
 	if (__builtin_expect(reply->state->trace != NULL, 0)) {
 		reply->state->trace->by_country = true;
 		reply->state->trace->by_subnet = query->has_ecs && query->ecs.source_len;
 		reply->state->trace->match = match;
 	}
+	reply->state->countries[match.country]++;
 	counters->pool_geo++;
 	if (match.country == COUNTRY_UNKNOWN)
 		counters->geo_unknown++;
-	return reply->data->pools->by_country[slot->ref + match.country];
+	return pools->by_country[slot->ref + match.country];
 }
 
 struct pool_row answer_choose(struct reply *reply, const struct store_rrset *rrset)
@@ -255,10 +261,15 @@ void answer_take_turn(struct reply *reply, struct pool_row *chosen)
 	if (row >= list->rows_n)
 		row %= list->rows_n; /* the turn of another snapshot or of another answer in the same place */
 	*turn = row + 1;
-	if (list->cycle)
-		chosen->cycle_start = pools->rows[list->rows_off + row];
-	else
-		chosen->row = pools->rows + list->rows_off + (size_t)row * list->take_n;
+	const uint16_t *first;
+	if (list->cycle) {
+		first = pools->rows + list->rows_off + row;
+		chosen->cycle_start = *first;
+	} else {
+		first = pools->rows + list->rows_off + (size_t)row * list->take_n;
+		chosen->row = first;
+	}
+	reply->state->first[pools->mirrors[list->mirrors_off + *first]]++;
 }
 
 static size_t answer_pool(struct reply *reply, const struct store_node *node, const struct store_rrset *rrset)

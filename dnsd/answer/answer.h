@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "answer/geo_map.h"
+
 struct answer_trace; /* answer/trace.h */
 struct answer_data;  /* answer/data.h: all that a query needs, immutable */
 
@@ -71,6 +73,9 @@ struct answer_state {
 	uint32_t rotation[ANSWER_ROTATION_N];
 	struct answer_pings pings[ANSWER_MIRRORS_N]; /* by the number in pool_address */
 	struct answer_trace *trace;                  /* what the answer went by; NULL = nobody asks */
+	uint64_t countries[COUNTRY_N];    /* requests for "nearest" names, by the country of who asks */
+	uint64_t first[ANSWER_MIRRORS_N]; /* answers from pools, by the mirror whose address stands first:
+	                                     old clients take no other */
 };
 
 /** No request needs more room than this over UDP; a UDP response buffer of this size always suffices. */

@@ -19,6 +19,8 @@ struct reply {
 	uint8_t *resp;
 	size_t body_max;   /* where the sections must end, so that the OPT record still fits */
 	uint8_t scope_len; /* for the client subnet option */
+	bool is_located;   /* country is known: a request for ANY comes by more than once */
+	uint16_t country;  /* of who asks */
 };
 
 /** Where a name leads (RFC 1034 section 4.3.2 step 3). */

@@ -119,6 +119,7 @@ struct answer_store {
 
 struct pool_list {
 	uint32_t records_off; /* in pools.bytes */
+	uint32_t mirrors_off; /* in pools.mirrors: whose each record is */
 	uint32_t rows_off;    /* in pools.rows: rows_n rows of take_n record numbers; used when cycle is 0 */
 	uint32_t rows_n;
 	uint16_t records_n;
@@ -159,6 +160,7 @@ struct answer_pools {
 	const uint32_t *by_country;
 	const uint16_t *rows;
 	const uint8_t *bytes;
+	const uint16_t *mirrors; /* places in answer_state.first */
 	const struct pool_address *addresses;
 	uint32_t addresses_mask;
 	uint32_t slots_n, sets_n, by_country_n, rows_n, bytes_len;

@@ -24,6 +24,7 @@ struct pools_builder {
 	struct grow by_country; /* uint32_t */
 	struct grow rows;       /* uint16_t */
 	struct grow bytes;      /* uint8_t */
+	struct grow mirrors;    /* uint16_t */
 	struct grow addresses;  /* struct pool_address */
 };
 
@@ -39,6 +40,7 @@ struct pools_builder *pools_builder_create(uint32_t slots_n)
 	grow_init(&builder->by_country, sizeof(uint32_t));
 	grow_init(&builder->rows, sizeof(uint16_t));
 	grow_init(&builder->bytes, 1);
+	grow_init(&builder->mirrors, sizeof(uint16_t));
 	grow_init(&builder->addresses, sizeof(struct pool_address));
 	if (!builder->slots || !builder->slots_set) {
 		pools_builder_destroy(builder);
@@ -57,6 +59,7 @@ void pools_builder_destroy(struct pools_builder *builder)
 	grow_fini(&builder->by_country);
 	grow_fini(&builder->rows);
 	grow_fini(&builder->bytes);
+	grow_fini(&builder->mirrors);
 	grow_fini(&builder->addresses);
 	free(builder);
 }
@@ -255,6 +258,7 @@ static int add_list(struct pools_builder *builder, const struct pool_member *mem
 	size_t fits = (WIRE_MESSAGE_MAX - MESSAGE_OVERHEAD) / record_len;
 	memset(list, 0, sizeof(*list));
 	list->records_off = (uint32_t)builder->bytes.n;
+	list->mirrors_off = (uint32_t)builder->mirrors.n;
 
 	struct share *shares = calloc(members_n + 1, sizeof(*shares));
 	if (!shares)
@@ -269,8 +273,10 @@ static int add_list(struct pools_builder *builder, const struct pool_member *mem
 			if (members[i].addrs[k].family != family)
 				continue;
 			uint8_t *record = grow_add(&builder->bytes, record_len);
-			if (!record)
+			uint16_t *mirror = grow_add(&builder->mirrors, 1);
+			if (!record || !mirror)
 				goto out;
+			*mirror = members[i].mirror;
 			wire_put16(record, WIRE_POINTER | WIRE_HEADER_LEN);
 			wire_put16(record + 2, family == 4 ? WIRE_TYPE_A : WIRE_TYPE_AAAA);
 			wire_put16(record + 4, WIRE_CLASS_IN);
@@ -414,6 +420,7 @@ int pools_build(struct pools_builder *builder, struct answer_pools **ret_pools)
 	pools->rows = grow_take(&builder->rows);
 	pools->bytes_len = (uint32_t)builder->bytes.n;
 	pools->bytes = grow_take(&builder->bytes);
+	pools->mirrors = grow_take(&builder->mirrors);
 	*ret_pools = pools;
 	return 0;
 }
@@ -434,6 +441,7 @@ void answer_pools_unref(struct answer_pools *pools)
 	free((void *)pools->by_country);
 	free((void *)pools->rows);
 	free((void *)pools->bytes);
+	free((void *)pools->mirrors);
 	free((void *)pools->addresses);
 	free(pools);
 }

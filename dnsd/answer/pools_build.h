@@ -18,6 +18,7 @@ struct pool_member {
 	const struct addr *addrs; /* both families, borrowed for the call */
 	size_t addrs_n;
 	uint32_t weight; /* at least 1; the mirror's, shared by its addresses of a family */
+	uint16_t mirror; /* its place in answer_state.first */
 };
 
 struct pools_builder;

@@ -176,25 +176,24 @@ static void set_listen_default(struct conf_reader *reader, const char *main_path
 
 /* Two sockets on one address would share its queries, and nobody would notice. Port 0 is a free one each
  * time. */
-static void check_listen(struct conf_reader *reader)
+static void check_listen(struct conf_reader *reader, const struct conf_listen *listens, size_t listens_n)
 {
-	const struct conf *conf = reader->conf;
-	if (conf->listen_n > LISTEN_MAX) {
-		conf_reader_error(reader, conf->listen[LISTEN_MAX].place,
-		                  "listen has %zu addresses, the limit is %d", conf->listen_n, LISTEN_MAX);
+	if (listens_n > LISTEN_MAX) {
+		conf_reader_error(reader, listens[LISTEN_MAX].place,
+		                  "listen has %zu addresses, the limit is %d", listens_n, LISTEN_MAX);
 		return;
 	}
-	for (size_t i = 0; i < conf->listen_n; i++) {
+	for (size_t i = 0; i < listens_n; i++) {
 		char text[ADDR_TEXT_MAX];
 		char other[ADDR_TEXT_MAX];
-		const struct conf_listen *listen = &conf->listen[i];
+		const struct conf_listen *listen = &listens[i];
 		if (listen->addr.ss_family == 0)
 			continue;
 		addr_format_sockaddr((const struct sockaddr *)&listen->addr, text, sizeof(text));
 		if (strcmp(strrchr(text, '@'), "@0") == 0)
 			continue;
 		for (size_t j = 0; j < i; j++) {
-			const struct conf_listen *earlier = &conf->listen[j];
+			const struct conf_listen *earlier = &listens[j];
 			addr_format_sockaddr((const struct sockaddr *)&earlier->addr, other, sizeof(other));
 			if (strcmp(text, other) == 0) {
 				conf_reader_error(reader, listen->place,
@@ -266,7 +265,8 @@ static void check_pool_names(struct conf_reader *reader)
 static void check_all(struct conf_reader *reader, const char *main_path)
 {
 	const struct conf *conf = reader->conf;
-	check_listen(reader);
+	check_listen(reader, conf->listen, conf->listen_n);
+	check_listen(reader, conf->metrics_listen, conf->metrics_listen_n);
 	REFUSE_DUPLICATES(reader, "zone", conf->zones, conf->zones_n, conf_zone, name);
 	REFUSE_DUPLICATES(reader, "pool", conf->pools, conf->pools_n, conf_pool, name);
 	for (size_t i = 0; i < conf->zones_n; i++)

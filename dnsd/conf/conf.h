@@ -177,6 +177,10 @@ struct conf {
 	uint32_t journal_max_bytes;
 	uint32_t journal_files; /* old journals that are kept */
 
+	/* metrics: { } */
+	struct conf_listen *metrics_listen; /* HTTP; none = no metrics */
+	size_t metrics_listen_n;
+
 	struct conf_geo geo;
 	struct conf_zone *zones;
 	size_t zones_n;

@@ -277,7 +277,7 @@ static void read_list_text(struct conf_reader *reader, const struct conf_key *ke
 	} else if (key->type == CONF_LISTEN) {
 		struct conf_listen *listen = item;
 		listen->place = place;
-		if (addr_parse_listen(value, CONF_LISTEN_PORT, &listen->addr) < 0)
+		if (addr_parse_listen(value, key->port, &listen->addr) < 0)
 			refuse_text(reader, key, place, value, "is no address with an optional @ and port");
 	} else {
 		struct conf_mirror_addr *addr = item;

@@ -30,7 +30,8 @@ _Static_assert(offsetof(struct conf_neighbours, place) == 0, "place first");
 const char *const conf_listen_default[2] = { "0.0.0.0@53", "::@53" };
 
 static const struct conf_key server_keys[] = {
-	{ "listen", CONF_LISTEN, LIST(conf, listen), .example = "[ \"127.0.0.1@5300\", \"::1@5300\" ]",
+	{ "listen", CONF_LISTEN, LIST(conf, listen), .port = CONF_LISTEN_PORT,
+	  .example = "[ \"127.0.0.1@5300\", \"::1@5300\" ]",
 	  .help = "Addresses to answer on, each with @ and a port (53 when left out); default all addresses, "
 	          "port 53." },
 	{ "workers", CONF_NUMBER, AT(conf, workers), .fallback = "0", .max = 256, .example = "4",
@@ -67,6 +68,20 @@ static const struct conf_group server_group = {
 	.where = "server: { }",
 	.keys = server_keys,
 	.keys_n = COUNT(server_keys),
+};
+
+static const struct conf_key metrics_keys[] = {
+	{ "listen", CONF_LISTEN, LIST(conf, metrics_listen), .port = CONF_METRICS_PORT,
+	  .example = "[ \"127.0.0.1@9153\" ]",
+	  .help = "Addresses to serve /metrics and /healthz on over HTTP, each with @ and a port (9153 when "
+	          "left out); default none." },
+};
+
+static const struct conf_group metrics_group = {
+	.noun = "metrics group",
+	.where = "metrics: { }",
+	.keys = metrics_keys,
+	.keys_n = COUNT(metrics_keys),
 };
 
 static const struct conf_key net_keys[] = {
@@ -300,6 +315,8 @@ const struct conf_group *const conf_schema_pool = &pool_group;
 static const struct conf_key main_keys[] = {
 	{ "server", CONF_GROUP, .group = &server_group, .example = "{ ... }", .shown = true,
 	  .help = "The server itself." },
+	{ "metrics", CONF_GROUP, .group = &metrics_group, .example = "{ ... }", .shown = true,
+	  .help = "Counters and states for Prometheus." },
 	{ "geo", CONF_GROUP, AT(conf, geo), .group = &geo_group, .example = "{ ... }", .shown = true,
 	  .help = "How the country of a client is found." },
 	{ "zones", CONF_GROUPS, LIST(conf, zones), .group = &zone_group, .example = "( { ... } )",

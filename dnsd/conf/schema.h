@@ -43,6 +43,7 @@ struct conf_key {
 	size_t size;
 	const char *fallback; /* value when not given; NULL = none (zero) */
 	int64_t min, max;     /* numbers; durations in ms */
+	uint16_t port;        /* of addresses to listen on: when left out */
 	conf_check_fn *check; /* of texts */
 	const struct conf_group *group;
 	const char *example; /* the right side of "=", as one would write it */
@@ -75,7 +76,8 @@ int conf_schema_find(const struct conf_group *group, const char *name);
 const struct conf_group *conf_schema_owner(const struct conf_group *root, const char *name);
 
 /** "ADDRESS@PORT" defaults of server.listen, where they are made into addresses. */
-#define CONF_LISTEN_PORT 53
+#define CONF_LISTEN_PORT  53
+#define CONF_METRICS_PORT 9153
 extern const char *const conf_listen_default[2];
 
 /** What a type is called in messages, as in "wants a whole number". */

@@ -65,9 +65,9 @@ json_t *command_status(const struct server *server)
 	set_time(object, "started", server->started_s);
 	set_number(object, "generation", server->generation);
 	json_object_set_new(object, "config", json_string(server->conf_path));
-	set_time(object, "last-reload", server->reloaded_s);
-	json_object_set_new(object, "last-reload-ok", json_boolean(!server->reload_failed));
-	if (server->reload_failed)
+	set_time(object, "last-reload", server->metrics.reloaded_s);
+	json_object_set_new(object, "last-reload-ok", json_boolean(!server->metrics.reload_failed));
+	if (server->metrics.reload_failed)
 		add_problem(problems, "%s", "the last reload failed; the configuration before it is in use");
 	set_number(object, "workers", server->workers_n);
 	set_number(object, "zones", server->load->conf->zones_n);

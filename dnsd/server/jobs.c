@@ -35,6 +35,7 @@ static int publish(struct server *server, struct snap *snap)
 	server->retired = retired;
 	server->snap = snap;
 	server->generation = snap->generation;
+	server->metrics.published_ms = uv_now(&server->loop);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_publish(server->workers[i], snap);
 	return 0;
@@ -424,12 +425,16 @@ static void finish_reload(struct server *server, struct job *job)
 {
 	int rc = job->rc;
 	if (rc == 0)
+		rc = metrics_http_prepare(server->metrics.http, job->load->conf->metrics_listen,
+		                          job->load->conf->metrics_listen_n, &job->diag);
+	if (rc == 0)
 		rc = set_listeners(server, job->load->conf, &job->diag);
 	if (rc == 0)
 		rc = publish(server, job->snap);
 	log_diag(&job->diag);
-	server->reload_failed = rc < 0;
+	server_metrics_note_reload(server, rc < 0);
 	if (rc < 0) {
+		metrics_http_abandon(server->metrics.http);
 		snap_destroy(job->snap);
 		load_destroy(job->load);
 		log_error("reload failed, nothing has changed: errors=%zu%s%s", job->diag.errors_n,
@@ -441,10 +446,10 @@ static void finish_reload(struct server *server, struct job *job)
 			log_warning("server.workers has changed: it takes effect at the next start");
 		load_destroy(server->load);
 		server->load = job->load;
-		server->reloaded_s = utc_now();
 		for (unsigned i = 0; i < server->workers_n; i++)
 			worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
 			               server->load->conf->tcp_clients_max);
+		metrics_http_commit(server->metrics.http);
 		server_watch_sources(server);
 		server_set_renew_timer(server);
 		server_set_control(server);
@@ -514,6 +519,8 @@ static void job_done(uv_work_t *work, int status)
 	json_decref(news);
 	json_decref(job->response);
 	diag_fini(&job->diag);
+	if (job->kind == JOB_RENEW || job->kind == JOB_RELOAD || job->changed)
+		server_metrics_note_state(server);
 	server_settle(server);
 	server_start_wanted(server);
 }

@@ -26,6 +26,7 @@ static void close_handles(struct server *server)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	uv_close((uv_handle_t *)&server->renew, NULL);
 	clock_destroy(server->clock);
+	server_metrics_stop(server);
 	server_drop_commands(server);
 	ctl_destroy(server->ctl);
 	uv_close((uv_handle_t *)&server->notify, NULL);
@@ -186,7 +187,7 @@ int server_create(const char *conf_path, struct server **ret_server)
 	struct diag diag;
 	diag_init(&diag);
 	server->generation = 1;
-	server->started_s = server->reloaded_s = utc_now();
+	server->started_s = utc_now();
 	server->conf_path = strdup(conf_path);
 	int rc = server->conf_path ? load_create(conf_path, NULL, &diag, &server->load) : -ENOMEM;
 	log_diag(&diag);
@@ -206,6 +207,8 @@ int server_create(const char *conf_path, struct server **ret_server)
 		goto fail; /* half set up, it can't be taken apart; the process ends */
 	}
 	rc = start_workers(server);
+	if (rc == 0)
+		rc = server_metrics_start(server);
 	if (rc < 0)
 		goto fail_running;
 	server_watch_sources(server);
@@ -228,6 +231,7 @@ fail_running:
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&server->loop);
 fail:
+	server_metrics_free(server);
 	bindings_destroy(server->bindings);
 	snap_destroy(server->snap);
 	load_destroy(server->load);
@@ -256,6 +260,7 @@ void server_destroy(struct server *server)
 		free(retired);
 	}
 	server_end_jobs(server);
+	server_metrics_free(server);
 	bindings_destroy(server->bindings);
 	snap_destroy(server->snap);
 	load_destroy(server->load);

@@ -16,6 +16,7 @@
 #include "server/bindings.h"
 #include "server/clock.h"
 #include "server/server.h"
+#include "server/server_metrics.h"
 #include "server/watch.h"
 #include "snap/snap.h"
 #include "worker/worker.h"
@@ -104,14 +105,12 @@ struct server {
 	enum job_kind job_running;
 	enum job_kind job_wanted; /* RENEW or RELOAD asked for while one runs; the larger kind wins */
 	bool job_was_command;     /* commands and other jobs take turns */
+	struct server_metrics metrics;
 	struct ctl *ctl;
 	struct command_queue commands; /* to be carried out */
 	struct command_queue answered; /* to be sent, once clients see what was changed */
 	struct keeping keeping;
-	uint64_t started_s;  /* since 1970 */
-	uint64_t started_ms; /* on the loop's clock */
-	uint64_t reloaded_s; /* last reload that went well, or the start */
-	bool reload_failed;  /* the last reload did */
+	uint64_t started_s; /* since 1970 */
 	bool stopping;
 };
 

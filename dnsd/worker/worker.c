@@ -364,3 +364,13 @@ void worker_read_pings(const struct worker *worker, size_t n, struct answer_ping
 {
 	add_counters((uint64_t *)sums, (const uint64_t *)worker->net.state.pings, n * sizeof(*sums));
 }
+
+void worker_read_countries(const struct worker *worker, uint64_t *sums)
+{
+	add_counters(sums, worker->net.state.countries, COUNTRY_N * sizeof(*sums));
+}
+
+void worker_read_first(const struct worker *worker, size_t n, uint64_t *sums)
+{
+	add_counters(sums, worker->net.state.first, n * sizeof(*sums));
+}

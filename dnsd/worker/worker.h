@@ -65,5 +65,9 @@ void worker_read_counters(const struct worker *worker, struct answer_counters *s
                           struct net_counters *sum_net);
 /** The same for the usage reports about the first n mirrors. */
 void worker_read_pings(const struct worker *worker, size_t n, struct answer_pings *sums);
+/** The same for the countries of who asked; sums has COUNTRY_N entries. */
+void worker_read_countries(const struct worker *worker, uint64_t *sums);
+/** The same for the first n mirrors that stood first in answers. */
+void worker_read_first(const struct worker *worker, size_t n, uint64_t *sums);
 
 #endif

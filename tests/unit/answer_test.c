@@ -549,6 +549,67 @@ static void test_ping_counts(void **test_state)
 	fixture_fini(&fixture);
 }
 
+/* Who asked from where, and who stood first: once an answer, for ANY and behind a CNAME too. */
+static void test_counts_by_country_and_mirror(void **test_state)
+{
+	(void)test_state;
+	static const struct {
+		const char *name;
+		uint16_t type;
+		bool nearest;
+		uint16_t edns_size;
+		bool answered; /* with addresses */
+	} table[] = {
+		{ "db.local.example.net", WIRE_TYPE_A, true, 0, true },
+		{ "db.local.example.net", WIRE_TYPE_AAAA, true, 0, true },
+		{ "db.local.example.net", WIRE_TYPE_ANY, true, 0, true },
+		{ "db.local.example.net", WIRE_TYPE_TXT, false, 0, false },
+		{ "db.de.example.net", WIRE_TYPE_A, false, 0, true },
+		{ "mirror.example.net", WIRE_TYPE_A, true, 0, true },
+		{ "db.big.example.net", WIRE_TYPE_A, false, 1232, true },
+		{ "db.big.example.net", WIRE_TYPE_A, false, 0, false }, /* truncated */
+		{ "example.net", WIRE_TYPE_SOA, false, 0, false },
+	};
+	struct fixture fixture;
+	fixture_init(&fixture,
+	             "@ 300 SOA ns1 hostmaster 1 3600 600 86400 300\n"
+	             "@ 300 NS ns1\nns1 300 A 192.0.2.53\nmirror 300 CNAME db.local\n",
+	             NULL);
+	struct answer_state *state = fixture.state;
+	for (size_t i = 0; i < 8 * sizeof(table) / sizeof(table[0]); i++) {
+		size_t t = i / 8;
+		uint8_t resp[ANSWER_UDP_MAX];
+		memset(state->countries, 0, sizeof(state->countries));
+		memset(state->first, 0, sizeof(state->first));
+		size_t len = fixture_ask(&fixture, table[t].name, table[t].type, table[t].edns_size, resp);
+		uint64_t countries = 0;
+		uint64_t firsts = 0;
+		for (size_t c = 0; c < COUNTRY_N; c++)
+			countries += state->countries[c];
+		for (size_t m = 0; m < ANSWER_MIRRORS_N; m++)
+			firsts += state->first[m];
+		assert_int_equal(countries, table[t].nearest);
+		assert_int_equal(state->countries[country_from_code("DE")], table[t].nearest);
+		assert_int_equal(firsts, table[t].answered);
+		ldns_pkt *pkt = NULL;
+		assert_int_equal(ldns_wire2pkt(&pkt, resp, len), LDNS_STATUS_OK);
+		const ldns_rr_list *list = ldns_pkt_answer(pkt);
+		for (size_t r = 0; r < ldns_rr_list_rr_count(list) && table[t].answered; r++) {
+			const ldns_rr *rr = ldns_rr_list_rr(list, r);
+			if (ldns_rr_get_type(rr) == LDNS_RR_TYPE_CNAME)
+				continue;
+			/* The fixture's mirrors by address: 192.0.2.N is N, 203.0.113.N is 10 + N. */
+			const uint8_t *address = ldns_rdf_data(ldns_rr_rdf(rr, 0));
+			bool v4 = ldns_rr_get_type(rr) == LDNS_RR_TYPE_A;
+			unsigned mirror = !v4 ? 4U : address[0] == 203 ? 10U + address[3] : address[3];
+			assert_int_equal(state->first[mirror], 1);
+			break;
+		}
+		ldns_pkt_free(pkt);
+	}
+	fixture_fini(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -559,6 +620,7 @@ int main(void)
 		cmocka_unit_test(test_nearest),
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_ping_counts),
+		cmocka_unit_test(test_counts_by_country_and_mirror),
 		cmocka_unit_test(test_large_wildcard),
 		cmocka_unit_test(test_refused_at_build),
 		cmocka_unit_test(test_rotation_after_truncation),

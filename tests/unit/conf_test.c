@@ -123,7 +123,7 @@ static const char full[] =
         "  listen = [ \"127.0.0.1@5300\", \"::1\" ];\n"
         "  workers = 4; edns-size = 1400; tcp-idle = \"20s\"; tcp-clients = 77; stop-drain = \"250ms\";\n"
         "  max-zone-records = 4000000000;\n"
-        "};\n"
+        "}; metrics: { listen = [ \"127.0.0.1@9000\", \"::1\" ]; };\n"
         "geo: {\n"
         "  database = \"geo/country.mmdb\"; database-ipv6 = \"/var/geo/v6.mmdb\";\n"
         "  country-path = \"country.iso_code\";\n"
@@ -175,6 +175,13 @@ static void test_every_key(void **state)
 	assert_string_equal(
 	        addr_format_sockaddr((struct sockaddr *)&conf->listen[1].addr, text, sizeof(text)), "::1@53");
 	assert_int_equal(conf->listen[1].place.line, 2);
+	assert_int_equal(conf->metrics_listen_n, 2);
+	assert_string_equal(
+	        addr_format_sockaddr((struct sockaddr *)&conf->metrics_listen[0].addr, text, sizeof(text)),
+	        "127.0.0.1@9000");
+	assert_string_equal(
+	        addr_format_sockaddr((struct sockaddr *)&conf->metrics_listen[1].addr, text, sizeof(text)),
+	        "::1@9153");
 	assert_int_equal(conf->workers, 4);
 	assert_int_equal(conf->edns_size, 1400);
 	assert_int_equal(conf->tcp_idle_ms, 20000);
@@ -295,6 +302,7 @@ static void test_empty_file_has_defaults(void **state)
 	assert_int_equal(conf->edns_size, 1232);
 	assert_int_equal(conf->tcp_idle_ms, 10000);
 	assert_int_equal(conf->tcp_clients_max, 1000);
+	assert_int_equal(conf->metrics_listen_n, 0);
 	assert_int_equal(conf->stop_drain_ms, 5000);
 	assert_int_equal(conf->max_zone_records, 0);
 	assert_null(conf->geo.database);
@@ -342,7 +350,7 @@ static const struct mistake main_mistakes[] = {
 	{ "of another group", "max-answers = 3;\n" ZONE(""),
 	  "dnsd.conf:1: unknown setting \"max-answers\" in this configuration; it belongs into pools: ( { } "
 	  "), here "
-	  "are: server, geo, zones, pools\n" },
+	  "are: server, metrics, geo, zones, pools\n" },
 	{ "of the top", ZONE("server: { };"),
 	  "dnsd.conf:1: unknown setting \"server\" in this zone; it belongs to the top level of the file, "
 	  "here are: "
@@ -883,9 +891,10 @@ static void test_limits(void **state)
 	strcpy(text + 1000006, " = 2;");
 	assert_null(load_text(
 	        CONF_TEXT_MAIN, text,
-	        "text:1: unknown setting \"a\" in this configuration; there are: server, geo, zones, pools\n"
+	        "text:1: unknown setting \"a\" in this configuration; there are: server, metrics, geo, "
+	        "zones, pools\n"
 	        "text:1: unknown setting \"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb...\" "
-	        "in this configuration; there are: server, geo, zones, pools\n"));
+	        "in this configuration; there are: server, metrics, geo, zones, pools\n"));
 	free(text);
 }
 

@@ -55,7 +55,7 @@ static void test_equal_shares(void **state)
 		struct pool_member members[140];
 		for (unsigned i = 0; i < n; i++) {
 			addrs[i] = address4(i);
-			members[i] = (struct pool_member){ &addrs[i], 1, 100 };
+			members[i] = (struct pool_member){ &addrs[i], 1, 100, (uint16_t)i };
 		}
 		struct answer_pools *pools = build(members, n, 8);
 		const struct pool_list *list = &pools->sets[0].v4;
@@ -82,7 +82,7 @@ static void test_weights(void **state)
 		double sum = 0;
 		for (unsigned i = 0; i < 4 && table[t].weight[i]; i++) {
 			addrs[i] = address4(i);
-			members[n++] = (struct pool_member){ &addrs[i], 1, table[t].weight[i] };
+			members[n++] = (struct pool_member){ &addrs[i], 1, table[t].weight[i], (uint16_t)i };
 			sum += table[t].weight[i];
 		}
 		struct answer_pools *pools = build(members, n, 8);
@@ -102,10 +102,12 @@ static void test_several_addresses(void **state)
 {
 	(void)state;
 	struct addr addrs[4] = { address4(1), address4(2), address4(3), address4(4) };
-	struct pool_member members[2] = { { &addrs[0], 3, 100 }, { &addrs[3], 1, 100 } };
+	struct pool_member members[2] = { { &addrs[0], 3, 100, 7 }, { &addrs[3], 1, 100, 9 } };
 	struct answer_pools *pools = build(members, 2, 8);
 	const struct pool_list *list = &pools->sets[0].v4;
 	assert_int_equal(list->take_n, 4);
+	static const uint16_t mirrors[] = { 7, 7, 7, 9 };
+	assert_memory_equal(pools->mirrors + list->mirrors_off, mirrors, sizeof(mirrors));
 	unsigned *first = count_firsts(pools);
 	assert_int_equal(first[3], list->rows_n / 2);
 	for (unsigned i = 0; i < 3; i++)
@@ -130,7 +132,7 @@ static void test_large(void **state)
 	struct pool_member *members = calloc(MANY, sizeof(*members));
 	for (unsigned i = 0; i < MANY; i++) {
 		addrs[i] = address4(i);
-		members[i] = (struct pool_member){ &addrs[i], 1, 100 };
+		members[i] = (struct pool_member){ &addrs[i], 1, 100, (uint16_t)i };
 	}
 	struct answer_pools *pools = build(members, MANY, 8);
 	unsigned *first = count_firsts(pools);

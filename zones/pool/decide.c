@@ -211,7 +211,9 @@ static int make_members(const struct choice *chosen, const struct choice *helpin
 	for (size_t i = 0; i < pool->mirrors_n; i++) {
 		const struct mirror *mirror = &pool->mirrors[i];
 		const struct mirror_state *state = &chosen->state->mirrors[i];
-		struct pool_member member = { .addrs = at, .weight = weight_of(mirror, state) };
+		struct pool_member member = { .addrs = at,
+			                      .weight = weight_of(mirror, state),
+			                      .mirror = mirror->number };
 		bool own = false;
 		for (size_t k = 0; k < mirror->addrs_n; k++) {
 			bool helps = mirror->addrs[k].family == helping_family && is_admitted(helping, i, k);

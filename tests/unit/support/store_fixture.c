@@ -76,12 +76,12 @@ static struct answer_pools *make_pools(void)
 	struct addr de[5] = { address("192.0.2.1"), address("192.0.2.2"), address("192.0.2.3"),
 		              address("192.0.2.4"), address("2001:db8::4") };
 	struct pool_member members[4] = {
-		{ &de[0], 1, 100 }, { &de[1], 1, 100 }, { &de[2], 1, 100 }, { &de[3], 2, 100 }
+		{ &de[0], 1, 100, 1 }, { &de[1], 1, 100, 2 }, { &de[2], 1, 100, 3 }, { &de[3], 2, 100, 4 }
 	};
 	uint32_t set_de;
 	assert_int_equal(pools_builder_add_set(builder, members, 4, 3, 300, &set_de), 0);
 	struct addr us[2] = { address("198.51.100.1"), address("198.51.100.2") };
-	struct pool_member weighted[2] = { { &us[0], 1, 1 }, { &us[1], 1, 3 } };
+	struct pool_member weighted[2] = { { &us[0], 1, 1, 5 }, { &us[1], 1, 3, 6 } };
 	uint32_t set_us;
 	assert_int_equal(pools_builder_add_set(builder, weighted, 2, 8, 300, &set_us), 0);
 	struct addr many[40];
@@ -89,7 +89,7 @@ static struct answer_pools *make_pools(void)
 	for (uint8_t i = 0; i < 40; i++) {
 		many[i] = address("203.0.113.0");
 		many[i].bytes[3] = i;
-		big[i] = (struct pool_member){ &many[i], 1, 100 };
+		big[i] = (struct pool_member){ &many[i], 1, 100, (uint16_t)(10 + i) };
 	}
 	uint32_t set_big;
 	assert_int_equal(pools_builder_add_set(builder, big, 40, 0, 300, &set_big), 0);
