@@ -217,6 +217,9 @@ static void read_text(struct conf_reader *reader, const struct conf_key *key, co
 	} else if (key->type == CONF_PATH) {
 		*(const char **)field = conf_path_beside(reader->arena, place.file, value);
 		reader->out_of_memory |= !*(const char **)field;
+	} else if (key->type == CONF_ADDRESS) {
+		if (addr_parse(value, field) < 0)
+			refuse_text(reader, key, place, value, "is no IPv4 or IPv6 address");
 	} else if (key->type == CONF_PREFIX) {
 		if (prefix_parse(value, field) < 0)
 			refuse_text(reader, key, place, value,
@@ -381,6 +384,7 @@ static void read_value(struct conf_reader *reader, const struct conf_key *key, c
 	case CONF_TEXT:
 	case CONF_PATH:
 	case CONF_COUNTRY:
+	case CONF_ADDRESS:
 	case CONF_PREFIX: read_text(reader, key, setting, field); break;
 	case CONF_TEXTS:
 	case CONF_LISTEN:

@@ -16,6 +16,8 @@
 #include "worker/worker.h"
 
 #define WORKERS_MAX 256
+/* Without version records, how often the age of the geo database is looked at. */
+#define GEO_LOOK_S 3600
 
 /* A snapshot that some worker may still use. */
 struct retired {
@@ -121,6 +123,8 @@ static void job_run(uv_work_t *work)
 		uint64_t now_s = (uint64_t)time(NULL);
 		zones_verify_versions(server->load->zones, now_s, &job->diag, &job->names_changed);
 		job->rc = zones_read_feeds(server->load->zones, now_s, &job->diag, &job->next_s);
+		/* A database that is refused has been told, and the one in use stays. */
+		load_renew_geo(server->load, &job->diag, NULL);
 	}
 	if (job->rc == 0)
 		job->rc = load_make_snap(load, server->generation + 1, &job->snap);
@@ -138,6 +142,11 @@ static void watch_sources(struct server *server)
 		if (server->load->conf->pools[i].feed_file)
 			watch_add_file(server->watch, server->load->conf->pools[i].feed_file);
 	}
+	const struct conf_geo *geo = &server->load->conf->geo;
+	if (geo->database)
+		watch_add_file(server->watch, geo->database);
+	if (geo->database_ipv6)
+		watch_add_file(server->watch, geo->database_ipv6);
 }
 
 static bool has_feeds(const struct server *server)
@@ -202,8 +211,8 @@ static void finish_reload(struct server *server, struct job *job)
 	watch_sources(server);
 	set_renew_timer(server);
 	log_loaded(server, "reloaded");
-	/* The feeds may have changed before the watch was set, and they set the timer. */
-	if (has_feeds(server) && server->job_wanted < JOB_RENEW)
+	/* The feeds and the geo database may have changed before the watch was set; feeds set the timer. */
+	if ((has_feeds(server) || load_geo_is_due(server->load)) && server->job_wanted < JOB_RENEW)
 		server->job_wanted = JOB_RENEW;
 }
 
@@ -308,6 +317,8 @@ static void set_renew_timer(struct server *server)
 		if (shortest_s == 0 || renew_s < shortest_s)
 			shortest_s = renew_s;
 	}
+	if (shortest_s == 0 && server->load->geo)
+		shortest_s = GEO_LOOK_S;
 	if (shortest_s)
 		uv_timer_start(&server->renew, on_renew, (uint64_t)shortest_s * 1000,
 		               (uint64_t)shortest_s * 1000);
@@ -503,7 +514,7 @@ int server_create(const char *conf_path, struct server **ret_server)
 		goto fail_running;
 	watch_sources(server);
 	set_renew_timer(server);
-	if (has_feeds(server))
+	if (has_feeds(server) || load_geo_is_due(server->load))
 		start_job(server, JOB_RENEW);
 	bindings_log_changes(NULL, server->bindings);
 	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);
