@@ -536,13 +536,15 @@ static void info_add(struct mmdb_load_info *info, const struct file *file, const
 		for (size_t i = 0; type[i] && i + 1 < sizeof(info->database_type); i++)
 			info->database_type[i] = (char)(type[i] >= ' ' && type[i] <= '~' ? type[i] : '?');
 		snprintf(info->layout, sizeof(info->layout), "%s", layout);
-		info->build_epoch_s = file->mmdb.metadata.build_epoch;
+		info->built_s = file->mmdb.metadata.build_epoch;
 		info->ip_version = file->ip_version;
 		info->record_bits = file->record_bits;
 	} else if (strcmp(info->layout, layout) != 0) {
 		size_t len = strlen(info->layout);
 		snprintf(info->layout + len, sizeof(info->layout) - len, "; IPv6: %s", layout);
 	}
+	if (file->mmdb.metadata.build_epoch < info->built_s)
+		info->built_s = file->mmdb.metadata.build_epoch;
 	info->nodes_n += file->nodes_n;
 	info->countries_n = 0;
 	for (unsigned country = 1; country < COUNTRY_N; country++)

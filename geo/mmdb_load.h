@@ -37,9 +37,9 @@ struct mmdb_load_options {
 struct mmdb_load_info {
 	char database_type[64]; /* from the metadata, printable */
 	char layout[128];       /* which path won: "country.iso_code" */
-	uint64_t build_epoch_s;
-	uint32_t ip_version;  /* 4 or 6 */
-	uint32_t record_bits; /* 24, 28 or 32 */
+	uint64_t built_s;       /* since 1970; of two files the older one */
+	uint32_t ip_version;    /* 4 or 6 */
+	uint32_t record_bits;   /* 24, 28 or 32 */
 	uint32_t nodes_n;
 	uint64_t blocks_n;    /* leaves with a country */
 	uint32_t countries_n; /* distinct */

@@ -16,6 +16,7 @@
 #ifndef DNSD_ANSWER_GEO_MAP_H
 #define DNSD_ANSWER_GEO_MAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -47,6 +48,30 @@ struct geo_map_size {
 	size_t ranges6;
 };
 void geo_map_size(const struct geo_map *map, struct geo_map_size *ret_size);
+
+/**
+ * All ranges of a family in ascending order, without a gap, neighbours of different countries: for whoever
+ * compares whole maps. Not for queries. A map of NULL is one range of unknown country.
+ *
+ *     struct geo_map_ranges ranges;
+ *     geo_map_ranges_init(map, 4, &ranges);
+ *     while (geo_map_ranges_next(&ranges, &range))
+ *             ...
+ */
+struct geo_range {
+	struct addr first; /* both ends included */
+	struct addr last;
+	uint16_t country;
+};
+struct geo_map_ranges {
+	const struct geo_map *map; /* borrowed */
+	uint8_t family;
+	bool started;
+	bool done;
+	struct addr last;
+};
+void geo_map_ranges_init(const struct geo_map *map, uint8_t family, struct geo_map_ranges *ret_ranges);
+bool geo_map_ranges_next(struct geo_map_ranges *ranges, struct geo_range *ret_range);
 
 /** Shared by snapshots: freed with the last reference, on whatever thread. NULL is fine. Queries never count.
  */

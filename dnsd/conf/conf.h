@@ -40,6 +40,13 @@ struct conf_net {
 	char country[3]; /* two upper-case letters */
 };
 
+/** geo.canaries: an address whose country a sane database knows. */
+struct conf_canary {
+	struct conf_place place;
+	struct addr addr;
+	char country[3]; /* two upper-case letters */
+};
+
 struct conf_geo {
 	struct conf_place place;
 	const char *database;      /* path; NULL = no geo database: every client is of unknown country */
@@ -47,6 +54,10 @@ struct conf_geo {
 	const char *country_path;  /* dotted path of the country code in a record; NULL = detect */
 	struct conf_net *nets;
 	size_t nets_n;
+	struct conf_canary *canaries;
+	size_t canaries_n;
+	uint32_t max_drift_percent; /* a new database that moves more of the address space is refused */
+	uint32_t max_age_s;         /* a database built longer ago is told; 0 = never */
 };
 
 /** The ClamAV version record of one zone; docs/config.md describes the eight fields. */

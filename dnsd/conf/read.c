@@ -223,6 +223,9 @@ static void read_text(struct conf_reader *reader, const struct conf_key *key, co
 		if (utc_parse(value, field) < 0)
 			refuse_text(reader, key, place, value,
 			            "is no time; write it like 2026-12-01T02:00:00Z");
+	} else if (key->type == CONF_ADDRESS) {
+		if (addr_parse(value, field) < 0)
+			refuse_text(reader, key, place, value, "is no IPv4 or IPv6 address");
 	} else if (key->type == CONF_PREFIX) {
 		if (prefix_parse(value, field) < 0)
 			refuse_text(reader, key, place, value,
@@ -388,6 +391,7 @@ static void read_value(struct conf_reader *reader, const struct conf_key *key, c
 	case CONF_TEXT:
 	case CONF_PATH:
 	case CONF_COUNTRY:
+	case CONF_ADDRESS:
 	case CONF_PREFIX: read_text(reader, key, setting, field); break;
 	case CONF_TEXTS:
 	case CONF_LISTEN:

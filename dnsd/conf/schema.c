@@ -17,6 +17,7 @@
 
 /* The reader writes the place of a list item to its first bytes. */
 _Static_assert(offsetof(struct conf_net, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_canary, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_geo, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_zone, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_zone_pool, place) == 0, "place first");
@@ -100,6 +101,22 @@ static const struct conf_group net_group = {
 	.placed = true,
 };
 
+static const struct conf_key canary_keys[] = {
+	{ "address", CONF_ADDRESS, true, AT(conf_canary, addr), .example = "\"192.0.2.1\"",
+	  .help = "An IPv4 or IPv6 address whose country you know for sure." },
+	{ "country", CONF_COUNTRY, true, AT(conf_canary, country), .example = "\"DE\"",
+	  .help = "The two-letter code that the database must give for it." },
+};
+
+static const struct conf_group canary_group = {
+	.noun = "canary",
+	.where = "geo: { canaries = ( { } ) }",
+	.keys = canary_keys,
+	.keys_n = COUNT(canary_keys),
+	.size = sizeof(struct conf_canary),
+	.placed = true,
+};
+
 static const struct conf_key geo_keys[] = {
 	{ "database", CONF_PATH, AT(conf_geo, database), .example = "\"country.mmdb\"",
 	  .help = "The country database in MaxMind format; without one every client is of unknown country." },
@@ -111,6 +128,15 @@ static const struct conf_key geo_keys[] = {
 	          "ones." },
 	{ "nets", CONF_GROUPS, LIST(conf_geo, nets), .group = &net_group, .example = "( { ... } )",
 	  .help = "Networks whose country you know better than the database." },
+	{ "canaries", CONF_GROUPS, LIST(conf_geo, canaries), .group = &canary_group, .example = "( { ... } )",
+	  .help = "Addresses whose country you know; a database that says otherwise is refused." },
+	{ "max-drift", CONF_NUMBER, AT(conf_geo, max_drift_percent), .fallback = "10", .min = 1, .max = 100,
+	  .example = "10",
+	  .help = "A new database that moves more than this percentage of the address space to other "
+	          "countries is refused." },
+	{ "max-age", CONF_DURATION_S, AT(conf_geo, max_age_s), .fallback = "60d", .max = 3650 * DAY,
+	  .example = "\"60d\"",
+	  .help = "A warning is logged once a day when the database was built longer ago; 0 is never." },
 };
 
 static const struct conf_group geo_group = {
@@ -485,6 +511,7 @@ const char *conf_type_noun(enum conf_type type)
 	case CONF_PATH: return "a file name";
 	case CONF_COUNTRY: return "a country code";
 	case CONF_PREFIX: return "a network";
+	case CONF_ADDRESS: return "an address";
 	case CONF_TEXTS: return "a text or a list of texts";
 	case CONF_LISTEN:
 	case CONF_ADDRESSES: return "a list of addresses";

@@ -25,6 +25,7 @@ enum conf_type {
 	CONF_PATH,      /* const char *, resolved */
 	CONF_COUNTRY,   /* char[3], made upper case */
 	CONF_PREFIX,    /* struct prefix */
+	CONF_ADDRESS,   /* struct addr */
 	CONF_TEXTS,     /* const char **, and the count at n_off, as in all lists */
 	CONF_LISTEN,    /* struct conf_listen * */
 	CONF_ADDRESSES, /* struct conf_mirror_addr * */

@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "answer/pools_build.h"
+#include "load/load_geo.h"
 #include "zones/keep.h"
 
 static uint64_t now_ms(void)
@@ -27,81 +27,6 @@ void load_destroy(struct load *load)
 	free(load);
 }
 
-static struct load_stamp stamp_of(const char *path)
-{
-	struct load_stamp stamp = { 0 };
-	struct stat st;
-	if (path && stat(path, &st) == 0) {
-		stamp.device = st.st_dev;
-		stamp.inode = st.st_ino;
-		stamp.size = st.st_size;
-		stamp.modified = st.st_mtim;
-	}
-	return stamp;
-}
-
-static bool same_stamp(const struct load_stamp *a, const struct load_stamp *b)
-{
-	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-	       a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return a == b || (a && b && strcmp(a, b) == 0);
-}
-
-static bool same_geo(const struct load *load, const struct load *previous)
-{
-	const struct conf_geo *a = &load->conf->geo;
-	const struct conf_geo *b = &previous->conf->geo;
-	if (!previous->geo || !same_text(a->database, b->database) ||
-	    !same_text(a->database_ipv6, b->database_ipv6) || !same_text(a->country_path, b->country_path) ||
-	    a->nets_n != b->nets_n || !same_stamp(&load->geo_stamp[0], &previous->geo_stamp[0]) ||
-	    !same_stamp(&load->geo_stamp[1], &previous->geo_stamp[1]))
-		return false;
-	for (size_t i = 0; i < a->nets_n; i++) {
-		if (memcmp(&a->nets[i].prefix, &b->nets[i].prefix, sizeof(a->nets[i].prefix)) != 0 ||
-		    strcmp(a->nets[i].country, b->nets[i].country) != 0)
-			return false;
-	}
-	return true;
-}
-
-static int load_geo(struct load *load, const struct load *previous, struct diag *diag)
-{
-	const struct conf_geo *conf = &load->conf->geo;
-	if (!conf->database)
-		return 0;
-	load->geo_stamp[0] = stamp_of(conf->database);
-	load->geo_stamp[1] = stamp_of(conf->database_ipv6);
-	if (previous && same_geo(load, previous)) {
-		load->geo = geo_map_ref(previous->geo);
-		load->geo_info = previous->geo_info;
-		load->geo_reused = true;
-		return 0;
-	}
-	struct mmdb_net *nets = calloc(conf->nets_n + 1, sizeof(*nets));
-	if (!nets)
-		return -ENOMEM;
-	for (size_t i = 0; i < conf->nets_n; i++) {
-		nets[i].prefix = conf->nets[i].prefix;
-		nets[i].country = country_from_code(conf->nets[i].country);
-	}
-	struct mmdb_load_options options = { .path = conf->database,
-		                             .path_ipv6 = conf->database_ipv6,
-		                             .country_path = conf->country_path,
-		                             .nets = nets,
-		                             .nets_n = conf->nets_n };
-	size_t errors_n = diag->errors_n;
-	int rc = mmdb_load(&options, diag, &load->geo_info, &load->geo);
-	free(nets);
-	if (rc < 0 && diag->errors_n == errors_n)
-		diag_error(diag, conf->place.file, conf->place.line, "cannot load geo database %s: %s",
-		           conf->database, strerror(-rc));
-	return rc;
-}
-
 int load_create(const char *path, const struct load *previous, struct diag *diag, struct load **ret_load)
 {
 	uint64_t start_ms = now_ms();
@@ -112,13 +37,15 @@ int load_create(const char *path, const struct load *previous, struct diag *diag
 	if (rc < 0)
 		goto out;
 	/* Both are tried whatever the other says, so that one run shows the mistakes of both. */
-	int geo_rc = load_geo(load, previous, diag);
+	int geo_rc = load__geo(load, previous, diag);
 	rc = zones_load(load->conf, previous ? previous->zones : NULL, version_clock_now(), diag,
 	                &load->zones);
 	if (rc == 0)
 		rc = geo_rc;
 	if (rc < 0)
 		goto out;
+	if (previous && load->geo && !load->geo_reused)
+		load__geo_tell(load, diag);
 	if (!previous && load->conf->state_dir)
 		keep_read_versions(load->conf->state_dir, version_clock_now(), diag, load->zones);
 	load->took_ms = (uint32_t)(now_ms() - start_ms);

@@ -26,6 +26,7 @@ struct load_stamp {
 	ino_t inode;
 	off_t size;
 	struct timespec modified;
+	struct timespec changed; /* also moves when modified is set back, or permissions change */
 };
 
 struct load {
@@ -33,19 +34,38 @@ struct load {
 	struct zones *zones;
 	struct geo_map *geo; /* NULL when none is configured */
 	struct mmdb_load_info geo_info;
-	struct load_stamp geo_stamp[2];
-	bool geo_reused; /* the files had not changed: the table of the load before was taken */
+	struct load_stamp geo_stamp[2];   /* the files that the table was made of */
+	struct load_stamp geo_refused[2]; /* those that were refused since, when geo_is_refused */
+	bool geo_is_refused;
+	bool geo_is_outdated;  /* the table was made under other nets or country-path, and kept since */
+	time_t geo_age_told_s; /* when its age was told last, since 1970; 0 = not yet */
+	bool geo_reused;       /* the files had not changed: the table of the load before was taken */
 	uint32_t took_ms;
 };
 
 /**
  * Load a configuration.
  *
- * previous  what is in use: its version numbers carry over, and its geo table when the files are the same;
- * may be NULL Returns   0, -EINVAL (diag has every mistake), -ENOMEM
+ * previous  what is in use: its version numbers carry over, and its geo table when the files are the same or
+ * the new ones are refused; may be NULL Returns   0, -EINVAL (diag has every mistake), -ENOMEM
  */
 int load_create(const char *path, const struct load *previous, struct diag *diag, struct load **ret_load);
 void load_destroy(struct load *load);
+
+/** Are there files of the geo database that are neither in use nor refused? Cost: two stat() calls. */
+bool load_geo_is_due(const struct load *load);
+
+/**
+ * When the geo database is due, take it into use: a new one is loaded
+ * beside the one in use and takes its place if geo_guard_check() lets it; refused, it is told once, and
+ * looked at again when its files change or at the next load_create().
+ *
+ * Also tells once a day that the database in use is older than max-age. Not while another thread uses load.
+ *
+ * ret_changed  true when load->geo is another table now; may be NULL
+ * Returns      0, or why the new one was refused (told as warnings in diag): -EINVAL, -ENOENT, -EIO, -ENOMEM
+ */
+int load_renew_geo(struct load *load, struct diag *diag, bool *ret_changed);
 
 /** Decide the pools and bundle a snapshot. Returns 0 or -ENOMEM. */
 int load_make_snap(const struct load *load, uint64_t generation, struct snap **ret_snap);

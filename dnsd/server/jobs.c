@@ -12,6 +12,9 @@
 /* News that can't be written wait, but not without end. */
 #define NEWS_WAITING_MAX 10000
 
+/* Without version records, how often the age of the geo database is looked at. */
+#define GEO_LOOK_S 3600
+
 /* --- snapshots --- */
 
 static uint64_t oldest_adopted(const struct server *server)
@@ -346,6 +349,8 @@ static void run_renew(struct job *job)
 	job->rc = zones_read_feeds(zones, clock.now_s, &job->diag);
 	/* A source that fails keeps its last numbers and time: the record is published all the same. */
 	zones_verify_versions(zones, clock, &job->diag, &job->names_changed);
+	/* A database that is refused has been told, and the one in use stays. */
+	load_renew_geo(job->server->load, &job->diag, NULL);
 }
 
 static void job_run(uv_work_t *work)
@@ -388,10 +393,17 @@ void server_watch_sources(struct server *server)
 		if (server->load->conf->pools[i].feed_file)
 			watch_add_file(server->watch, server->load->conf->pools[i].feed_file);
 	}
+	const struct conf_geo *geo = &server->load->conf->geo;
+	if (geo->database)
+		watch_add_file(server->watch, geo->database);
+	if (geo->database_ipv6)
+		watch_add_file(server->watch, geo->database_ipv6);
 }
 
-bool server_has_feeds(const struct server *server)
+bool server_has_to_look(const struct server *server)
 {
+	if (load_geo_is_due(server->load))
+		return true;
 	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
 		if (server->load->conf->pools[i].feed_file)
 			return true;
@@ -457,7 +469,7 @@ static void finish_reload(struct server *server, struct job *job)
 		/* Sources may have changed before the watch was set, and the moment of the next change is
 		 * theirs to tell. */
 		clock_set(server->clock, job->next_s);
-		if (server_has_feeds(server) && server->job_wanted < JOB_RENEW)
+		if (server_has_to_look(server) && server->job_wanted < JOB_RENEW)
 			server->job_wanted = JOB_RENEW;
 	}
 	if (job->command)
@@ -610,6 +622,8 @@ void server_set_renew_timer(struct server *server)
 		if (shortest_s == 0 || renew_s < shortest_s)
 			shortest_s = renew_s;
 	}
+	if (shortest_s == 0 && server->load->geo)
+		shortest_s = GEO_LOOK_S;
 	if (shortest_s)
 		uv_timer_start(&server->renew, on_renew, (uint64_t)shortest_s * 1000,
 		               (uint64_t)shortest_s * 1000);

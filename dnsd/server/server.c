@@ -216,7 +216,7 @@ int server_create(const char *conf_path, struct server **ret_server)
 	server_set_control(server);
 	server_begin_keeping(server);
 	clock_set(server->clock, zones_next_change(server->load->zones, version_clock_now()));
-	if (server_has_feeds(server))
+	if (server_has_to_look(server))
 		server_start_job(server, JOB_RENEW);
 	bindings_log_changes(NULL, server->bindings);
 	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);

@@ -129,7 +129,8 @@ void server_drop_commands(struct server *server);
 /** Keep what came up last, and free what jobs have left. After the loop has ended. */
 void server_end_jobs(struct server *server);
 void server_watch_sources(struct server *server);
-bool server_has_feeds(const struct server *server);
+/** Is there something that may have changed since it was loaded, before it was watched? */
+bool server_has_to_look(const struct server *server);
 void server_set_renew_timer(struct server *server);
 void server_log_loaded(const struct server *server, const char *what);
 /** Open the control socket that the configuration names, or close it. */

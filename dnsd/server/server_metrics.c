@@ -289,7 +289,7 @@ static int note_sources(struct server *server)
 	if (!metrics->sources)
 		return -ENOMEM;
 	note_source(metrics, metrics->reloaded_s, "config", "", "");
-	note_source(metrics, server->load->geo ? server->load->geo_info.build_epoch_s : 0, "geo", "", "");
+	note_source(metrics, server->load->geo ? server->load->geo_info.built_s : 0, "geo", "", "");
 	for (size_t i = 0; i < zones->conf->pools_n; i++) {
 		if (zones->feeds[i].feed)
 			note_source(metrics, zones->feeds[i].feed->generated_s, "feed",
@@ -341,7 +341,7 @@ static void write_server(struct metrics_text *text, const struct server *server)
 	metrics_text_family(text, "dnsd_geo_database_build_timestamp_seconds", METRICS_GAUGE,
 	                    "when the geo database was made");
 	if (server->load->geo)
-		metrics_text_sample(text, server->load->geo_info.build_epoch_s, NULL);
+		metrics_text_sample(text, server->load->geo_info.built_s, NULL);
 	metrics_text_family(text, "dnsd_state_source_age_seconds", METRICS_GAUGE,
 	                    "time since the source was made or last verified");
 	uint64_t now = now_s();

@@ -15,7 +15,7 @@ def example(case):
     with open(site.path) as file:
         text = file.read()
     text, listen_n = re.subn(r"listen = \[.*?\];", 'listen = [ "127.0.0.1@0" ];', text)
-    text, geo_n = re.subn(r'database = ".*?";', f'database = "{geo_file()}";', text)
+    text, geo_n = re.subn(r'database = ".*?";', f'database = "{geo_file()}"; max-age = 0;', text)
     check_equal((listen_n, geo_n), (1, 1), "listen and database lines in the example")
     site.write("dnsd.conf", text)
     return site

@@ -59,6 +59,13 @@ static void check_geo(const struct conf_geo *geo)
 		require(net->country[0] >= 'A' && net->country[0] <= 'Z' && net->country[1] >= 'A' &&
 		        net->country[1] <= 'Z' && net->country[2] == '\0');
 	}
+	for (size_t i = 0; i < geo->canaries_n; i++) {
+		const struct conf_canary *canary = &geo->canaries[i];
+		check_place(&canary->place);
+		require(canary->addr.family == 4 || canary->addr.family == 6);
+		require(canary->country[0] && canary->country[1] && !canary->country[2]);
+	}
+	require(geo->max_drift_percent >= 1 && geo->max_drift_percent <= 100);
 }
 
 static void check_version(const struct conf_version *version)

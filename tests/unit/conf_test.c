@@ -128,7 +128,7 @@ static const char full[] =
         "  database = \"geo/country.mmdb\"; database-ipv6 = \"/var/geo/v6.mmdb\";\n"
         "  country-path = \"country.iso_code\";\n"
         "  nets = ( { net = \"10.0.0.0/8\"; country = \"de\"; }, { net = \"fd00::/8\"; country = \"FR\"; } "
-        ");\n"
+        "); canaries = ( { address = \"2001:db8::1\"; country = \"fr\"; } ); max-drift = 7; max-age = 0;\n"
         "};\n"
         "zones = ( {\n"
         "  name = \"clamav.net\"; file = \"clamav.net.zone\";\n"
@@ -198,6 +198,12 @@ static void test_every_key(void **state)
 	assert_int_equal(conf->geo.nets[0].prefix.len, 8);
 	assert_string_equal(prefix_format(&conf->geo.nets[1].prefix, text, sizeof(text)), "fd00::/8");
 	assert_int_equal(conf->geo.nets[1].place.line, 9);
+	assert_int_equal(conf->geo.canaries_n, 1);
+	assert_string_equal(addr_format(&conf->geo.canaries[0].addr, text, sizeof(text)), "2001:db8::1");
+	assert_string_equal(conf->geo.canaries[0].country, "FR");
+	assert_int_equal(conf->geo.canaries[0].place.line, 9);
+	assert_int_equal(conf->geo.max_drift_percent, 7);
+	assert_int_equal(conf->geo.max_age_s, 0);
 
 	assert_int_equal(conf->zones_n, 1);
 	const struct conf_zone *zone = &conf->zones[0];
@@ -306,6 +312,8 @@ static void test_empty_file_has_defaults(void **state)
 	assert_int_equal(conf->stop_drain_ms, 5000);
 	assert_int_equal(conf->max_zone_records, 0);
 	assert_null(conf->geo.database);
+	assert_int_equal(conf->geo.max_drift_percent, 10);
+	assert_int_equal(conf->geo.max_age_s, 60 * 86400);
 	conf_destroy(conf);
 }
 
@@ -346,7 +354,7 @@ static const struct mistake main_mistakes[] = {
 	  "dnsd.conf:1: unknown setting \"servre\" in this configuration; did you mean \"server\"?\n" },
 	{ "nothing near", "geo: {\n provider = 1; };\n" ZONE(""),
 	  "dnsd.conf:2: unknown setting \"provider\" in this geo group; there are: database, database-ipv6, "
-	  "country-path, nets\n" },
+	  "country-path, nets, canaries, max-drift, max-age\n" },
 	{ "of another group", "max-answers = 3;\n" ZONE(""),
 	  "dnsd.conf:1: unknown setting \"max-answers\" in this configuration; it belongs into pools: ( { } "
 	  "), here "
@@ -520,6 +528,11 @@ static const struct mistake main_mistakes[] = {
 	  "pools = ( { name = \"clamav\"; mirrors = \"mirrors.conf\"; } );\n" ZONE(
 	          "pools = ( { pool = \"clmav\"; world = \"w\"; } );"),
 	  "dnsd.conf:2: there is no pool \"clmav\"; did you mean \"clamav\"?\n" },
+	{ "canary", "geo: { canaries = ( { address = \"192.0.2.0/24\"; country = \"DE\"; } ); };\n" ZONE(""),
+	  "dnsd.conf:1: address: \"192.0.2.0/24\" is no IPv4 or IPv6 address; write for example address = "
+	  "\"192.0.2.1\";\n" },
+	{ "drift of nothing", "geo: { max-drift = 0; };\n" ZONE(""),
+	  "dnsd.conf:1: max-drift is 0, but must be 1 to 100\n" },
 	{ "IPv6 database alone", "geo: { database-ipv6 = \"x\"; };\n" ZONE(""),
 	  "dnsd.conf:1: database-ipv6 without database; name a single file as database\n" },
 

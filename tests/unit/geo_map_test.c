@@ -306,6 +306,36 @@ static struct addr random_addr(uint8_t family, const struct addr *seed)
 	return addr;
 }
 
+/** All ranges meet, differ from their neighbours, say what a lookup says, and are as many as were counted. */
+static void check_ranges(const struct geo_map *map, uint8_t family)
+{
+	struct geo_map_ranges ranges;
+	struct geo_range range;
+	struct addr next = { .family = family };
+	int country = -1;
+	size_t n = 0;
+	geo_map_ranges_init(map, family, &ranges);
+	while (geo_map_ranges_next(&ranges, &range)) {
+		struct geo_match match;
+		assert_memory_equal(&range.first, &next, sizeof(next));
+		geo_map_find(map, &range.first, &match);
+		assert_int_equal(match.country, range.country);
+		geo_map_find(map, &range.last, &match);
+		assert_int_equal(match.country, range.country);
+		assert_int_not_equal(range.country, country);
+		country = range.country;
+		next = range.last;
+		addr_step(&next, 1);
+		n++;
+	}
+	struct addr zero = { .family = family };
+	assert_memory_equal(&next, &zero, sizeof(next));
+	struct geo_map_size size;
+	geo_map_size(map, &size);
+	assert_int_equal(n, family == 4 ? size.ranges4 : size.ranges6);
+	assert_false(geo_map_ranges_next(&ranges, &range));
+}
+
 static void check_borders(const struct geo_map_builder *builder, const struct geo_map *map,
                           const struct prefix *prefix)
 {
@@ -351,6 +381,8 @@ static void check_random_map(uint8_t family, unsigned nets_n, unsigned countries
 		        random_addr(family, i % 2 && kept_n ? &nets[random_below(kept_n)].addr : &seed);
 		check_same_as_oracle(builder, map, &addr);
 	}
+	check_ranges(map, 4);
+	check_ranges(map, 6);
 	geo_map_unref(map);
 	geo_map_builder_destroy(builder);
 }
@@ -381,6 +413,7 @@ static void check_dense(const char *base, unsigned len, unsigned n, unsigned che
 	struct geo_map *map = build(builder);
 	for (unsigned i = 0; i < checks_n; i++)
 		check_borders(builder, map, &blocks[random_below(n)]);
+	check_ranges(map, block.addr.family);
 	free(blocks);
 	geo_map_unref(map);
 	geo_map_builder_destroy(builder);
