@@ -110,10 +110,18 @@ static bool may_apply(const struct pool *pool, const struct feed *feed, uint64_t
 static int read_feed(const struct pool *pool, uint64_t now_s, struct diag *diag, struct zones_feed *entry)
 {
 	const char *file = pool->conf->feed_file;
+	const struct feed_source source = { .path = file,
+		                            .pool = pool->conf->name,
+		                            .max_bytes = pool->conf->feed_max_bytes,
+		                            .keys = pool->feed_keys,
+		                            .keys_n = pool->feed_keys_n };
 	struct feed *feed;
-	int rc = feed_load(file, pool->conf->name, pool->conf->feed_max_bytes, now_s, diag, &feed);
+	int rc = feed_load(&source, now_s, diag, &feed);
 	if (rc < 0) {
-		entry->held_serial = 0;        /* the one that was held does not persist */
+		/* The one that was held does not persist. But a look between a writer's two renames says
+		 * nothing: each feed of a busy monitor would else begin the hold anew. */
+		if (rc != -EBADMSG || now_s - entry->held_since_s >= pool->conf->feed_hold_s)
+			entry->held_serial = 0;
 		return rc == -ENOMEM ? rc : 0; /* told; the state stays */
 	}
 	if (entry->feed && feed->serial < entry->feed->serial) {
@@ -188,6 +196,13 @@ int zones_carry_feeds(struct zones *zones, const struct zones *previous, uint64_
 		const struct pool *pool = zones->pools[i];
 		const struct zones_feed *before = find_previous(previous, pool->conf->name);
 		bool carry = before && pool->conf->feed_file;
+		if (carry && before->feed && !feed_is_by(before->feed, pool->feed_keys, pool->feed_keys_n)) {
+			diag_warning(diag, pool->conf->feed_file, 0,
+			             "serial %" PRIu64
+			             ", which is in force, is signed by none of feed-key: no longer in force",
+			             before->feed->serial);
+			carry = false;
+		}
 		rc = apply_feed(pool, carry ? before->feed : NULL, &ignored, &zones->feeds[i]);
 		if (carry) {
 			zones->feeds[i].held_serial = before->held_serial;
