@@ -298,7 +298,7 @@ static void test_feed(void **state)
 	load(&source, -EINVAL, "feed.minisig: cannot read the signature that feed-key asks for");
 	write_file(folder, "feed.minisig", text, sign_data(&pairs[1], &usual, data, DATA_LEN, text));
 	load(&source, -EINVAL,
-	     "made with key 0202020202020202, which is none of feed-key; the feed is refused");
+	     "made with key 202020202020202, which is none of feed-key; the feed is refused");
 	source.keys_n = 2;
 	feed = load(&source, 0, NULL);
 	assert_string_equal(feed->trusted_comment, "serial 1 of today");

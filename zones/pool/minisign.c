@@ -1,6 +1,7 @@
 #include "zones/pool/minisign.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sodium.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -217,7 +218,9 @@ void minisign_signer_text(const char *sig_text, size_t sig_len, char ret_text[MI
 		memcpy(ret_text, "?", 2);
 		return;
 	}
-	/* minisign prints the id as a number of little-endian bytes. */
-	for (size_t i = 0; i < MINISIGN_ID_LEN; i++)
-		snprintf(ret_text + 2 * i, 3, "%02X", signature.bytes.id[MINISIGN_ID_LEN - 1 - i]);
+	/* minisign prints the id as a number of little-endian bytes, without leading zeros. */
+	uint64_t id = 0;
+	for (size_t i = MINISIGN_ID_LEN; i-- > 0;)
+		id = id << 8 | signature.bytes.id[i];
+	snprintf(ret_text, MINISIGN_ID_TEXT_MAX, "%" PRIX64, id);
 }
