@@ -171,10 +171,18 @@ static int read_feed(struct zones *zones, size_t number, uint64_t now_s, struct 
 	const struct pool *pool = zones->pools[number];
 	struct zones_feed *entry = &zones->feeds[number];
 	const char *file = pool->conf->feed_file;
+	const struct feed_source source = { .path = file,
+		                            .pool = pool->conf->name,
+		                            .max_bytes = pool->conf->feed_max_bytes,
+		                            .keys = pool->feed_keys,
+		                            .keys_n = pool->feed_keys_n };
 	struct feed *feed;
-	int rc = feed_load(file, pool->conf->name, pool->conf->feed_max_bytes, now_s, diag, &feed);
+	int rc = feed_load(&source, now_s, diag, &feed);
 	if (rc < 0) {
-		drop_held(entry);              /* the one that was held does not persist */
+		/* The one that was held does not persist. But a look between a writer's two renames says
+		 * nothing: each feed of a busy monitor would else begin the hold anew. */
+		if (rc != -EBADMSG || now_s - entry->held_since_s >= pool->conf->feed_hold_s)
+			drop_held(entry);
 		return rc == -ENOMEM ? rc : 0; /* told; the state stays */
 	}
 	if (entry->feed && feed->serial < entry->feed->serial) {
@@ -359,11 +367,16 @@ int zones_carry_feeds(struct zones *zones, const struct zones *previous, uint64_
 		entry->out_since_s = calloc(pool->mirrors_n + 1, sizeof(*entry->out_since_s));
 		if (!entry->out_since_s)
 			return -ENOMEM;
-		if (before && pool->conf->feed_file)
+		if (before && before->feed && pool->conf->feed_file &&
+		    !feed_is_by(before->feed, pool->feed_keys, pool->feed_keys_n))
+			diag_warning(diag, pool->conf->feed_file, 0,
+			             "serial %" PRIu64
+			             ", which is in force, is signed by none of feed-key: no longer in force",
+			             before->feed->serial);
+		else if (before && pool->conf->feed_file)
 			carry_feed(pool, before, pool_before, entry);
 		else if (!previous && pool->conf->feed_file && state_dir)
-			entry->feed = keep_read_feed(state_dir, pool->conf->name, pool->conf->feed_max_bytes,
-			                             now_s, diag);
+			entry->feed = keep_read_feed(state_dir, pool, now_s, diag);
 		if (entry->feed && !before)
 			rc = settle_feed(pool, entry, now_s);
 		if (rc < 0)

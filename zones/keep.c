@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 
@@ -91,28 +92,35 @@ static int feed_path(const char *directory, const char *pool, char path[PATH_MAX
 	return len > 0 && (size_t)len < sizeof(name) ? make_path(directory, name, path) : -ENAMETOOLONG;
 }
 
-struct feed *keep_read_feed(const char *directory, const char *pool, size_t max_bytes, uint64_t now_s,
-                            struct diag *diag)
+struct feed *keep_read_feed(const char *directory, const struct pool *pool, uint64_t now_s, struct diag *diag)
 {
 	char path[PATH_MAX];
-	char *text = NULL;
-	size_t len;
-	const char *why;
 	struct feed *feed = NULL;
-	int rc = feed_path(directory, pool, path);
-	if (rc == 0)
-		rc = file_read(path, max_bytes, &text, &len, &why);
-	if (rc == 0)
-		rc = feed_parse(text, len, path, pool, now_s, diag, &feed);
-	else if (rc != -ENOENT)
-		diag_warning(diag, path, 0, "cannot read the last good feed: %s", why);
-	free(text);
-	return rc == 0 ? feed : NULL;
+	if (feed_path(directory, pool->conf->name, path) < 0 || access(path, F_OK) < 0)
+		return NULL;
+	/* With the keys of today: a key that was taken back does not live on here. */
+	const struct feed_source source = { .path = path,
+		                            .pool = pool->conf->name,
+		                            .max_bytes = pool->conf->feed_max_bytes,
+		                            .keys = pool->feed_keys,
+		                            .keys_n = pool->feed_keys_n };
+	struct diag told;
+	diag_init(&told);
+	if (feed_load(&source, now_s, &told, &feed) < 0)
+		feed = NULL;
+	for (size_t i = 0; i < told.messages_n && !feed; i++)
+		diag_warning(diag, NULL, 0, "%s", told.messages[i].text);
+	diag_fini(&told);
+	return feed;
 }
 
 int keep_write_feed(const char *directory, const char *pool, const struct feed *feed)
 {
 	char path[PATH_MAX];
+	char signature[PATH_MAX + 16];
 	int rc = feed_path(directory, pool, path);
+	snprintf(signature, sizeof(signature), "%s.minisig", path);
+	if (rc == 0 && feed->signature)
+		rc = file_replace(signature, feed->signature, feed->signature_len);
 	return rc < 0 ? rc : file_replace(path, feed->text, feed->text_len);
 }

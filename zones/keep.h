@@ -28,7 +28,7 @@ void keep_read_versions(const char *directory, struct version_clock clock, struc
 int keep_write_versions(const char *directory, const struct zones *zones);
 
 /** The last feed of a pool that was in force; NULL when there is none or it is of no use (diag). */
-struct feed *keep_read_feed(const char *directory, const char *pool, size_t max_bytes, uint64_t now_s,
+struct feed *keep_read_feed(const char *directory, const struct pool *pool, uint64_t now_s,
                             struct diag *diag);
 int keep_write_feed(const char *directory, const char *pool, const struct feed *feed);
 

@@ -157,6 +157,9 @@ struct conf_pool {
 	uint32_t max_answers;  /* addresses in one answer */
 	uint32_t min_mirrors;  /* fewer in a country: neighbours, region, world */
 	const char *feed_file; /* exclusion feed, watched; NULL = every mirror is always in */
+	/* public keys of minisign, as written: one must have signed the feed; none = no signature */
+	const char **feed_keys;
+	size_t feed_keys_n;
 	uint32_t feed_max_bytes;
 	uint32_t max_removal_percent; /* a feed that takes out more of the pool at once is held ... */
 	uint32_t feed_hold_s;         /* ... for so long */

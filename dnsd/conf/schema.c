@@ -295,6 +295,22 @@ static const struct conf_group zone_group = {
 	.placed = true,
 };
 
+/* Whoever writes feed-key wants signatures checked: what would silently check none is a mistake. */
+static void pool_finish(struct conf_reader *reader, void *item, uint64_t given)
+{
+	const struct conf_pool *pool = item;
+	int key = conf_schema_find(reader->group, "feed-key");
+	if (key < 0 || !(given & (UINT64_C(1) << key)) || !reader->group_good)
+		return;
+	if (pool->feed_keys_n == 0)
+		conf_reader_error(reader, pool->place,
+		                  "feed-key is empty; write for example feed-key = %s; or leave it out",
+		                  reader->group->keys[key].example);
+	else if (!pool->feed_file)
+		conf_reader_error(reader, pool->place,
+		                  "feed-key without feed: name the file that is signed, or leave it out");
+}
+
 static const struct conf_key pool_keys[] = {
 	{ "name", CONF_TEXT, true, AT(conf_pool, name), .check = conf_check_label, .example = "\"clamav\"",
 	  .help = "What zones call it." },
@@ -313,6 +329,9 @@ static const struct conf_key pool_keys[] = {
 	  .help = "A country with fewer mirrors is served its neighbours', its region's or the world's." },
 	{ "feed", CONF_PATH, AT(conf_pool, feed_file), .example = "\"/var/lib/mirrormon/exclusions.json\"",
 	  .help = "The exclusion feed: which mirrors are out, and why. Watched; replace it by rename." },
+	{ "feed-key", CONF_TEXTS, LIST(conf_pool, feed_keys),
+	  .example = "[ \"RWSIXWIwsLElKNCoBDIyMoYOQloxsE/uD1zHflDcUJ7Q+DFmDeSTKipQ\" ]",
+	  .help = "Public keys of minisign: only a feed that one of them has signed is believed." },
 	{ "feed-max-bytes", CONF_NUMBER, AT(conf_pool, feed_max_bytes), .fallback = "4194304", .min = 1024,
 	  .max = 1073741824, .example = "4194304", .help = "A larger feed is refused." },
 	{ "max-removal", CONF_NUMBER, AT(conf_pool, max_removal_percent), .fallback = "30", .min = 1,
@@ -334,6 +353,7 @@ static const struct conf_group pool_group = {
 	.keys_n = COUNT(pool_keys),
 	.size = sizeof(struct conf_pool),
 	.placed = true,
+	.finish = pool_finish,
 };
 
 const struct conf_group *const conf_schema_pool = &pool_group;

@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -10,8 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/grow.h"
 #include "base/utc.h"
@@ -474,53 +471,4 @@ int feed_parse(const char *text, size_t text_len, const char *file, const char *
 	}
 	*ret_feed = feed;
 	return 0;
-}
-
-static int refuse_file(struct diag *diag, const char *path, const char *why)
-{
-	diag_error(diag, path, 0, "cannot read the feed: %s; the last good one stays in force", why);
-	return -EINVAL;
-}
-
-int feed_load(const char *path, const char *pool, size_t max_bytes, uint64_t now_s, struct diag *diag,
-              struct feed **ret_feed)
-{
-	/* O_NONBLOCK: opening a FIFO must not wait for a writer. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd < 0)
-		return refuse_file(diag, path, strerror(errno));
-	struct stat before;
-	struct stat after;
-	char *text = NULL;
-	int rc = -EINVAL;
-	if (fstat(fd, &before) < 0 || !S_ISREG(before.st_mode)) {
-		refuse_file(diag, path, "it is not a regular file");
-		goto out;
-	}
-	if ((uint64_t)before.st_size > max_bytes) {
-		refuse_file(diag, path, "it is larger than feed-max-bytes");
-		goto out;
-	}
-	size_t len = (size_t)before.st_size;
-	text = malloc(len + 1);
-	if (!text) {
-		rc = -ENOMEM;
-		goto out;
-	}
-	ssize_t got = read(fd, text, len + 1);
-	if (got < 0) {
-		refuse_file(diag, path, strerror(errno));
-		goto out;
-	}
-	if ((size_t)got != len || fstat(fd, &after) < 0 || after.st_size != before.st_size ||
-	    after.st_mtim.tv_sec != before.st_mtim.tv_sec ||
-	    after.st_mtim.tv_nsec != before.st_mtim.tv_nsec) {
-		refuse_file(diag, path, "it was written to while it was read; replace it by rename instead");
-		goto out;
-	}
-	rc = feed_parse(text, len, path, pool, now_s, diag, ret_feed);
-out:
-	free(text);
-	close(fd);
-	return rc;
 }

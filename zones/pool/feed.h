@@ -2,6 +2,7 @@
  * feed: the exclusion feed of a pool: which mirrors or addresses are out, and why.
  *
  *     monitor ──writes, renames──> feed file ──feed_parse()──> struct feed ──> members of each name
+ *        └──── signs ────> its signature ─┘ feed_load()
  *
  * Two forms: JSON, told by a first byte of "{", and plain text for people and cron jobs, one "ADDRESS-or-HOST
  * reason [detail]" a line. docs/feed.md describes both.
@@ -9,12 +10,14 @@
 #ifndef ZONES_POOL_FEED_H
 #define ZONES_POOL_FEED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/addr.h"
 #include "base/arena.h"
 #include "base/diag.h"
+#include "zones/pool/minisign.h"
 #include "zones/pool/reason.h"
 
 #define FEED_FORMAT 1
@@ -60,6 +63,10 @@ struct feed {
 	uint64_t versions_verified_s; /* when the versions were last verified */
 	const char *text;             /* as it came, to be kept over a restart */
 	size_t text_len;
+	const char *signature; /* the file of it, when one was asked for */
+	size_t signature_len;
+	const char *trusted_comment; /* of its signature, for people; NULL = no signature was asked for */
+	struct minisign_key signer;  /* whose signature that was */
 };
 
 /**
@@ -77,12 +84,28 @@ struct feed {
 int feed_parse(const char *text, size_t text_len, const char *file, const char *pool, uint64_t now_s,
                struct diag *diag, struct feed **ret_feed);
 
+/** Where a feed comes from, and who may write it. Everything is borrowed. */
+struct feed_source {
+	const char *path;
+	const char *pool; /* the name it must carry */
+	size_t max_bytes;
+	const struct minisign_key
+	        *keys; /* one of them must have signed it; none = no signature is looked at */
+	size_t keys_n;
+};
+
 /**
- * Read a file of at most max_bytes privately and parse it. Refused: not a regular file, no permission,
- * larger, changed while it was read.
+ * Read a file of at most max_bytes privately, and parse it. Refused: not a regular file, no permission,
+ * larger, changed while it was read. With keys, PATH.minisig beside it must be its signature by one of them,
+ * which is verified before a byte of the feed is looked at.
+ *
+ * Returns as feed_parse(); -EBADMSG (diag) when one of the keys has signed, but other bytes: as it looks
+ * between the two renames of a writer, so the next look may find a pair.
  */
-int feed_load(const char *path, const char *pool, size_t max_bytes, uint64_t now_s, struct diag *diag,
-              struct feed **ret_feed);
+int feed_load(const struct feed_source *source, uint64_t now_s, struct diag *diag, struct feed **ret_feed);
+
+/** Would these keys let this feed in? Without keys, all are. */
+bool feed_is_by(const struct feed *feed, const struct minisign_key *keys, size_t keys_n);
 
 /** A feed starts with one reference; loads of two configurations may share it. NULL is fine. */
 struct feed *feed_ref(struct feed *feed);

@@ -165,6 +165,24 @@ static int make_neighbours(const struct conf_pool *conf, struct arena *arena, st
 	return 0;
 }
 
+static int make_feed_keys(const struct conf_pool *conf, struct arena *arena, struct diag *diag,
+                          struct pool *pool)
+{
+	pool->feed_keys_n = conf->feed_keys_n;
+	pool->feed_keys = arena_alloc(arena, (conf->feed_keys_n + 1) * sizeof(*pool->feed_keys));
+	if (!pool->feed_keys)
+		return -ENOMEM;
+	for (size_t i = 0; i < conf->feed_keys_n; i++) {
+		const char *why;
+		/* Not the whole text: it may be a secret key by mistake. */
+		if (minisign_key_parse(conf->feed_keys[i], &pool->feed_keys[i], &why) < 0)
+			diag_error(diag, conf->place.file, conf->place.line,
+			           "pool %s: feed-key %zu (\"%.12s...\") %s", conf->name, i + 1,
+			           conf->feed_keys[i], why);
+	}
+	return 0;
+}
+
 int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *diag, struct pool **ret_pool)
 {
 	size_t errors_n = diag->errors_n;
@@ -183,6 +201,8 @@ int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *
 		rc = make_regions(conf, arena, diag, pool);
 	if (rc == 0)
 		rc = make_neighbours(conf, arena, diag, pool);
+	if (rc == 0)
+		rc = make_feed_keys(conf, arena, diag, pool);
 	if (rc < 0)
 		return rc;
 	if (diag->errors_n > errors_n)

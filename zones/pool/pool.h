@@ -53,6 +53,9 @@ struct pool {
 	size_t regions_n;
 	const uint16_t
 	        *near[COUNTRY_N]; /* neighbours, nearest first, ended by COUNTRY_UNKNOWN; NULL = none named */
+	struct minisign_key
+	        *feed_keys; /* one of them must have signed the feed; none = it needs no signature */
+	size_t feed_keys_n;
 };
 
 /** What a mirror's state comes from; of several the operator's word counts. */
@@ -144,7 +147,8 @@ void pool_decision_fini(struct pool_decision *decision);
  * Check and prepare a pool. Everything is kept in arena.
  *
  * Told with file:line: unknown country, address outside unicast, address used twice, weight out
- * of 1..1,000,000, a country in two regions, a neighbours list for an unknown country or naming itself.
+ * of 1..1,000,000, a country in two regions, a neighbours list for an unknown country or naming itself, a
+ * feed key that is none.
  * Returns 0, -EINVAL (diag), -ENOMEM.
  */
 int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *diag, struct pool **ret_pool);
