@@ -84,6 +84,14 @@ struct conf_zone_pool {
 	size_t ping_n;
 };
 
+/** A name that tells whoever asks how it is seen. */
+struct conf_whoami {
+	struct conf_place place;
+	const char *name;   /* relative to the zone; NULL = there is none */
+	const char **allow; /* networks, checked for form; none = loopback */
+	size_t allow_n;
+};
+
 struct conf_zone {
 	struct conf_place place;
 	const char *name; /* "clamav.net", no final dot needed */
@@ -92,6 +100,7 @@ struct conf_zone {
 	size_t pools_n;
 	struct conf_version *versions;
 	size_t versions_n;
+	struct conf_whoami whoami;
 };
 
 struct conf_mirror_addr {
@@ -157,6 +166,8 @@ struct conf {
 	uint32_t tcp_clients_max;  /* per worker */
 	uint32_t stop_drain_ms;    /* SIGTERM: how long open TCP connections may finish */
 	uint32_t max_zone_records; /* 0 = no limit */
+	const char *id;            /* for id.server, hostname.bind; NULL = the host name, "" = not told */
+	const char *version_text;  /* for version.bind; NULL = "dnsd VERSION", "" = not told */
 
 	struct conf_geo geo;
 	struct conf_zone *zones;

@@ -47,8 +47,17 @@ struct load {
 int load_create(const char *path, const struct load *previous, struct diag *diag, struct load **ret_load);
 void load_destroy(struct load *load);
 
-/** Decide the pools and bundle a snapshot. Returns 0 or -ENOMEM. */
-int load_make_snap(const struct load *load, uint64_t generation, struct snap **ret_snap);
+/**
+ * Decide the pools and bundle a snapshot.
+ *
+ * previous  the snapshot in use, NULL at start: while nothing that is answered has changed since, the SOA
+ * serial of the zones with pools stays; else it becomes now_s, and rises in any case (RFC 1982), and is not
+ *           below that of a zone file
+ * now_s     since 1970
+ * Returns   0 or -ENOMEM
+ */
+int load_make_snap(const struct load *load, uint64_t generation, const struct snap *previous, uint64_t now_s,
+                   struct snap **ret_snap);
 
 /** "2 zones (31 records, 1012 names), 134 mirrors, geo ...": for the log. */
 void load_describe(const struct load *load, char *text, size_t cap);

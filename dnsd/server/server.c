@@ -123,7 +123,8 @@ static void job_run(uv_work_t *work)
 		job->rc = zones_read_feeds(server->load->zones, now_s, &job->diag, &job->next_s);
 	}
 	if (job->rc == 0)
-		job->rc = load_make_snap(load, server->generation + 1, &job->snap);
+		job->rc = load_make_snap(load, server->generation + 1, server->snap, (uint64_t)time(NULL),
+		                         &job->snap);
 }
 
 static void watch_sources(struct server *server)
@@ -485,7 +486,8 @@ int server_create(const char *conf_path, struct server **ret_server)
 	log_diag(&diag);
 	diag_fini(&diag);
 	if (rc == 0)
-		rc = load_make_snap(server->load, server->generation, &server->snap);
+		rc = load_make_snap(server->load, server->generation, NULL, (uint64_t)time(NULL),
+		                    &server->snap);
 	if (rc < 0) {
 		log_error("cannot load %s: %s", conf_path, rc == -EINVAL ? "see above" : strerror(-rc));
 		goto fail;

@@ -27,7 +27,7 @@ static struct load *load_or_tell(const char *conf_path, struct snap **ret_snap)
 	struct load *load = NULL;
 	int rc = load_create(conf_path, NULL, &diag, &load);
 	if (rc == 0)
-		rc = load_make_snap(load, 1, ret_snap);
+		rc = load_make_snap(load, 1, NULL, (uint64_t)time(NULL), ret_snap);
 	print_diag(&diag);
 	if (rc < 0) {
 		fprintf(stderr, "%s: %zu errors\n", conf_path, diag.errors_n);
