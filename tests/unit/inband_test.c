@@ -236,7 +236,7 @@ static void test_serial(void **state)
 		}
 		if (!found)
 			fail_msg("%s: no SOA", cases[i].what);
-		ldns_rr_list_free(all);
+		ldns_rr_list_deep_free(all);
 		ldns_pkt_free(pkt);
 	}
 }
