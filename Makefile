@@ -105,6 +105,8 @@ install: all ## install programs and examples below PREFIX (/usr/local); honours
 	install -m 755 $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb $(DESTDIR)$(PREFIX)/bin/
 	cp -r contrib/clamav.net $(DESTDIR)$(PREFIX)/share/doc/dnsd/examples/
 	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/dnsd/
+	install -d $(DESTDIR)$(PREFIX)/lib/nagios/plugins
+	install -m 755 contrib/nagios/check_dnsd_fleet $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
 
 .PHONY: help
 help: ## this list

@@ -32,7 +32,7 @@ static int check(const char *conf_path)
 	struct snap *snap = NULL;
 	int rc = load_create(conf_path, NULL, &diag, &load);
 	if (rc == 0)
-		rc = load_make_snap(load, 1, &snap);
+		rc = load_make_snap(load, 1, NULL, (uint64_t)time(NULL), &snap);
 	for (size_t i = 0; i < diag.messages_n; i++) {
 		static const char *const word[] = { "error", "warning", "info" };
 		fprintf(stderr, "%s: %s\n", word[diag.messages[i].level], diag.messages[i].text);

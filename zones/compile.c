@@ -4,6 +4,7 @@
 
 #include "answer/pools_build.h"
 #include "base/grow.h"
+#include "wire/wire.h"
 #include "zones/history.h"
 #include "zones/pool/country.h"
 #include "zones/zones.h"
@@ -142,13 +143,16 @@ static int compile_nearest(struct compile *compile, uint32_t slot_number, const 
 static int compile_version(struct compile *compile, uint32_t slot_number, const struct zones_slot *slot)
 {
 	const struct zones_version *entry = &compile->zones->versions[slot->version];
+	static const char no_source[] = "version record has no verified source";
 	char text[VERSION_TEXT_MAX];
 	if (version_freshness(entry->conf, &entry->version, compile->clock) == VERSION_REFUSED)
-		return pools_builder_slot_fail(compile->builder, slot_number);
+		return pools_builder_slot_fail(compile->builder, slot_number, WIRE_EDE_INVALID_DATA,
+		                               no_source);
 	if (slot->kind == ZONES_VERSION)
 		version_text(entry->conf, &entry->version, text);
 	else if (!version_database_text(&entry->version, slot->database, text))
-		return pools_builder_slot_fail(compile->builder, slot_number);
+		return pools_builder_slot_fail(compile->builder, slot_number, WIRE_EDE_INVALID_DATA,
+		                               no_source);
 	return pools_builder_slot_text(compile->builder, slot_number, entry->conf->ttl_s, text);
 }
 

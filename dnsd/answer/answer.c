@@ -122,31 +122,64 @@ static size_t ecs_option_len(const struct wire_query *query)
 	return query->has_ecs ? 8U + (query->ecs.source_len + 7U) / 8 : 0;
 }
 
+/* Room that the options need in any case; an extended error takes what is left. */
+static size_t options_len(const struct wire_query *query)
+{
+	return ecs_option_len(query) + (query->has_zoneversion ? WIRE_ZONEVERSION_LEN : 0);
+}
+
+/* RFC 9660 section 3.2: how many labels the zone's name has, type 0 (SOA-SERIAL), the serial. */
+static uint8_t *put_zoneversion(const struct reply *reply, uint8_t *at)
+{
+	const struct answer_store *store = reply->data->store;
+	const struct store_zone *zone = &store->zones[reply->node->zone];
+	wire_put16(at, WIRE_OPTION_ZONEVERSION);
+	wire_put16(at + 2, WIRE_ZONEVERSION_LEN - 4);
+	at[4] = store->nodes[zone->apex].labels_n;
+	at[5] = 0;
+	wire_put32(at + 6, answer_zone_serial(reply->data, zone));
+	return at + WIRE_ZONEVERSION_LEN;
+}
+
+static uint8_t *put_ede(const struct reply *reply, uint8_t *at)
+{
+	wire_put16(at, WIRE_OPTION_EDE);
+	wire_put16(at + 2, (uint16_t)reply->ede_len);
+	memcpy(at + 4, reply->ede, reply->ede_len);
+	return at + 4 + reply->ede_len;
+}
+
 size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode)
 {
 	const struct wire_query *query = reply->query;
 	if (!query->has_edns)
 		return len;
 	uint8_t *opt = reply->resp + len;
-	size_t options_len = ecs_option_len(query);
+	size_t ecs_len = ecs_option_len(query);
 	opt[0] = 0;
 	wire_put16(opt + 1, WIRE_TYPE_OPT);
 	wire_put16(opt + 3, reply->data->edns_size);
 	opt[5] = (uint8_t)extended_rcode;
 	opt[6] = 0;
 	wire_put16(opt + 7, query->dnssec_ok ? WIRE_EDNS_DO : 0);
-	wire_put16(opt + 9, (uint16_t)options_len);
-	if (options_len) {
-		uint8_t *ecs = opt + WIRE_OPT_LEN;
+	uint8_t *at = opt + WIRE_OPT_LEN;
+	if (ecs_len) {
+		uint8_t *ecs = at;
 		wire_put16(ecs, WIRE_OPTION_ECS);
-		wire_put16(ecs + 2, (uint16_t)(options_len - 4));
+		wire_put16(ecs + 2, (uint16_t)(ecs_len - 4));
 		wire_put16(ecs + 4, query->ecs.family);
 		ecs[6] = query->ecs.source_len;
 		/* RFC 7871 section 7.2.1: nothing was to be used of a /0, so the answer is for everybody. */
 		ecs[7] = query->ecs.source_len ? reply->scope_len : 0;
-		memcpy(ecs + 8, query->ecs.addr.bytes, options_len - 8);
+		memcpy(ecs + 8, query->ecs.addr.bytes, ecs_len - 8);
+		at += ecs_len;
 	}
-	return len + WIRE_OPT_LEN + options_len;
+	if (query->has_zoneversion && reply->node)
+		at = put_zoneversion(reply, at);
+	if (reply->ede && (size_t)(at - reply->resp) + 4 + reply->ede_len <= reply->limit)
+		at = put_ede(reply, at);
+	wire_put16(opt + 9, (uint16_t)(at - opt - WIRE_OPT_LEN));
+	return (size_t)(at - reply->resp);
 }
 
 size_t answer_truncated(struct reply *reply, uint16_t flags)
@@ -155,7 +188,7 @@ size_t answer_truncated(struct reply *reply, uint16_t flags)
 	return answer_finish(reply, answer_start(reply, flags | WIRE_FLAG_TC, 0, 0, 0), 0);
 }
 
-static size_t answer_rcode(struct reply *reply, enum wire_rcode rcode)
+size_t answer_rcode(struct reply *reply, enum wire_rcode rcode)
 {
 	return answer_finish(reply, answer_start(reply, rcode & 15, 0, 0, 0), rcode >> 4);
 }
@@ -178,6 +211,8 @@ static size_t answer_form(struct reply *reply, const struct answer_form *form, u
 	}
 	size_t start = answer_start(reply, flags, form->answer_n, form->authority_n, additional_n);
 	memcpy(reply->resp + start, store->bytes + form->bytes_off, len);
+	if (form->serial_off)
+		wire_put32(reply->resp + start + form->serial_off, reply->data->serial);
 	int delta = (int)reply->query->qname_len - form->base_qname_len;
 	if (delta && form->fixups_n) {
 		const uint16_t *fixups = store->fixups + form->fixups_off;
@@ -206,27 +241,31 @@ static size_t answer_referral(struct reply *reply, const struct store_node *cut)
 	return answer_form(reply, &reply->data->store->answers[cut->referral].plain, 0);
 }
 
+void answer_match_client(struct reply *reply, struct addr *ret_addr, struct geo_match *ret_match)
+{
+	const struct wire_query *query = reply->query;
+	if (query->has_ecs && query->ecs.source_len)
+		*ret_addr = query->ecs.addr;
+	else
+		addr_from_sockaddr(reply->client->peer, ret_addr);
+	geo_map_find(reply->data->geo, ret_addr, ret_match);
+	reply->scope_len = ret_match->prefix_len;
+}
+
 static uint32_t set_for_client(struct reply *reply, const struct pool_slot *slot)
 {
 	const struct answer_pools *pools = reply->data->pools;
 	if (reply->is_located)
 		return pools->by_country[slot->ref + reply->country];
+	struct addr addr;
 	struct geo_match match;
-	const struct wire_query *query = reply->query;
 	struct answer_counters *counters = &reply->state->counters;
-	if (query->has_ecs && query->ecs.source_len) {
-		geo_map_find(reply->data->geo, &query->ecs.addr, &match);
-	} else {
-		struct addr peer;
-		addr_from_sockaddr(reply->client->peer, &peer);
-		geo_map_find(reply->data->geo, &peer, &match);
-	}
+	answer_match_client(reply, &addr, &match);
 	reply->is_located = true;
 	reply->country = match.country;
-	reply->scope_len = match.prefix_len;
 	if (__builtin_expect(reply->state->trace != NULL, 0)) {
 		reply->state->trace->by_country = true;
-		reply->state->trace->by_subnet = query->has_ecs && query->ecs.source_len;
+		reply->state->trace->by_subnet = reply->query->has_ecs && reply->query->ecs.source_len;
 		reply->state->trace->match = match;
 	}
 	reply->state->countries[match.country]++;
@@ -299,6 +338,13 @@ static size_t answer_pool(struct reply *reply, const struct store_node *node, co
 	return answer_finish(reply, (size_t)(at - reply->resp), 0);
 }
 
+enum wire_rcode answer_slot_failed(struct reply *reply, const struct pool_slot *slot)
+{
+	reply->ede = reply->data->pools->bytes + slot->ref;
+	reply->ede_len = slot->len;
+	return WIRE_RCODE_SERVFAIL;
+}
+
 static size_t answer_text(struct reply *reply, const struct store_rrset *rrset)
 {
 	const struct answer_pools *pools = reply->data->pools;
@@ -306,7 +352,7 @@ static size_t answer_text(struct reply *reply, const struct store_rrset *rrset)
 	answer_trace_slot(reply, rrset->ref);
 	if (slot->kind != POOL_SLOT_TEXT) {
 		reply->state->counters.servfail++;
-		return answer_rcode(reply, WIRE_RCODE_SERVFAIL);
+		return answer_rcode(reply, answer_slot_failed(reply, slot));
 	}
 	reply->state->counters.noerror++;
 	if (WIRE_HEADER_LEN + (size_t)reply->query->question_len + slot->len > reply->body_max)
@@ -323,6 +369,8 @@ static size_t answer_rrset(struct reply *reply, const struct store_node *node,
 		return answer_pool(reply, node, rrset);
 	if (rrset->source == STORE_TEXT)
 		return answer_text(reply, rrset);
+	if (rrset->source == STORE_WHOAMI)
+		return answer_whoami(reply, rrset);
 	reply->state->counters.noerror++;
 	return answer_form(reply, &reply->data->store->answers[rrset->ref].plain, 0);
 }
@@ -337,7 +385,7 @@ static size_t answer_name(struct reply *reply, struct found found)
 	const struct store_node *node = found.node;
 	uint16_t qtype = reply->query->qtype;
 	if (qtype == WIRE_TYPE_DS && node->parent_side != STORE_NONE)
-		node = &store->nodes[node->parent_side];
+		reply->node = node = &store->nodes[node->parent_side];
 	else if ((node->flags & STORE_CUT) && qtype != WIRE_TYPE_DS)
 		return answer_referral(reply, node);
 
@@ -460,11 +508,14 @@ static size_t answer_question(struct reply *reply)
 	default: break;
 	}
 	struct found found = { FOUND_OUTSIDE, NULL };
+	if (query->qclass == WIRE_CLASS_CH)
+		return answer_chaos(reply);
 	if (query->qclass == WIRE_CLASS_IN)
 		found = answer_find(reply->data->store, query->qname, query->qname_len, query->label_off,
 		                    query->labels_n);
 	if (__builtin_expect(reply->state->trace != NULL, 0))
 		trace_found(reply->state->trace, found.kind);
+	reply->node = found.node;
 	switch (found.kind) {
 	case FOUND_NAME:
 	case FOUND_WILDCARD: return answer_name(reply, found);
@@ -507,11 +558,12 @@ size_t answer_query(const struct answer_data *data, const struct client *client,
 		.query = &query,
 		.state = state,
 		.resp = resp,
+		.limit = limit,
 	};
 	if (verdict == WIRE_OK) {
 		counters->edns += query.has_edns;
 		counters->ecs += query.has_ecs;
-		reply.body_max = limit - (query.has_edns ? WIRE_OPT_LEN + ecs_option_len(&query) : 0);
+		reply.body_max = limit - (query.has_edns ? WIRE_OPT_LEN + options_len(&query) : 0);
 		return answer_question(&reply);
 	}
 	query.has_ecs = false;

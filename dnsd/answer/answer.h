@@ -35,7 +35,7 @@ struct client {
 	X(dropped_response, "packets with QR=1: nothing sent, so that no loop can start")                    \
 	X(formerr, "answers with FORMERR")                                                                   \
 	X(notimp, "answers with NOTIMP: opcodes other than QUERY, types MAILA and MAILB")                    \
-	X(refused, "answers with REFUSED: names outside every zone, classes other than IN, zone transfers")  \
+	X(refused, "answers with REFUSED: names outside every zone, other classes, whoami, zone transfers")  \
 	X(badvers, "answers with BADVERS: EDNS version over 0")                                              \
 	X(servfail, "answers with SERVFAIL")                                                                 \
 	X(noerror, "answers with NOERROR, NODATA and referrals included")                                    \

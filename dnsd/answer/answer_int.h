@@ -17,10 +17,14 @@ struct reply {
 	struct wire_query *query;
 	struct answer_state *state;
 	uint8_t *resp;
-	size_t body_max;   /* where the sections must end, so that the OPT record still fits */
-	uint8_t scope_len; /* for the client subnet option */
-	bool is_located;   /* country is known: a request for ANY comes by more than once */
-	uint16_t country;  /* of who asks */
+	size_t limit;                  /* of the whole message */
+	size_t body_max;               /* where the sections must end, so that the OPT record still fits */
+	uint8_t scope_len;             /* for the client subnet option */
+	bool is_located;               /* country is known: a request for ANY comes by more than once */
+	uint16_t country;              /* of who asks */
+	const struct store_node *node; /* a name of the zone that answers; NULL = none does */
+	const uint8_t *ede;            /* [ede_len] extended error; sent when there is room for it */
+	size_t ede_len;
 };
 
 /** Where a name leads (RFC 1034 section 4.3.2 step 3). */
@@ -92,8 +96,30 @@ size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsi
                     unsigned additional_n);
 /** Append OPT to len bytes of answer. Returns the final length. */
 size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode);
+/** An answer of nothing but its RCODE. */
+size_t answer_rcode(struct reply *reply, enum wire_rcode rcode);
 /** What was asked for does not fit: an empty answer with TC (RFC 2181 section 9). */
 size_t answer_truncated(struct reply *reply, uint16_t flags);
+
+/** A slot of pools that cannot be answered from: why, for the extended error. Returns the RCODE. */
+enum wire_rcode answer_slot_failed(struct reply *reply, const struct pool_slot *slot);
+
+/** Where whoever asks is, by client subnet or source address. Sets reply->scope_len. ret_addr: which address
+ * that was. */
+void answer_match_client(struct reply *reply, struct addr *ret_addr, struct geo_match *ret_match);
+
+/** A question of class CH: what server is this (RFC 4892)? */
+size_t answer_chaos(struct reply *reply);
+/** The TXT record of whoami. */
+size_t answer_whoami(struct reply *reply, const struct store_rrset *rrset);
+
+/** The serial that the SOA of this zone is answered with. */
+static inline uint32_t answer_zone_serial(const struct answer_data *data, const struct store_zone *zone)
+{
+	if (zone->flags & STORE_ZONE_DYNAMIC)
+		return data->serial;
+	return wire_get32(data->store->bytes + zone->soa_off + zone->soa_len - WIRE_SOA_FIXED_LEN);
+}
 
 /** An answer that follows CNAME and DNAME records (RFC 1034 section 4.3.2 step 3a, RFC 6672 section 3.2). */
 size_t answer_chain(struct reply *reply, struct found found);

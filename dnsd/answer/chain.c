@@ -70,6 +70,14 @@ static size_t add_record(struct chain *chain, const uint8_t *owner, size_t owner
 	return start <= WIRE_POINTER_MAX ? start : 0;
 }
 
+/* Behind a SOA just written: in a zone with pools its serial is that of the snapshot. */
+static void set_serial(struct chain *chain)
+{
+	const struct answer_data *data = chain->reply->data;
+	if (!chain->writer.full && data->store->zones[chain->zone].flags & STORE_ZONE_DYNAMIC)
+		wire_put32(chain->writer.data + chain->writer.len - WIRE_SOA_FIXED_LEN, data->serial);
+}
+
 static void add_static(struct chain *chain, const struct store_rrset *rrset)
 {
 	const uint8_t *at = chain->reply->data->store->bytes + rrset->records_off;
@@ -78,6 +86,8 @@ static void add_static(struct chain *chain, const struct store_rrset *rrset)
 		struct stored_record record;
 		at = next_record(at, &record);
 		owner_off = add_record(chain, chain->name, owner_off, rrset->type, &record);
+		if (rrset->type == WIRE_TYPE_SOA)
+			set_serial(chain);
 	}
 }
 
@@ -97,6 +107,7 @@ static void add_negative(struct chain *chain, enum wire_rcode rcode)
 	const struct store_node *apex = &store->nodes[zone->apex];
 	wire_writer_record(&chain->writer, store->bytes + apex->name_off, 0, WIRE_TYPE_SOA, zone->soa_ttl_s,
 	                   store->bytes + zone->soa_off, zone->soa_len);
+	set_serial(chain);
 	chain->authority_n = 1;
 	chain->rcode = rcode;
 }
@@ -121,13 +132,13 @@ static void add_rrset(struct chain *chain, const struct store_rrset *rrset)
 				owner_off =
 				        add_ready(chain, pool_row_record(&row, i), owner_off, rrset->type);
 		}
-	} else {
+	} else if (rrset->source == STORE_TEXT) {
 		const struct pool_slot *slot = &pools->slots[rrset->ref];
 		answer_trace_slot(chain->reply, rrset->ref);
 		if (slot->kind == POOL_SLOT_TEXT)
 			add_ready(chain, pools->bytes + slot->ref, 0, rrset->type);
 		else
-			chain->rcode = WIRE_RCODE_SERVFAIL;
+			chain->rcode = answer_slot_failed(chain->reply, slot);
 	}
 }
 

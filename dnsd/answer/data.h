@@ -35,6 +35,8 @@ struct answer_form {
 	uint16_t required_additional_n;
 	uint8_t base_qname_len;
 	uint8_t authoritative; /* AA */
+	uint16_t serial_off;   /* in the bytes: the SOA's serial, in a zone that answers with
+	                          answer_data.serial;   0 = none */
 };
 
 /* With room for the form that goes to clients that set DO, once zones are signed. */
@@ -47,6 +49,7 @@ enum store_source {
 	STORE_STATIC, /* ref = index in store.answers */
 	STORE_POOL,   /* ref = slot in pools.slots, addresses of the RRset's type */
 	STORE_TEXT,   /* ref = slot in pools.slots, a TXT record */
+	STORE_WHOAMI, /* ref, records_n = who may ask: a range of store.prefixes */
 };
 
 struct store_rrset {
@@ -83,6 +86,10 @@ struct store_node {
 	uint8_t flags;
 };
 
+enum store_zone_flags {
+	STORE_ZONE_DYNAMIC = 1 << 0, /* has pools or version records: its SOA serial is answer_data.serial */
+};
+
 struct store_zone {
 	uint32_t apex;     /* node */
 	uint32_t negative; /* answer: the SOA at the negative TTL (RFC 2308 section 3), in the authority
@@ -90,6 +97,7 @@ struct store_zone {
 	uint32_t soa_off;  /* in store.bytes: the SOA's RDATA, uncompressed */
 	uint16_t soa_len;
 	uint32_t soa_ttl_s; /* negative TTL */
+	uint8_t flags;
 };
 
 struct store_slot {
@@ -107,6 +115,7 @@ struct answer_store {
 	const struct store_zone *zones;
 	const uint16_t *fixups;
 	const uint8_t *bytes;
+	const struct prefix *prefixes;
 	uint32_t nodes_n, rrsets_n, answers_n, zones_n, fixups_n, bytes_len;
 	uint32_t names_n; /* names in zone files and pools, without empty non-terminals */
 	unsigned refs;
@@ -139,7 +148,8 @@ enum pool_slot_kind {
 	POOL_SLOT_SET,     /* ref = set */
 	POOL_SLOT_NEAREST, /* ref = first of COUNTRY_N entries in pools.by_country, each a set */
 	POOL_SLOT_TEXT,    /* ref = offset in pools.bytes of a whole TXT record, len its length */
-	POOL_SLOT_FAIL,    /* SERVFAIL: the version record has no trustworthy source */
+	POOL_SLOT_FAIL, /* SERVFAIL: the version record has no trustworthy source. ref = offset in pools.bytes
+	                   of an extended error (RFC 8914 section 2: INFO-CODE and text), len its length */
 };
 
 struct pool_slot {
@@ -167,11 +177,21 @@ struct answer_pools {
 	unsigned refs;
 };
 
+/** What the server says of itself, each the text of a TXT string; empty = not told. */
+struct answer_ident {
+	char id[256];      /* server.id */
+	char version[256]; /* server.version-text */
+	char state[256];   /* "generation=7 serial=1700000000 mirrors=12/13" */
+	char generation[24];
+};
+
 struct answer_data {
 	const struct answer_store *store;
 	const struct answer_pools *pools;
-	const struct geo_map *geo; /* NULL: every client is of unknown country */
-	uint16_t edns_size;        /* largest UDP answer, and what we advertise */
+	const struct geo_map *geo;        /* NULL: every client is of unknown country */
+	uint16_t edns_size;               /* largest UDP answer, and what we advertise */
+	uint32_t serial;                  /* SOA serial of all zones that have STORE_ZONE_DYNAMIC */
+	const struct answer_ident *ident; /* NULL: nothing is told */
 };
 
 static inline uint32_t pool_address_hash(const struct addr *addr)

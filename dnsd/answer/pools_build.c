@@ -13,8 +13,8 @@
 /* At least so many rows, so that weights and several addresses of a mirror come out right. */
 #define ROWS_MIN 64
 #define ROWS_MAX 65536
-/* Header, longest question, OPT with a client subnet: what an answer needs beside the records. */
-#define MESSAGE_OVERHEAD (WIRE_HEADER_LEN + WIRE_NAME_MAX + 4 + WIRE_OPT_LEN + 24)
+/* Header, longest question, OPT with a options: what an answer needs beside the records. */
+#define MESSAGE_OVERHEAD (WIRE_HEADER_LEN + WIRE_NAME_MAX + 4 + WIRE_OPT_LEN + WIRE_OPTIONS_MAX)
 
 struct pools_builder {
 	struct pool_slot *slots;
@@ -360,9 +360,19 @@ int pools_builder_slot_text(struct pools_builder *builder, uint32_t slot, uint32
 	return set_slot(builder, slot, (struct pool_slot){ .kind = POOL_SLOT_TEXT, .len = len, .ref = off });
 }
 
-int pools_builder_slot_fail(struct pools_builder *builder, uint32_t slot)
+int pools_builder_slot_fail(struct pools_builder *builder, uint32_t slot, uint16_t ede_code,
+                            const char *ede_text)
 {
-	return set_slot(builder, slot, (struct pool_slot){ .kind = POOL_SLOT_FAIL });
+	size_t text_len = strnlen(ede_text, POOLS_EDE_TEXT_MAX);
+	uint32_t off = (uint32_t)builder->bytes.n;
+	uint8_t *error = grow_add(&builder->bytes, 2 + text_len);
+	if (!error)
+		return -ENOMEM;
+	wire_put16(error, ede_code);
+	memcpy(error + 2, ede_text, text_len);
+	return set_slot(
+	        builder, slot,
+	        (struct pool_slot){ .kind = POOL_SLOT_FAIL, .len = (uint16_t)(2 + text_len), .ref = off });
 }
 
 int pools_builder_add_address(struct pools_builder *builder, const struct addr *addr, uint16_t mirror)
@@ -423,6 +433,42 @@ int pools_build(struct pools_builder *builder, struct answer_pools **ret_pools)
 	pools->mirrors = grow_take(&builder->mirrors);
 	*ret_pools = pools;
 	return 0;
+}
+
+static bool same_bytes(const void *a, const void *b, size_t len)
+{
+	return len == 0 || memcmp(a, b, len) == 0;
+}
+
+/* By fields: the bytes between them are anything. */
+static bool same_slot(const struct pool_slot *a, const struct pool_slot *b)
+{
+	return a->kind == b->kind && a->len == b->len && a->ref == b->ref;
+}
+
+static bool same_list(const struct pool_list *a, const struct pool_list *b)
+{
+	return a->records_off == b->records_off && a->rows_off == b->rows_off && a->rows_n == b->rows_n &&
+	       a->records_n == b->records_n && a->take_n == b->take_n && a->rotation == b->rotation &&
+	       a->cycle == b->cycle;
+}
+
+bool answer_pools_equal(const struct answer_pools *a, const struct answer_pools *b)
+{
+	if (a->slots_n != b->slots_n || a->sets_n != b->sets_n || a->by_country_n != b->by_country_n ||
+	    a->rows_n != b->rows_n || a->bytes_len != b->bytes_len)
+		return false;
+	for (uint32_t i = 0; i < a->slots_n; i++) {
+		if (!same_slot(&a->slots[i], &b->slots[i]))
+			return false;
+	}
+	for (uint32_t i = 0; i < a->sets_n; i++) {
+		if (!same_list(&a->sets[i].v4, &b->sets[i].v4) || !same_list(&a->sets[i].v6, &b->sets[i].v6))
+			return false;
+	}
+	return same_bytes(a->by_country, b->by_country, a->by_country_n * sizeof(*a->by_country)) &&
+	       same_bytes(a->rows, b->rows, a->rows_n * sizeof(*a->rows)) &&
+	       same_bytes(a->bytes, b->bytes, a->bytes_len);
 }
 
 struct answer_pools *answer_pools_ref(struct answer_pools *pools)

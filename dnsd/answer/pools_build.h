@@ -8,6 +8,7 @@
 #ifndef DNSD_ANSWER_POOLS_BUILD_H
 #define DNSD_ANSWER_POOLS_BUILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,7 +39,11 @@ int pools_builder_slot_set(struct pools_builder *builder, uint32_t slot, uint32_
 int pools_builder_slot_nearest(struct pools_builder *builder, uint32_t slot, const uint32_t *set_by_country);
 /** A TXT record of one string of at most 255 bytes. */
 int pools_builder_slot_text(struct pools_builder *builder, uint32_t slot, uint32_t ttl_s, const char *text);
-int pools_builder_slot_fail(struct pools_builder *builder, uint32_t slot);
+/** SERVFAIL; ede_code and ede_text say why to who asks with EDNS (RFC 8914). The text is cut at
+ * POOLS_EDE_TEXT_MAX bytes. */
+#define POOLS_EDE_TEXT_MAX 96
+int pools_builder_slot_fail(struct pools_builder *builder, uint32_t slot, uint16_t ede_code,
+                            const char *ede_text);
 
 /** This address is that mirror's: counts usage reports about it. Of two mirrors with one address the first
  * counts. */
@@ -46,6 +51,9 @@ int pools_builder_add_address(struct pools_builder *builder, const struct addr *
 
 /** The result starts with one reference. Returns 0, -ENOMEM, or -EINVAL: a slot was not set. */
 int pools_build(struct pools_builder *builder, struct answer_pools **ret_pools);
+
+/** Would every query be answered the same by both, but for whose turn it is? */
+bool answer_pools_equal(const struct answer_pools *a, const struct answer_pools *b);
 
 struct answer_pools *answer_pools_ref(struct answer_pools *pools);
 void answer_pools_unref(struct answer_pools *pools);

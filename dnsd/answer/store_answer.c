@@ -15,7 +15,8 @@ struct template
 	unsigned answer_n, authority_n, additional_n;
 	size_t required_len;
 	unsigned required_additional_n;
-	bool wildcard; /* the base is "*.x": the query name is another one */
+	bool wildcard;  /* the base is "*.x": the query name is another one */
+	size_t soa_end; /* where the SOA ends whose serial is filled in while answering; 0 = none */
 	/* Names whose addresses belong in the additional section. */
 	const uint8_t *targets[ADDITIONAL_NAMES_MAX];
 	unsigned targets_n;
@@ -57,6 +58,15 @@ static void template_want_addresses(struct template *template, const struct buil
 		template->targets[template->targets_n++] = record->rdata + skip;
 }
 
+/* A zone with pools has another serial in each snapshot: remember where it stands. */
+static void template_note_serial(const struct store_builder *builder, struct template *template,
+                                 const struct build_node *node, uint16_t type)
+{
+	const struct build_zone *zones = builder->zones.items;
+	if (type == WIRE_TYPE_SOA && zones[node->zone].dynamic)
+		template->soa_end = template->writer.len;
+}
+
 /* The RRset's owner is the question name. */
 static unsigned template_add_rrset(struct store_builder *builder, struct template *template,
                                    const struct build_node *node, uint16_t type)
@@ -73,6 +83,7 @@ static unsigned template_add_rrset(struct store_builder *builder, struct templat
 		wire_writer_record(&template->writer, node->name, at_question ? WIRE_HEADER_LEN : 0, type,
 		                   list[i]->ttl_s, list[i]->rdata, list[i]->rdata_len);
 		template_want_addresses(template, list[i]);
+		template_note_serial(builder, template, node, type);
 	}
 	free(list);
 	return (unsigned)n;
@@ -168,6 +179,8 @@ static uint32_t template_finish(struct store_builder *builder, struct template *
 		                         .base_qname_len = template->base->name_len,
 		                         .authoritative = authoritative,
 		                 } };
+	if (template->soa_end)
+		answer.plain.serial_off = (uint16_t)(template->soa_end - start - WIRE_SOA_FIXED_LEN);
 	uint8_t *bytes = grow_add(&builder->out_bytes, len);
 	if (!bytes)
 		return STORE_NONE;
@@ -230,6 +243,7 @@ uint32_t store__make_negative(struct store_builder *builder, const struct build_
 	template.wildcard = false;
 	wire_writer_record(&template.writer, apex->name, apex->name_len > 1 ? WIRE_HEADER_LEN : 0,
 	                   WIRE_TYPE_SOA, ttl_s, soa->rdata, soa->rdata_len);
+	template_note_serial(builder, &template, apex, WIRE_TYPE_SOA);
 	template.authority_n = 1;
 	template.required_len = template.writer.len;
 	return template_finish(builder, &template, true, false);

@@ -23,6 +23,7 @@ struct store_builder *store_builder_create(void)
 	grow_init(&builder->out_fixups, sizeof(uint16_t));
 	grow_init(&builder->out_bytes, 1);
 	grow_init(&builder->out_zones, sizeof(struct store_zone));
+	grow_init(&builder->out_prefixes, sizeof(struct prefix));
 	return builder;
 }
 
@@ -31,9 +32,10 @@ void store_builder_destroy(struct store_builder *builder)
 	if (!builder)
 		return;
 	arena_fini(&builder->arena);
-	struct grow *grows[] = { &builder->nodes,      &builder->records,    &builder->zones,
-		                 &builder->out_nodes,  &builder->out_rrsets, &builder->out_answers,
-		                 &builder->out_fixups, &builder->out_bytes,  &builder->out_zones };
+	struct grow *grows[] = { &builder->nodes,       &builder->records,    &builder->zones,
+		                 &builder->out_nodes,   &builder->out_rrsets, &builder->out_answers,
+		                 &builder->out_fixups,  &builder->out_bytes,  &builder->out_zones,
+		                 &builder->out_prefixes };
 	for (size_t i = 0; i < sizeof(grows) / sizeof(grows[0]); i++)
 		grow_fini(grows[i]);
 	free(builder->slots);
@@ -176,10 +178,28 @@ int store_builder_add_dynamic(struct store_builder *builder, int zone, const uin
                               uint16_t type, enum store_source source, uint32_t slot, const char *file,
                               unsigned line)
 {
+	((struct build_zone *)builder->zones.items)[zone].dynamic = true;
 	return add(
 	        builder, zone, owner, owner_len,
 	        (struct build_record){
 	                .type = type, .source = (uint8_t)source, .ref = slot, .file = file, .line = line });
+}
+
+int store_builder_add_whoami(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len,
+                             const struct prefix *allow, size_t allow_n, const char *file, unsigned line)
+{
+	uint32_t first = (uint32_t)builder->out_prefixes.n;
+	struct prefix *place = grow_add(&builder->out_prefixes, allow_n);
+	if (!place)
+		return -ENOMEM;
+	memcpy(place, allow, allow_n * sizeof(*allow));
+	return add(builder, zone, owner, owner_len,
+	           (struct build_record){ .type = WIRE_TYPE_TXT,
+	                                  .source = STORE_WHOAMI,
+	                                  .ref = first,
+	                                  .allow_n = (uint32_t)allow_n,
+	                                  .file = file,
+	                                  .line = line });
 }
 
 int store_builder_add_ping(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len)
@@ -320,9 +340,14 @@ static void check_conflicts(struct store_builder *builder, const struct build_no
 			    (other->type == made->type || other->type == WIRE_TYPE_CNAME ||
 			     (other->type == WIRE_TYPE_NS &&
 			      !is_apex(builder, (uint32_t)(node - node_at(builder, 0))))))
-				store__refuse(builder, other, node,
-				              "a pool makes the records of this name; remove it from the "
-				              "zone file or from the pool's names");
+				store__refuse(
+				        builder, other, node,
+				        made->source == STORE_WHOAMI
+				                ? "whoami makes the TXT record of this name; remove it from "
+				                  "the zone file "
+				                  "or call whoami something else"
+				                : "a pool makes the records of this name; remove it from the "
+				                  "zone file or from the pool's names");
 			else if (other->source != STORE_STATIC && other->type == made->type && k < i)
 				store__refuse(
 				        builder, made, node,
@@ -358,6 +383,8 @@ static int make_rrsets(struct store_builder *builder, const struct build_node *n
 			continue;
 		const struct build_record *record = store__any_record(builder, node, list[i]);
 		struct store_rrset rrset = { .type = list[i], .source = record->source, .ref = record->ref };
+		if (record->source == STORE_WHOAMI)
+			rrset.records_n = record->allow_n;
 		if (record->source == STORE_STATIC) {
 			rrset.ref = store__make_rrset_answer(builder, node, list[i]);
 			if (rrset.ref == STORE_NONE) {
@@ -524,6 +551,8 @@ static int make_zone(struct store_builder *builder, uint32_t number)
 	zone.soa_ttl_s = soa->ttl_s < minimum_s ? soa->ttl_s : minimum_s;
 	zone.soa_off = (uint32_t)builder->out_bytes.n;
 	zone.soa_len = soa->rdata_len;
+	if (((const struct build_zone *)builder->zones.items)[number].dynamic)
+		zone.flags |= STORE_ZONE_DYNAMIC;
 	uint8_t *bytes = grow_add(&builder->out_bytes, soa->rdata_len);
 	if (!bytes)
 		return -ENOMEM;
@@ -603,11 +632,22 @@ int store_build(struct store_builder *builder, struct diag *diag, struct answer_
 	store->zones = grow_take(&builder->out_zones);
 	store->fixups = grow_take(&builder->out_fixups);
 	store->bytes = grow_take(&builder->out_bytes);
+	store->prefixes = grow_take(&builder->out_prefixes);
 	*ret_store = store;
 	store = NULL;
 out:
 	answer_store_unref(store);
 	return rc;
+}
+
+bool answer_store_equal(const struct answer_store *a, const struct answer_store *b)
+{
+	if (a == b)
+		return true;
+	/* The bytes hold all names and all answers; types and TTLs stand in the answers. */
+	return a->nodes_n == b->nodes_n && a->rrsets_n == b->rrsets_n && a->zones_n == b->zones_n &&
+	       a->answers_n == b->answers_n && a->bytes_len == b->bytes_len &&
+	       memcmp(a->bytes, b->bytes, a->bytes_len) == 0;
 }
 
 struct answer_store *answer_store_ref(struct answer_store *store)
@@ -630,5 +670,6 @@ void answer_store_unref(struct answer_store *store)
 	free((void *)store->zones);
 	free((void *)store->fixups);
 	free((void *)store->bytes);
+	free((void *)store->prefixes);
 	free(store);
 }

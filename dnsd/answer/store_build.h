@@ -8,10 +8,12 @@
 #ifndef DNSD_ANSWER_STORE_BUILD_H
 #define DNSD_ANSWER_STORE_BUILD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "answer/data.h"
+#include "base/addr.h"
 #include "base/diag.h"
 
 struct store_builder;
@@ -36,6 +38,10 @@ int store_builder_add_dynamic(struct store_builder *builder, int zone, const uin
                               uint16_t type, enum store_source source, uint32_t slot, const char *file,
                               unsigned line);
 
+/** A name that tells whoever asks how it is seen: TXT, for clients in one of these networks (copied). */
+int store_builder_add_whoami(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len,
+                             const struct prefix *allow, size_t allow_n, const char *file, unsigned line);
+
 /** A subtree of usage reports. */
 int store_builder_add_ping(struct store_builder *builder, int zone, const uint8_t *owner, size_t owner_len);
 
@@ -44,6 +50,10 @@ int store_builder_add_ping(struct store_builder *builder, int zone, const uint8_
  * -ENOMEM. The store starts with one reference.
  */
 int store_build(struct store_builder *builder, struct diag *diag, struct answer_store **ret_store);
+
+/** Do both say the same of all zones? Tells apart every change of a zone file; not one of whoami's networks.
+ */
+bool answer_store_equal(const struct answer_store *a, const struct answer_store *b);
 
 struct answer_store *answer_store_ref(struct answer_store *store);
 void answer_store_unref(struct answer_store *store);

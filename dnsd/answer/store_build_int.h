@@ -14,13 +14,14 @@
 
 /* A zone's answers are made in a buffer of one message; what two OPT and client subnet bytes take is left
  * free. */
-#define TEMPLATE_MAX (WIRE_MESSAGE_MAX - WIRE_OPT_LEN - 24)
+#define TEMPLATE_MAX (WIRE_MESSAGE_MAX - WIRE_OPT_LEN - WIRE_OPTIONS_MAX)
 #define POINTERS_MAX 8192
 
 struct build_record {
 	uint32_t next; /* index + 1 of the next record of the name; 0 = last */
 	uint32_t ttl_s;
-	uint32_t ref; /* slot, for names of a pool */
+	uint32_t ref;     /* slot, for names of a pool; first prefix, for whoami */
+	uint32_t allow_n; /* prefixes, for whoami */
 	const uint8_t *rdata;
 	uint16_t rdata_len;
 	uint16_t type;
@@ -44,6 +45,7 @@ struct build_node {
 
 struct build_zone {
 	uint32_t apex;
+	bool dynamic; /* answers from pools are in it */
 };
 
 struct store_builder {
@@ -55,7 +57,7 @@ struct store_builder {
 	uint32_t slots_n;
 
 	/* While the store is made: */
-	struct grow out_nodes, out_rrsets, out_answers, out_fixups, out_bytes, out_zones;
+	struct grow out_nodes, out_rrsets, out_answers, out_fixups, out_bytes, out_zones, out_prefixes;
 	uint8_t *message;
 	uint16_t *pointers;
 	struct diag *diag;

@@ -98,6 +98,14 @@ struct conf_zone_pool {
 	size_t ping_n;
 };
 
+/** A name that tells whoever asks how it is seen. */
+struct conf_whoami {
+	struct conf_place place;
+	const char *name;   /* relative to the zone; NULL = there is none */
+	const char **allow; /* networks, checked for form; none = loopback */
+	size_t allow_n;
+};
+
 struct conf_zone {
 	struct conf_place place;
 	const char *name; /* "clamav.net", no final dot needed */
@@ -106,6 +114,7 @@ struct conf_zone {
 	size_t pools_n;
 	struct conf_version *versions;
 	size_t versions_n;
+	struct conf_whoami whoami;
 };
 
 struct conf_mirror_addr {
@@ -185,6 +194,8 @@ struct conf {
 	uint32_t tcp_clients_max;  /* per worker */
 	uint32_t stop_drain_ms;    /* SIGTERM: how long open TCP connections may finish */
 	uint32_t max_zone_records; /* 0 = no limit */
+	const char *id;            /* for id.server, hostname.bind; NULL = the host name, "" = not told */
+	const char *version_text;  /* for version.bind; NULL = "dnsd VERSION", "" = not told */
 	const char *control;       /* path of the control socket; NULL = none */
 	const char *control_group; /* group that may use it; NULL = our own */
 	const char *state_dir;     /* what outlives a restart; NULL = nothing does */

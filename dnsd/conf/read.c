@@ -115,7 +115,7 @@ static void refuse_text(struct conf_reader *reader, const struct conf_key *key, 
 static bool text_is_good(struct conf_reader *reader, const struct conf_key *key, struct conf_place place,
                          const char *value)
 {
-	const char *why = value[0] ? NULL : "is empty";
+	const char *why = value[0] || key->may_be_empty ? NULL : "is empty";
 	for (size_t i = 0; value[i]; i++) {
 		if ((unsigned char)value[i] < 0x20 || value[i] == 0x7f)
 			why = "has a control character";

@@ -23,6 +23,7 @@ _Static_assert(offsetof(struct conf_zone, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_zone_pool, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_version, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_pool, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_whoami, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_mirror, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_region, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_window, place) == 0, "place first");
@@ -62,6 +63,12 @@ static const struct conf_key server_keys[] = {
 	  .help = "A journal of this size is set aside for a new one." },
 	{ "journal-files", CONF_NUMBER, AT(conf, journal_files), .fallback = "8", .min = 1, .max = 1000,
 	  .example = "8", .help = "How many journals that were set aside are kept." },
+	{ "id", CONF_TEXT, AT(conf, id), .check = conf_check_string, .may_be_empty = true,
+	  .example = "\"ns1.example.net\"",
+	  .help = "What id.server and hostname.bind answer; default the host name, \"\" tells nothing." },
+	{ "version-text", CONF_TEXT, AT(conf, version_text), .check = conf_check_string, .may_be_empty = true,
+	  .example = "\"dnsd\"",
+	  .help = "What version.bind answers; default the program and its version, \"\" tells nothing." },
 };
 
 static const struct conf_group server_group = {
@@ -274,6 +281,23 @@ static const struct conf_group version_group = {
 	.finish = version_finish,
 };
 
+static const struct conf_key whoami_keys[] = {
+	{ "name", CONF_TEXT, true, AT(conf_whoami, name), .check = conf_check_relative,
+	  .example = "\"whoami\"",
+	  .help = "The name in the zone; its TXT record says how a client is seen." },
+	{ "allow", CONF_TEXTS, LIST(conf_whoami, allow), .check = conf_check_net,
+	  .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
+	  .help = "Networks that are answered; default loopback. Others are refused." },
+};
+
+static const struct conf_group whoami_group = {
+	.noun = "whoami group",
+	.where = "zones: ( { whoami: { } } )",
+	.keys = whoami_keys,
+	.keys_n = COUNT(whoami_keys),
+	.placed = true,
+};
+
 static const struct conf_key zone_keys[] = {
 	{ "name", CONF_TEXT, true, AT(conf_zone, name), .check = conf_check_zone, .example = "\"clamav.net\"",
 	  .help = "The name of the zone; the final dot may be left out." },
@@ -284,6 +308,8 @@ static const struct conf_key zone_keys[] = {
 	{ "versions", CONF_GROUPS, LIST(conf_zone, versions), .group = &version_group,
 	  .example = "( { ... } )", .shown = true,
 	  .help = "Records that announce the versions of the ClamAV databases." },
+	{ "whoami", CONF_GROUP, AT(conf_zone, whoami), .group = &whoami_group, .example = "{ ... }",
+	  .help = "A name that tells a client its address, country and network as they are seen here." },
 };
 
 static const struct conf_group zone_group = {

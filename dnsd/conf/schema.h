@@ -49,7 +49,8 @@ struct conf_key {
 	const struct conf_group *group;
 	const char *example; /* the right side of "=", as one would write it */
 	bool shown; /* the example is good to stand in the printed reference as a setting, not a comment */
-	const char *help; /* one sentence */
+	const char *help;  /* one sentence */
+	bool may_be_empty; /* a text: "" has a meaning */
 };
 
 struct conf_reader;

@@ -13,6 +13,7 @@
 #define NAME_MAX_TEXT       253 /* of a domain name in text form, RFC 1035 section 2.3.4 */
 #define LABEL_MAX           63
 #define SOFTWARE_MAX        32
+#define STRING_MAX          200
 #define DISTANCE_TEXT_MAX   40 /* no key is longer */
 
 static const struct {
@@ -242,5 +243,18 @@ const char *conf_check_key_path(const char *text)
 		return "is empty";
 	if (text[0] == '.' || text[len - 1] == '.' || strstr(text, ".."))
 		return "has an empty part";
+	return NULL;
+}
+
+const char *conf_check_string(const char *text)
+{
+	return strlen(text) > STRING_MAX ? "is longer than 200 characters" : NULL;
+}
+
+const char *conf_check_net(const char *text)
+{
+	struct prefix prefix;
+	if (prefix_parse(text, &prefix) < 0)
+		return "is no network, or has a bit set past the length of its prefix";
 	return NULL;
 }

@@ -5,9 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "answer/pools_build.h"
+#include "answer/store_build.h"
 #include "load/load_geo.h"
+#include "wire/wire.h"
 #include "zones/keep.h"
 
 static uint64_t now_ms(void)
@@ -56,13 +59,68 @@ out:
 	return rc;
 }
 
-int load_make_snap(const struct load *load, uint64_t generation, struct snap **ret_snap)
+/* RFC 1982 section 3.2, with 32 bits. */
+static bool serial_is_less(uint32_t a, uint32_t b)
+{
+	return a != b && b - a < UINT32_C(0x80000000);
+}
+
+static uint32_t next_serial(const struct answer_store *store, const struct answer_pools *pools,
+                            const struct snap *previous, uint64_t now_s)
+{
+	uint32_t serial = (uint32_t)now_s;
+	if (previous && answer_store_equal(store, previous->store) &&
+	    answer_pools_equal(pools, previous->pools))
+		return previous->data.serial;
+	if (previous && !serial_is_less(previous->data.serial, serial))
+		serial = previous->data.serial + 1;
+	for (uint32_t i = 0; i < store->zones_n; i++) {
+		const struct store_zone *zone = &store->zones[i];
+		uint32_t file_serial =
+		        wire_get32(store->bytes + zone->soa_off + zone->soa_len - WIRE_SOA_FIXED_LEN);
+		if (zone->flags & STORE_ZONE_DYNAMIC && serial_is_less(serial, file_serial))
+			serial = file_serial;
+	}
+	return serial;
+}
+
+/* What the server says of itself. The text of a TXT string: what does not fit is cut. */
+static void describe_server(const struct load *load, uint64_t generation, uint32_t serial,
+                            struct answer_ident *ident)
+{
+	memset(ident, 0, sizeof(*ident));
+	const struct conf *conf = load->conf;
+	if (conf->id)
+		snprintf(ident->id, sizeof(ident->id), "%s", conf->id);
+	else if (gethostname(ident->id, sizeof(ident->id) - 1) < 0)
+		ident->id[0] = '\0';
+	snprintf(ident->version, sizeof(ident->version), "%s",
+	         conf->version_text ? conf->version_text : "dnsd " DNSD_VERSION);
+	size_t all_n = 0;
+	size_t out_n = 0;
+	for (size_t i = 0; i < conf->pools_n; i++) {
+		all_n += load->zones->pools[i]->mirrors_n;
+		out_n += load->zones->feeds[i].state.out_n;
+	}
+	snprintf(ident->state, sizeof(ident->state),
+	         "generation=%" PRIu64 " serial=%" PRIu32 " mirrors=%zu/%zu", generation, serial,
+	         all_n - out_n, all_n);
+	snprintf(ident->generation, sizeof(ident->generation), "%" PRIu64, generation);
+}
+
+int load_make_snap(const struct load *load, uint64_t generation, const struct snap *previous, uint64_t now_s,
+                   struct snap **ret_snap)
 {
 	struct answer_pools *pools;
+	struct answer_store *store = load->zones->store;
 	int rc = zones_compile(load->zones, version_clock_now(), &pools);
 	if (rc < 0)
 		return rc;
-	rc = snap_create(load->zones->store, pools, load->geo, load->conf->edns_size, generation, ret_snap);
+	uint32_t serial = next_serial(store, pools, previous, now_s);
+	struct answer_ident ident;
+	describe_server(load, generation, serial, &ident);
+	rc = snap_create(store, pools, load->geo, load->conf->edns_size, generation, serial, &ident,
+	                 ret_snap);
 	answer_pools_unref(pools);
 	return rc;
 }

@@ -67,8 +67,17 @@ bool load_geo_is_due(const struct load *load);
  */
 int load_renew_geo(struct load *load, struct diag *diag, bool *ret_changed);
 
-/** Decide the pools and bundle a snapshot. Returns 0 or -ENOMEM. */
-int load_make_snap(const struct load *load, uint64_t generation, struct snap **ret_snap);
+/**
+ * Decide the pools and bundle a snapshot.
+ *
+ * previous  the snapshot in use, NULL at start: while nothing that is answered has changed since, the SOA
+ * serial of the zones with pools stays; else it becomes now_s, and rises in any case (RFC 1982), and is not
+ *           below that of a zone file
+ * now_s     since 1970
+ * Returns   0 or -ENOMEM
+ */
+int load_make_snap(const struct load *load, uint64_t generation, const struct snap *previous, uint64_t now_s,
+                   struct snap **ret_snap);
 
 /** "2 zones (31 records, 1012 names), 134 mirrors, geo ...": for the log. */
 void load_describe(const struct load *load, char *text, size_t cap);

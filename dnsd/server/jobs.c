@@ -373,7 +373,7 @@ static void job_run(uv_work_t *work)
 	}
 	if (job->rc == 0 && changed) {
 		job->next_s = zones_next_change(load->zones, version_clock_now());
-		job->rc = load_make_snap(load, server->generation + 1, &job->snap);
+		job->rc = load_make_snap(load, server->generation + 1, server->snap, utc_now(), &job->snap);
 	}
 	if (job->rc == 0 && job->kind == JOB_RELOAD)
 		job->rc = zones_note_base(load->zones, "reload", utc_now());

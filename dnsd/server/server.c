@@ -193,7 +193,7 @@ int server_create(const char *conf_path, struct server **ret_server)
 	log_diag(&diag);
 	diag_fini(&diag);
 	if (rc == 0)
-		rc = load_make_snap(server->load, server->generation, &server->snap);
+		rc = load_make_snap(server->load, server->generation, NULL, utc_now(), &server->snap);
 	if (rc < 0) {
 		log_error("cannot load %s: %s", conf_path, rc == -EINVAL ? "see above" : strerror(-rc));
 		goto fail;

@@ -7,7 +7,8 @@
 #include "answer/store_build.h"
 
 int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo,
-                uint16_t edns_size, uint64_t generation, struct snap **ret_snap)
+                uint16_t edns_size, uint64_t generation, uint32_t serial, const struct answer_ident *ident,
+                struct snap **ret_snap)
 {
 	struct snap *snap = calloc(1, sizeof(*snap));
 	if (!snap)
@@ -16,8 +17,14 @@ int snap_create(struct answer_store *store, struct answer_pools *pools, struct g
 	snap->pools = answer_pools_ref(pools);
 	snap->geo = geo_map_ref(geo);
 	snap->generation = generation;
-	snap->data =
-	        (struct answer_data){ .store = store, .pools = pools, .geo = geo, .edns_size = edns_size };
+	if (ident)
+		snap->ident = *ident;
+	snap->data = (struct answer_data){ .store = store,
+		                           .pools = pools,
+		                           .geo = geo,
+		                           .edns_size = edns_size,
+		                           .serial = serial,
+		                           .ident = ident ? &snap->ident : NULL };
 	*ret_snap = snap;
 	return 0;
 }

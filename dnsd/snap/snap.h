@@ -20,15 +20,18 @@ struct snap {
 	struct answer_store *store; /* parts, one reference each */
 	struct answer_pools *pools;
 	struct geo_map *geo;
+	struct answer_ident ident;
 	uint64_t generation; /* rises by one with each snapshot of this process */
 };
 
 /**
- * Bundle parts. Takes its own reference of each; geo may be NULL.
+ * Bundle parts. Takes its own reference of each; geo may be NULL. ident is copied; NULL = nothing is told.
+ * serial  that of the zones with pools or version records
  * Returns 0 or -ENOMEM.
  */
 int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo,
-                uint16_t edns_size, uint64_t generation, struct snap **ret_snap);
+                uint16_t edns_size, uint64_t generation, uint32_t serial, const struct answer_ident *ident,
+                struct snap **ret_snap);
 /** Only after every worker has adopted another one. NULL is fine. */
 void snap_destroy(struct snap *snap);
 

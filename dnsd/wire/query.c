@@ -108,7 +108,7 @@ static enum wire_verdict parse_question(const uint8_t *at, const uint8_t *end, s
 	return WIRE_OK;
 }
 
-/* The options of an OPT record; only the client subnet matters so far. */
+/* The options of an OPT record; those we do not know are stepped over. */
 static enum wire_verdict parse_options(const uint8_t *at, size_t len, struct wire_query *query)
 {
 	while (len >= 4) {
@@ -120,6 +120,10 @@ static enum wire_verdict parse_options(const uint8_t *at, size_t len, struct wir
 			if (query->has_ecs || wire_ecs_parse(at + 4, opt_len, &query->ecs) != WIRE_OK)
 				return WIRE_FORMERR;
 			query->has_ecs = true;
+		} else if (code == WIRE_OPTION_ZONEVERSION) {
+			if (opt_len) /* RFC 9660 section 3.1: a question is empty */
+				return WIRE_FORMERR;
+			query->has_zoneversion = true;
 		}
 		at += 4 + opt_len;
 		len -= 4 + opt_len;
@@ -163,6 +167,7 @@ enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wi
 	query->question_len = 0;
 	query->has_edns = false;
 	query->has_ecs = false;
+	query->has_zoneversion = false;
 	query->dnssec_ok = false;
 	if (req_len < WIRE_HEADER_LEN)
 		return WIRE_DROP_SHORT;

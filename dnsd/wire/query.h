@@ -39,6 +39,7 @@ struct wire_query {
 	uint8_t labels_n; /* without the root */
 	bool has_edns;
 	bool has_ecs;
+	bool has_zoneversion; /* RFC 9660: the answer shall name the version of its zone */
 	bool dnssec_ok;
 	uint16_t edns_size; /* as asked */
 	struct wire_ecs ecs;

@@ -75,7 +75,21 @@ enum wire_type {
 
 enum wire_class { WIRE_CLASS_IN = 1, WIRE_CLASS_CH = 3, WIRE_CLASS_NONE = 254, WIRE_CLASS_ANY = 255 };
 
-#define WIRE_OPTION_ECS 8
+#define WIRE_OPTION_ECS         8
+#define WIRE_OPTION_EDE         15 /* RFC 8914 */
+#define WIRE_OPTION_ZONEVERSION 19 /* RFC 9660 */
+
+/* A zone version option as we send it: code, length, label count, type, serial. */
+#define WIRE_ZONEVERSION_LEN 10
+/* What all options of an answer take at most, so that a full message leaves them room: client subnet and zone
+ * version. An extended error is put in only where there is room left. */
+#define WIRE_OPTIONS_MAX (24 + WIRE_ZONEVERSION_LEN)
+
+/** INFO-CODEs of extended errors (RFC 8914 section 4). */
+enum wire_ede { WIRE_EDE_PROHIBITED = 18, WIRE_EDE_INVALID_DATA = 24 };
+
+/* Of a SOA's RDATA, what stands behind the two names: serial, refresh, retry, expire, minimum. */
+#define WIRE_SOA_FIXED_LEN 20
 
 static inline uint16_t wire_get16(const uint8_t *at)
 {

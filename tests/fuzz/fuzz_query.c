@@ -79,8 +79,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct fixture fixture;
 	static uint8_t resp[ANSWER_TCP_MAX];
-	if (!fixture.store)
+	static const struct answer_ident ident = { "ns1", "dnsd 1.2", "generation=1 serial=7 mirrors=1/2",
+		                                   "1" };
+	if (!fixture.store) {
 		fixture_init(&fixture, zone, child);
+		fixture.data.ident = &ident;
+	}
 	struct sockaddr_in peer = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f020001) };
 	size_t lens[2];
 	for (int tcp = 0; tcp <= 1; tcp++) {

@@ -122,7 +122,7 @@ static const char full[] =
         "server: {\n"
         "  listen = [ \"127.0.0.1@5300\", \"::1\" ];\n"
         "  workers = 4; edns-size = 1400; tcp-idle = \"20s\"; tcp-clients = 77; stop-drain = \"250ms\";\n"
-        "  max-zone-records = 4000000000;\n"
+        "  max-zone-records = 4000000000; id = \"ns1\"; version-text = \"\";\n"
         "}; metrics: { listen = [ \"127.0.0.1@9000\", \"::1\" ]; };\n"
         "geo: {\n"
         "  database = \"geo/country.mmdb\"; database-ipv6 = \"/var/geo/v6.mmdb\";\n"
@@ -143,6 +143,7 @@ static const char full[] =
         "      database-names = \"%d.cvd\"; },\n"
         "    { name = \"old.cvd\"; main = 1; daily = 2; bytecode = 3; software = \"1.0\"; }\n"
         "  );\n"
+        "  whoami = { name = \"who\"; allow = [ \"0.0.0.0/0\", \"::1\" ]; };\n"
         "} );\n"
         "pools = ( { name = \"clamav\"; mirrors = \"mirrors.conf\"; regions = \"regions.conf\"; ttl = 60;\n"
         "  max-answers = 6; min-mirrors = 2; borrow-ipv6 = true; } );\n";
@@ -188,6 +189,8 @@ static void test_every_key(void **state)
 	assert_int_equal(conf->tcp_clients_max, 77);
 	assert_int_equal(conf->stop_drain_ms, 250);
 	assert_int_equal(conf->max_zone_records, 4000000000);
+	assert_string_equal(conf->id, "ns1");
+	assert_string_equal(conf->version_text, "");
 
 	check_path(conf->geo.database, "geo/country.mmdb");
 	assert_string_equal(conf->geo.database_ipv6, "/var/geo/v6.mmdb");
@@ -226,6 +229,9 @@ static void test_every_key(void **state)
 	assert_string_equal(use->region[0], "db.%r");
 	assert_string_equal(use->ping[0], "ping");
 
+	assert_string_equal(zone->whoami.name, "who");
+	assert_int_equal(zone->whoami.allow_n, 2);
+	assert_string_equal(zone->whoami.allow[1], "::1");
 	assert_int_equal(zone->versions_n, 2);
 	const struct conf_version *version = &zone->versions[0];
 	assert_string_equal(version->name, "current.cvd");
@@ -362,7 +368,7 @@ static const struct mistake main_mistakes[] = {
 	{ "of the top", ZONE("server: { };"),
 	  "dnsd.conf:1: unknown setting \"server\" in this zone; it belongs to the top level of the file, "
 	  "here are: "
-	  "name, file, pools, versions\n" },
+	  "name, file, pools, versions, whoami\n" },
 
 	/* Types. */
 	{ "text for number", "server: {\n workers = \"4\"; };\n" ZONE(""),
@@ -396,6 +402,13 @@ static const struct mistake main_mistakes[] = {
 	  "\"database\" ];\n" },
 	{ "mixed array", "server: {\n listen = [ \"127.0.0.1\",\n 5 ]; };\n" ZONE(""),
 	  "dnsd.conf:3: mismatched element type in array; the values in [ ] must all be of one type\n" },
+
+	/* What the server tells of itself. */
+	{ "whoami without name", ZONE("whoami: { allow = \"::1\"; };"),
+	  "dnsd.conf:1: this whoami group lacks name; write for example name = \"whoami\";\n" },
+	{ "whoami network", ZONE("whoami: { name = \"w\"; allow = [ \"::1\",\n\"10.0.0.1/8\" ]; };"),
+	  "dnsd.conf:2: allow: \"10.0.0.1/8\" is no network, or has a bit set past the length of its prefix; "
+	  "write for example allow = [ \"127.0.0.0/8\", \"::1/128\" ];\n" },
 
 	/* Ranges. */
 	{ "workers", "server: { workers = 257; };\n" ZONE(""),

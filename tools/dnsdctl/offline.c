@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/utc.h"
 #include "inspect/inspect.h"
 #include "load/load.h"
 #include "tools/dnsdctl/dnsdctl.h"
@@ -26,7 +27,7 @@ struct offline *offline_open(const char *conf_path)
 	struct offline *offline = calloc(1, sizeof(*offline));
 	int rc = offline ? load_create(conf_path, NULL, &diag, &offline->load) : -1;
 	if (rc == 0)
-		rc = load_make_snap(offline->load, 1, &offline->snap);
+		rc = load_make_snap(offline->load, 1, NULL, utc_now(), &offline->snap);
 	print_diag(&diag);
 	if (rc < 0) {
 		fprintf(stderr, "%s: %zu errors\n", conf_path, diag.errors_n);

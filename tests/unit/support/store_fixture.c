@@ -105,6 +105,9 @@ static struct answer_pools *make_pools(void)
 	                                         "0.99.2:58:23538:1499326140:1:63:46137:305"),
 	                 0);
 	assert_int_equal(pools_builder_slot_set(builder, FIXTURE_SLOT_BIG, set_big), 0);
+	assert_int_equal(pools_builder_slot_fail(builder, FIXTURE_SLOT_FAIL, WIRE_EDE_INVALID_DATA,
+	                                         "version record has no verified source"),
+	                 0);
 	/* mirror 1 has 192.0.2.1, mirror 2 has 2001:db8::4 */
 	assert_int_equal(pools_builder_add_address(builder, &de[0], 1), 0);
 	assert_int_equal(pools_builder_add_address(builder, &de[4], 2), 0);
@@ -140,8 +143,14 @@ void fixture_init(struct fixture *fixture, const char *zone_text, const char *ch
 	add_dynamic(builder, "db.local.example.net", WIRE_TYPE_AAAA, STORE_POOL, FIXTURE_SLOT_NEAREST);
 	add_dynamic(builder, "db.big.example.net", WIRE_TYPE_A, STORE_POOL, FIXTURE_SLOT_BIG);
 	add_dynamic(builder, "current.cvd.example.net", WIRE_TYPE_TXT, STORE_TEXT, FIXTURE_SLOT_VERSION);
+	add_dynamic(builder, "broken.cvd.example.net", WIRE_TYPE_TXT, STORE_TEXT, FIXTURE_SLOT_FAIL);
 	uint8_t name[WIRE_NAME_MAX];
-	int len = wire("ping.example.net", name);
+	int len = wire("whoami.example.net", name);
+	struct prefix allow[2];
+	assert_int_equal(prefix_parse("127.2.0.0/16", &allow[0]), 0);
+	assert_int_equal(prefix_parse("::1", &allow[1]), 0);
+	assert_int_equal(store_builder_add_whoami(builder, 0, name, (size_t)len, allow, 2, "conf", 2), 0);
+	len = wire("ping.example.net", name);
 	assert_int_equal(store_builder_add_ping(builder, 0, name, (size_t)len), 0);
 	if (child_text)
 		add_zone(builder, "child.example.net", child_text, &records[1]);
@@ -159,9 +168,11 @@ void fixture_init(struct fixture *fixture, const char *zone_text, const char *ch
 
 	fixture->pools = make_pools();
 	fixture->geo = make_geo();
-	fixture->data = (struct answer_data){
-		.store = fixture->store, .pools = fixture->pools, .geo = fixture->geo, .edns_size = 1232
-	};
+	fixture->data = (struct answer_data){ .store = fixture->store,
+		                              .pools = fixture->pools,
+		                              .geo = fixture->geo,
+		                              .edns_size = 1232,
+		                              .serial = 7 };
 	fixture->state = calloc(1, sizeof(*fixture->state));
 	assert_non_null(fixture->state);
 }
@@ -174,27 +185,38 @@ void fixture_fini(struct fixture *fixture)
 	free(fixture->state);
 }
 
-size_t fixture_ask(struct fixture *fixture, const char *name, uint16_t type, uint16_t edns_size,
-                   uint8_t *resp)
+size_t fixture_send(struct fixture *fixture, const struct fixture_question *question, uint8_t *resp)
 {
-	uint8_t req[512] = { 0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0 };
-	int len = name_from_text(name, NULL, 0, req + WIRE_HEADER_LEN);
+	uint8_t req[1024] = { 0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0 };
+	int len = name_from_text(question->name, NULL, 0, req + WIRE_HEADER_LEN);
 	assert_true(len > 0);
 	uint8_t *at = req + WIRE_HEADER_LEN + len;
-	wire_put16(at, type);
-	wire_put16(at + 2, WIRE_CLASS_IN);
+	wire_put16(at, question->type);
+	wire_put16(at + 2, question->class ? question->class : WIRE_CLASS_IN);
 	at += 4;
-	if (edns_size) {
+	if (question->edns_size) {
 		req[11] = 1;
 		memset(at, 0, WIRE_OPT_LEN);
 		wire_put16(at + 1, WIRE_TYPE_OPT);
-		wire_put16(at + 3, edns_size);
+		wire_put16(at + 3, question->edns_size);
+		wire_put16(at + 9, (uint16_t)question->options_len);
 		at += WIRE_OPT_LEN;
+		if (question->options_len)
+			memcpy(at, question->options, question->options_len);
+		at += question->options_len;
 	}
-	struct sockaddr_in peer = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f020001) };
-	struct client client = { .peer = (struct sockaddr *)&peer, .transport = TRANSPORT_UDP };
-	return answer_query(&fixture->data, &client, req, (size_t)(at - req), resp, ANSWER_UDP_MAX,
-	                    fixture->state);
+	struct sockaddr_in usual = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f020001) };
+	struct client client = { .peer = question->peer ? question->peer : (struct sockaddr *)&usual,
+		                 .transport = question->transport };
+	size_t cap = question->transport == TRANSPORT_TCP ? ANSWER_TCP_MAX : ANSWER_UDP_MAX;
+	return answer_query(&fixture->data, &client, req, (size_t)(at - req), resp, cap, fixture->state);
+}
+
+size_t fixture_ask(struct fixture *fixture, const char *name, uint16_t type, uint16_t edns_size,
+                   uint8_t *resp)
+{
+	struct fixture_question question = { .name = name, .type = type, .edns_size = edns_size };
+	return fixture_send(fixture, &question, resp);
 }
 
 char *fixture_ask_text(struct fixture *fixture, const char *name, uint16_t type)

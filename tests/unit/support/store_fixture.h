@@ -18,12 +18,21 @@ struct fixture {
 };
 
 /* Slots of the pools in every fixture. */
-enum { FIXTURE_SLOT_COUNTRY, FIXTURE_SLOT_NEAREST, FIXTURE_SLOT_VERSION, FIXTURE_SLOT_BIG, FIXTURE_SLOTS_N };
+enum {
+	FIXTURE_SLOT_COUNTRY,
+	FIXTURE_SLOT_NEAREST,
+	FIXTURE_SLOT_VERSION,
+	FIXTURE_SLOT_BIG,
+	FIXTURE_SLOT_FAIL,
+	FIXTURE_SLOTS_N
+};
 
 /**
  * The zones are "example.net" (zone_text) and, when child_text is given, "child.example.net". In example.net:
  * db.de (4 mirrors, one of weight 3 in slot order), db.local (by country: 127.1/16 US, 127.2/16 DE, rest
- * unknown), current.cvd TXT, db.big (all of 40 mirrors), ping. Fails the test when something can't be built.
+ * unknown), current.cvd TXT, db.big (all of 40 mirrors), ping, broken.cvd TXT (no source),
+ * whoami (for 127.2.0.0/16 and ::1). The serial of example.net is 7, whatever its text says. Fails the test
+ * when something can't be built.
  */
 void fixture_init(struct fixture *fixture, const char *zone_text, const char *child_text);
 void fixture_fini(struct fixture *fixture);
@@ -31,6 +40,20 @@ void fixture_fini(struct fixture *fixture);
 /** Ask over UDP with an EDNS size (0 = no OPT) from 127.2.0.1. Returns the answer's length. */
 size_t fixture_ask(struct fixture *fixture, const char *name, uint16_t type, uint16_t edns_size,
                    uint8_t *resp);
+/** A question with all that can be said of it. Fields of zero: class IN, no OPT, from 127.2.0.1, over UDP. */
+struct fixture_question {
+	const char *name;
+	uint16_t type;
+	uint16_t class;
+	uint16_t edns_size;
+	const uint8_t *options; /* [options_len] RDATA of the OPT record */
+	size_t options_len;
+	const struct sockaddr *peer;
+	enum transport transport;
+};
+/** resp has ANSWER_TCP_MAX bytes for TCP, else ANSWER_UDP_MAX. */
+size_t fixture_send(struct fixture *fixture, const struct fixture_question *question, uint8_t *resp);
+
 /** The answer as ldns prints it, without comments on time and size; the caller frees. */
 char *fixture_ask_text(struct fixture *fixture, const char *name, uint16_t type);
 
