@@ -311,7 +311,8 @@ static json_t *client_of(const struct explain_question *question, const struct a
 		return object;
 	set_text(object, "used", asked->trace.by_subnet ? "subnet" : "address");
 	set_country(object, "country", asked->trace.match.country);
-	struct prefix network = { .addr = asked->trace.by_subnet ? question->subnet->addr : question->from,
+	bool by_subnet = asked->trace.by_subnet && question->subnet;
+	struct prefix network = { .addr = by_subnet ? question->subnet->addr : question->from,
 		                  .len = asked->trace.match.prefix_len };
 	prefix_mask(&network);
 	set_prefix(object, "network", &network);

@@ -25,7 +25,7 @@ int keep_read_overrides(const char *directory, struct diag *diag, struct overrid
 	char path[PATH_MAX];
 	char *text = NULL;
 	size_t len;
-	const char *why;
+	const char *why = "its path is too long";
 	int rc = make_path(directory, overrides_name, path);
 	if (rc == 0)
 		rc = file_read(path, FILE_MAX_BYTES, &text, &len, &why);

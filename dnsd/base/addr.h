@@ -46,12 +46,6 @@ void addr_to_sockaddr(const struct addr *addr, uint16_t port, struct sockaddr_st
 /** Clear the bits past len. */
 void prefix_mask(struct prefix *prefix);
 
-/** The other way round. */
-void addr_to_sockaddr(const struct addr *addr, uint16_t port, struct sockaddr_storage *ret_sa);
-
-/** Clear the bits past len. */
-void prefix_mask(struct prefix *prefix);
-
 bool addr_equal(const struct addr *a, const struct addr *b);
 bool prefix_contains(const struct prefix *prefix, const struct addr *addr);
 

@@ -216,7 +216,8 @@ static int make_members(const struct choice *chosen, const struct choice *helpin
 			                      .mirror = mirror->number };
 		bool own = false;
 		for (size_t k = 0; k < mirror->addrs_n; k++) {
-			bool helps = mirror->addrs[k].family == helping_family && is_admitted(helping, i, k);
+			bool helps = helping && mirror->addrs[k].family == helping_family &&
+			             is_admitted(helping, i, k);
 			own |= is_admitted(chosen, i, k);
 			if (helps || is_admitted(chosen, i, k))
 				at[member.addrs_n++] = mirror->addrs[k];
