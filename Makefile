@@ -70,7 +70,7 @@ fuzz: setup-test ## libFuzzer on each target for TIME seconds (default 60)
 
 .PHONY: bench
 bench: setup-run ## dnsd against the limit of the kernel's sockets, and the geo table; a quiet machine with two cores
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/echo $(BUILD)/tests/bench/load $(BUILD)/tests/bench/geo_bench
+	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/echo $(BUILD)/tests/bench/flood $(BUILD)/tests/bench/load $(BUILD)/tests/bench/geo_bench
 	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
 	@scripts/bench.sh $(BUILD)
 	@$(BUILD)/tests/bench/geo_bench var/geo/country.mmdb
@@ -146,7 +146,7 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_OBJ) $(LIBS)
 $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(TEST_OBJ) $(LIBS)
 	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
 
-$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
+$(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/queries.o $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
 	$(link) $(LOAD_LIBS)
 
 # Keep the objects that only pattern rules mention.

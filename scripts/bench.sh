@@ -31,17 +31,17 @@ port=$(sed -nE 's/.*listening on 127.0.0.1@([0-9]+)$/\1/p' "$work/dnsd.log")
 [ -n "$port" ] || { cat "$work/dnsd.log" >&2; exit 1; }
 
 for _ in $(seq "$rounds"); do
-	for kind in echo txt country local mix; do
+	for kind in echo txt country local nx mix; do
 		to=$port
 		[ $kind = echo ] && to=$(cat "$work/echo.port")
-		taskset -c 1 "$build/tests/bench/load" "$to" $kind 1 >>"$work/$kind"
+		taskset -c 1 "$build/tests/bench/flood" "$to" $kind 1 >>"$work/$kind"
 	done
 done
 
 median() { sed -nE 's/.*rate=([0-9]+).*/\1/p' "$work/$1" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 limit=$(median echo)
 printf '%-10s %12s %8s %8s\n' kind answers/s ratio lost
-for kind in echo txt country local mix; do
+for kind in echo txt country local nx mix; do
 	rate=$(median $kind)
 	lost=$(sed -nE 's/.*lost=([0-9]+).*/\1/p' "$work/$kind" | awk '{ s += $1 } END { print s }')
 	printf '%-10s %12s %8s %8s\n' $kind "$rate" "$(awk "BEGIN { printf \"%.2f\", $rate / $limit }")" "$lost"

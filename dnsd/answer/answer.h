@@ -93,4 +93,21 @@ struct answer_state {
 size_t answer_query(const struct answer_data *data, const struct client *client, const uint8_t *req,
                     size_t req_len, uint8_t *resp, size_t resp_cap, struct answer_state *state);
 
+/** One of several requests that are answered together. */
+struct answer_request {
+	struct client client;
+	const uint8_t *req;
+	size_t req_len;
+	uint8_t *resp; /* ANSWER_UDP_MAX or ANSWER_TCP_MAX bytes, as resp_cap says */
+	size_t resp_cap;
+	size_t resp_len; /* set: 0 = send nothing */
+};
+
+/**
+ * Answer requests in order, as answer_query() would each. What the next ones need is fetched into the cache
+ * meanwhile, which is most of their cost when names and addresses are many.
+ */
+void answer_queries(const struct answer_data *data, struct answer_request *requests, size_t requests_n,
+                    struct answer_state *state);
+
 #endif

@@ -148,6 +148,30 @@ void geo_map_find(const struct geo_map *map, const struct addr *addr, struct geo
 	}
 }
 
+void geo_map_prefetch(const struct geo_map *map, const struct addr *addr, unsigned step)
+{
+	if (!map || addr->family == 0)
+		return;
+	const uint32_t *words = addr->family == 4 ? map->table4.words : map->table6.words;
+	uint64_t high = load_be64(addr->bytes);
+	const uint32_t *at = &words[high >> (64 - ROOT_BITS)];
+	unsigned depth = ROOT_BITS;
+	while (step-- > 0) {
+		uint32_t slot = *at;
+		if (slot >> KIND_SHIFT == SLOT_LEAF)
+			return;
+		at = words + (slot & OFFSET_MASK);
+		if (slot >> KIND_SHIFT != SLOT_NODE)
+			break;
+		unsigned bits = (slot >> NODE_BITS_SHIFT & 0xf) + 1;
+		if (depth + bits > 64)
+			return;
+		at += high << depth >> (64 - bits);
+		depth += bits;
+	}
+	__builtin_prefetch(at);
+}
+
 void geo_map_size(const struct geo_map *map, struct geo_map_size *ret_size)
 {
 	*ret_size = (struct geo_map_size){ 0 };

@@ -41,6 +41,12 @@ struct geo_match {
 /** Cost: no allocation, no lock, a handful of cache lines. A map of NULL gives unknown with length 0. */
 void geo_map_find(const struct geo_map *map, const struct addr *addr, struct geo_match *ret_match);
 
+/**
+ * Fetch what geo_map_find() will read into the cache, one link of the way at a time, so that the fetches of
+ * several addresses overlap: call it with step 0 for all of them, then with step 1, then 2.
+ */
+void geo_map_prefetch(const struct geo_map *map, const struct addr *addr, unsigned step);
+
 /** Bytes held, and ranges of each family. */
 struct geo_map_size {
 	size_t bytes;

@@ -30,6 +30,7 @@ struct udp_buffers {
 	struct iovec in_iov[BATCH];
 	struct iovec out_iov[BATCH];
 	struct sockaddr_in6 peers[BATCH]; /* large enough for both families */
+	struct answer_request batch[BATCH];
 	union control in_control[BATCH];
 	union control out_control[BATCH];
 	uint8_t requests[BATCH][REQUEST_STRIDE];
@@ -48,6 +49,13 @@ struct udp_buffers *udp_buffers_create(void)
 		b->in[i].msg_hdr.msg_name = &b->peers[i];
 		b->out[i].msg_hdr.msg_iov = &b->out_iov[i];
 		b->out[i].msg_hdr.msg_iovlen = 1;
+		b->batch[i] = (struct answer_request){
+			.client = { .peer = (const struct sockaddr *)&b->peers[i],
+			            .transport = TRANSPORT_UDP },
+			.req = b->requests[i],
+			.resp = b->answers[i],
+			.resp_cap = ANSWER_UDP_MAX,
+		};
 	}
 	return b;
 }
@@ -134,16 +142,14 @@ static unsigned serve_batch(struct udp_socket *udp)
 		return 0;
 	}
 	net->between_batches(net);
+	for (unsigned i = 0; i < (unsigned)in_n; i++)
+		b->batch[i].req_len = b->in[i].msg_len;
+	answer_queries(net->data, b->batch, (unsigned)in_n, &net->state);
 	unsigned out_n = 0;
 	for (unsigned i = 0; i < (unsigned)in_n; i++) {
+		size_t len = b->batch[i].resp_len;
 		/* sin_port and sin6_port stand at the same place. Nothing can be sent to port 0. */
-		if (b->peers[i].sin6_port == 0)
-			continue;
-		struct client client = { .peer = (const struct sockaddr *)&b->peers[i],
-			                 .transport = TRANSPORT_UDP };
-		size_t len = answer_query(net->data, &client, b->requests[i], b->in[i].msg_len, b->answers[i],
-		                          ANSWER_UDP_MAX, &net->state);
-		if (len == 0)
+		if (len == 0 || b->peers[i].sin6_port == 0)
 			continue;
 		struct msghdr *out = &b->out[out_n].msg_hdr;
 		b->out_iov[out_n] = (struct iovec){ .iov_base = b->answers[i], .iov_len = len };

@@ -15,6 +15,7 @@
 
 #include "answer/store_build.h"
 #include "wire/name.h"
+#include "wire/request.h"
 #include "wire/wire.h"
 #include "zones/zone_file.h"
 
@@ -610,6 +611,53 @@ static void test_counts_by_country_and_mirror(void **test_state)
 	fixture_fini(&fixture);
 }
 
+/* Together or one by one: the same bytes and the same counters. */
+static void test_together(void **state)
+{
+	(void)state;
+	enum { N = 53 };
+	static uint8_t reqs[N][WIRE_REQUEST_MAX];
+	static uint8_t resps[N][ANSWER_UDP_MAX];
+	static uint8_t resp[ANSWER_UDP_MAX];
+	static const char *const more[] = { "db.local.example.net", "db.big.example.net",
+		                            "current.cvd.example.net", "no.such.test" };
+	struct answer_request batch[N];
+	struct fixture alone;
+	struct fixture together;
+	struct sockaddr_in peer = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f020001) };
+	fixture_init(&alone, zone, child);
+	fixture_init(&together, zone, child);
+	size_t cases_n = sizeof(cases) / sizeof(cases[0]);
+	for (size_t i = 0; i < N; i++) {
+		const char *text = i % 3 ? cases[i % cases_n].name : more[i / 3 % 4];
+		struct prefix subnet = { .addr = { .family = i % 2 ? 4 : 6, .bytes = { 127, (uint8_t)i } },
+			                 .len = 16 };
+		uint8_t name[WIRE_NAME_MAX];
+		int name_len = name_from_text(text, NULL, 0, name);
+		assert_true(name_len > 0);
+		batch[i] = (struct answer_request){
+			.client = { .peer = (const struct sockaddr *)&peer, .transport = TRANSPORT_UDP },
+			.req = reqs[i],
+			.resp = resps[i],
+			.resp_cap = ANSWER_UDP_MAX,
+		};
+		batch[i].req_len = wire_request_make(name, (size_t)name_len, i % 5 ? 1 : 16, WIRE_CLASS_IN,
+		                                     1232, i % 4 ? &subnet : NULL, reqs[i]);
+		if (i % 7 == 0)
+			batch[i].req_len -= i % 30; /* cut off */
+	}
+	answer_queries(&together.data, batch, N, together.state);
+	for (size_t i = 0; i < N; i++) {
+		size_t len = answer_query(&alone.data, &batch[i].client, reqs[i], batch[i].req_len, resp,
+		                          sizeof(resp), alone.state);
+		assert_int_equal(batch[i].resp_len, len);
+		assert_memory_equal(resps[i], resp, len);
+	}
+	assert_memory_equal(&alone.state->counters, &together.state->counters, sizeof(alone.state->counters));
+	fixture_fini(&alone);
+	fixture_fini(&together);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -623,6 +671,7 @@ int main(void)
 		cmocka_unit_test(test_counts_by_country_and_mirror),
 		cmocka_unit_test(test_large_wildcard),
 		cmocka_unit_test(test_refused_at_build),
+		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_rotation_after_truncation),
 	};
 	return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
