@@ -60,7 +60,7 @@ asan: setup-test ## all tests under AddressSanitizer and UndefinedBehaviorSaniti
 	@scripts/test.sh --all-asan $(BUILD)-asan
 
 .PHONY: unit replay
-unit: $(UNIT)
+unit: $(UNIT) $(BUILD)/tests/bench/instructions
 replay: $(REPLAY)
 
 .PHONY: fuzz
@@ -148,6 +148,10 @@ $(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/%.o $(call obj,tests/fuzz/repl
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/queries.o $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
 	$(link) $(LOAD_LIBS)
+
+# Answers from the zone of the unit tests.
+$(BUILD)/tests/bench/instructions: $(BUILD)/tests/bench/instructions.o $(TEST_OBJ) $(LIBS)
+	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
 
 # Keep the objects that only pattern rules mention.
 .SECONDARY:
