@@ -14,18 +14,28 @@
 /* A connection idle for less than this is not closed in favour of a new one. */
 #define DISPLACE_AFTER_MS 500
 #define DRAIN_QUIET_MS    50
+/*
+ * Between two looks at UDP, a turn of a connection ends after so much work, and so do the turns of all
+ * together; the others wait in line. Counted in bytes of answers, each answer being worth WORK_MESSAGE at
+ * least.
+ */
+#define WORK_CONNECTION (64 * 1024)
+#define WORK_ALL        (256 * 1024)
+#define WORK_MESSAGE    128
 
 struct connection {
 	uv_tcp_t tcp;
 	struct tcp_server *server;
 	struct connection *older, *newer; /* by last activity */
+	struct connection *next_turn;     /* in line; only while waiting */
 	uint64_t active_ms;
 	struct sockaddr_storage peer;
 	uint8_t *in; /* bytes read, not answered yet */
 	size_t in_len;
 	size_t in_cap;
-	bool paused; /* not reading: too many answers wait */
-	bool ended;  /* the peer has sent all it will */
+	bool paused;  /* not reading: too many answers wait */
+	bool ended;   /* the peer has sent all it will */
+	bool waiting; /* not reading: in line for its next turn */
 };
 
 struct tcp_server {
@@ -37,6 +47,11 @@ struct tcp_server {
 	uint32_t open_n;
 	uint64_t drain_from_ms; /* 0 = not draining */
 	struct connection *oldest, *newest;
+	struct connection *line; /* first of those that wait for their turn */
+	struct connection **line_end;
+	uv_prepare_t prepare; /* before UDP and everybody's reads: the work of a round begins */
+	uv_idle_t idle;       /* runs while somebody is in line */
+	size_t work_left;
 	size_t out_len;
 	uint8_t read_buffer[READ_BYTES];
 	uint8_t out[OUT_BYTES];
@@ -91,10 +106,40 @@ static void on_closed(uv_handle_t *handle)
 	free(conn);
 }
 
+static void leave_line(struct connection *conn)
+{
+	struct tcp_server *server = conn->server;
+	for (struct connection **at = &server->line; conn->waiting && *at; at = &(*at)->next_turn) {
+		if (*at != conn)
+			continue;
+		*at = conn->next_turn;
+		if (server->line_end == &conn->next_turn)
+			server->line_end = at;
+		break;
+	}
+	conn->waiting = false;
+	if (!server->line)
+		uv_idle_stop(&server->idle);
+}
+
+static void on_turns(uv_idle_t *idle);
+
+static void join_line(struct connection *conn)
+{
+	struct tcp_server *server = conn->server;
+	conn->waiting = true;
+	conn->next_turn = NULL;
+	*server->line_end = conn;
+	server->line_end = &conn->next_turn;
+	uv_idle_start(&server->idle, on_turns);
+}
+
 static void close_connection(struct connection *conn)
 {
 	if (uv_is_closing((uv_handle_t *)&conn->tcp))
 		return;
+	if (conn->waiting)
+		leave_line(conn);
 	unlink_connection(conn);
 	conn->server->open_n--;
 	conn->server->net->counters.tcp_open--;
@@ -111,7 +156,7 @@ static size_t queued(const struct connection *conn)
 /* Nothing left to do for a peer that has sent everything. */
 static void close_when_done(struct connection *conn)
 {
-	if (conn->ended && queued(conn) == 0 && !conn->paused)
+	if (conn->ended && queued(conn) == 0 && !conn->paused && !conn->waiting)
 		close_connection(conn);
 }
 
@@ -124,7 +169,7 @@ static void on_written(uv_write_t *write, int status)
 		return;
 	}
 	touch(conn);
-	if (conn->paused && queued(conn) <= TCP_QUEUE_MAX / 2)
+	if (conn->paused && !conn->waiting && queued(conn) <= TCP_QUEUE_MAX / 2)
 		process_kept(conn);
 	else
 		close_when_done(conn);
@@ -166,15 +211,17 @@ static void flush(struct connection *conn)
 	}
 }
 
-/* Answer all complete requests at data. Returns the bytes used; sets paused when the peer should read first.
- */
-static size_t process(struct connection *conn, const uint8_t *data, size_t len)
+/* Answer complete requests at data until the turn is over. Returns the bytes used; sets paused when the peer
+ * should read first, and has_more when it is the others' turn first. */
+static size_t process(struct connection *conn, const uint8_t *data, size_t len, bool *ret_has_more)
 {
 	struct tcp_server *server = conn->server;
 	struct net_context *net = server->net;
 	size_t at = 0;
+	size_t work = 0;
 	bool any = false;
 	conn->paused = false;
+	*ret_has_more = false;
 	while (len - at >= 2) {
 		size_t message_len = wire_get16(data + at);
 		if (message_len == 0) { /* no message can be that short: whatever this is, it is not DNS */
@@ -184,6 +231,10 @@ static size_t process(struct connection *conn, const uint8_t *data, size_t len)
 		}
 		if (len - at - 2 < message_len)
 			break;
+		if (work >= WORK_CONNECTION || work >= server->work_left) {
+			*ret_has_more = true;
+			break;
+		}
 		if (queued(conn) + server->out_len > TCP_QUEUE_MAX) {
 			flush(conn);
 			if (uv_is_closing((uv_handle_t *)&conn->tcp))
@@ -203,8 +254,10 @@ static size_t process(struct connection *conn, const uint8_t *data, size_t len)
 			server->out_len += 2 + answer_len;
 		}
 		at += 2 + message_len;
+		work += answer_len > WORK_MESSAGE ? answer_len : WORK_MESSAGE;
 		any = true;
 	}
+	server->work_left -= work < server->work_left ? work : server->work_left;
 	flush(conn);
 	if (any && !uv_is_closing((uv_handle_t *)&conn->tcp))
 		touch(conn);
@@ -239,7 +292,7 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 	*buf = uv_buf_init((char *)server->read_buffer, READ_BYTES);
 }
 
-static void after_processing(struct connection *conn)
+static void after_processing(struct connection *conn, bool has_more)
 {
 	if (uv_is_closing((uv_handle_t *)&conn->tcp))
 		return;
@@ -248,7 +301,9 @@ static void after_processing(struct connection *conn)
 		conn->in = NULL;
 		conn->in_cap = 0;
 	}
-	if (conn->paused)
+	if (has_more && !conn->waiting)
+		join_line(conn);
+	if (conn->paused || conn->waiting)
 		uv_read_stop((uv_stream_t *)&conn->tcp);
 	else if (!conn->ended)
 		uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
@@ -258,12 +313,34 @@ static void after_processing(struct connection *conn)
 static void process_kept(struct connection *conn)
 {
 	conn->server->net->between_batches(conn->server->net);
-	size_t used = process(conn, conn->in, conn->in_len);
+	bool has_more;
+	size_t used = process(conn, conn->in, conn->in_len, &has_more);
 	if (uv_is_closing((uv_handle_t *)&conn->tcp))
 		return;
 	conn->in_len -= used;
 	memmove(conn->in, conn->in + used, conn->in_len);
-	after_processing(conn);
+	after_processing(conn, has_more);
+}
+
+/* A round of turns, as far as the work of this round goes; whoever joins meanwhile waits for the next. */
+static void on_turns(uv_idle_t *idle)
+{
+	struct tcp_server *server = idle->data;
+	size_t n = 0;
+	for (const struct connection *conn = server->line; conn; conn = conn->next_turn)
+		n++;
+	server->work_left = WORK_ALL;
+	for (; n && server->line && server->work_left; n--) {
+		struct connection *conn = server->line;
+		leave_line(conn);
+		process_kept(conn);
+	}
+}
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+	struct tcp_server *server = prepare->data;
+	server->work_left = WORK_ALL;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
@@ -293,14 +370,15 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 		return;
 	}
 	conn->server->net->between_batches(conn->server->net);
-	size_t used = process(conn, data, len);
+	bool has_more;
+	size_t used = process(conn, data, len, &has_more);
 	if (uv_is_closing((uv_handle_t *)&conn->tcp))
 		return;
 	if (used < len && keep(conn, data + used, len - used) < 0) {
 		close_connection(conn);
 		return;
 	}
-	after_processing(conn);
+	after_processing(conn, has_more);
 }
 
 /* --- all connections --- */
@@ -335,12 +413,21 @@ int tcp_server_create(uv_loop_t *loop, struct net_context *net, uint32_t idle_ms
 	server->net = net;
 	server->idle_ms = idle_ms;
 	server->clients_max = clients_max;
+	server->line_end = &server->line;
+	server->work_left = WORK_ALL;
 	int rc = uv_timer_init(loop, &server->timer);
+	if (rc == 0)
+		rc = uv_prepare_init(loop, &server->prepare);
+	if (rc == 0)
+		rc = uv_idle_init(loop, &server->idle);
 	if (rc < 0) {
 		free(server);
 		return rc;
 	}
 	server->timer.data = server;
+	server->prepare.data = server;
+	server->idle.data = server;
+	uv_prepare_start(&server->prepare, on_prepare);
 	start_timer(server);
 	*ret_server = server;
 	return 0;
@@ -460,7 +547,8 @@ void tcp_server_drain(struct tcp_server *server)
 		        conn->active_ms > server->drain_from_ms ? conn->active_ms : server->drain_from_ms;
 		/* A request may be on its way, or wait to be read: closing under it would reset the
 		 * connection. */
-		if (now_ms - quiet_from_ms >= DRAIN_QUIET_MS && queued(conn) == 0 && !conn->paused)
+		if (now_ms - quiet_from_ms >= DRAIN_QUIET_MS && queued(conn) == 0 && !conn->paused &&
+		    !conn->waiting)
 			close_connection(conn);
 	}
 }
@@ -470,6 +558,8 @@ void tcp_server_close(struct tcp_server *server)
 	while (server->oldest)
 		close_connection(server->oldest);
 	uv_close((uv_handle_t *)&server->timer, NULL);
+	uv_close((uv_handle_t *)&server->prepare, NULL);
+	uv_close((uv_handle_t *)&server->idle, NULL);
 }
 
 void tcp_server_destroy(struct tcp_server *server)

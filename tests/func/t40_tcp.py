@@ -1,9 +1,11 @@
 """Transport: TCP framing and limits, several addresses, answers from the address that was asked."""
+import os
+import select
 import socket
 import struct
 import time
 
-from harness import (TCP, UDP, Tcp, addresses, ask, check, check_equal, check_rcode, exchange_udp, make_query,
+from harness import (TCP, UDP, Tcp, addresses, ask, check, check_equal, check_rcode, exchange_udp, is_sanitized, make_query,
                      need_ipv6, open_socket, parse_answer, wait_until)
 
 MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)]), ("m.fr.example", "FR", ["192.0.2.1"])]
@@ -262,3 +264,53 @@ def test_stop_signals(case, daemon):
     other.stop(signal.SIGINT)
     again = case.daemon(case.site().pool_site(MIRRORS, listen=[f"{host}@{port}"]))
     check_equal(again.addr, (host, port), "listener")
+
+
+def ask_greedily(addr, seconds):
+    """Four connections that always have more large answers to ask for, and read what comes."""
+    block = b"".join(Tcp.frame(query(i, "db.de.big.clamav.test")) for i in range(1000))
+    clients = [[open_socket(addr, socket.SOCK_STREAM), b""] for _ in range(4)]
+    for client in clients:
+        client[0].setblocking(False)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        readable, writable, _ = select.select([c[0] for c in clients], [c[0] for c in clients], [], 0.1)
+        for sock in readable:
+            sock.recv(1 << 20)
+        for client in clients:
+            if client[0] in writable:
+                client[1] = client[1] or block
+                client[1] = client[1][client[0].send(client[1]):]
+
+
+def test_greedy(case, daemon):
+    """Connections that pipeline without end take turns with everybody else: UDP is answered as ever, and other connections."""
+    child = os.fork()
+    if child == 0:
+        try:
+            ask_greedily(daemon.addr, 3)
+        finally:
+            os._exit(0)
+    try:
+        time.sleep(0.3)  # not needed for the test to be right: only for all of it to be under load
+        before = daemon.counters()["queries_tcp"]
+        udp, tcp = [], []
+        end = time.monotonic() + 2
+        with Tcp(daemon.addr) as other:
+            while time.monotonic() < end:
+                start = time.monotonic()
+                check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+                udp.append(time.monotonic() - start)
+                start = time.monotonic()
+                other.send(query(1))
+                other.receive()
+                tcp.append(time.monotonic() - start)
+        answered = daemon.counters()["queries_tcp"] - before
+    finally:
+        os.waitpid(child, 0)
+    limit = 0.2 if is_sanitized() else 0.03
+    for what, times in (("UDP", udp), ("TCP", tcp)):
+        p99 = sorted(times)[int(len(times) * 0.99)]
+        print(f"     {what} beside {answered / 2:.0f} large TCP answers a second: p99 {p99 * 1000:.1f} ms of {len(times)}")
+        check(p99 < limit, f"{what}: 99th percentile {p99 * 1000:.1f} ms")
+    check(answered > 2000, f"only {answered} answers over TCP: the test shows nothing")
