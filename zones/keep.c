@@ -72,17 +72,11 @@ void keep_read_versions(const char *directory, struct version_clock clock, struc
 	free(text);
 }
 
-int keep_write_versions(const char *directory, const struct zones *zones)
+int keep_write_versions(const char *directory, const char *text)
 {
 	char path[PATH_MAX];
 	int rc = make_path(directory, versions_name, path);
-	json_t *root = rc == 0 ? zones_versions_to_json(zones) : NULL;
-	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
-	json_decref(root);
-	if (rc == 0)
-		rc = text ? file_replace(path, text, strlen(text)) : -ENOMEM;
-	free(text);
-	return rc;
+	return rc < 0 ? rc : file_replace(path, text, strlen(text));
 }
 
 static int feed_path(const char *directory, const char *pool, char path[PATH_MAX])

@@ -25,7 +25,8 @@ int keep_write_overrides(const char *directory, const struct override_set *set);
 /** The numbers of the version records. A file that is not there or of no use is told, and no error. */
 void keep_read_versions(const char *directory, struct version_clock clock, struct diag *diag,
                         struct zones *zones);
-int keep_write_versions(const char *directory, const struct zones *zones);
+/** text is what zones_versions_to_json() gives. */
+int keep_write_versions(const char *directory, const char *text);
 
 /** The last feed of a pool that was in force; NULL when there is none or it is of no use (diag). */
 struct feed *keep_read_feed(const char *directory, const struct pool *pool, uint64_t now_s,

@@ -14,7 +14,6 @@
 #include "server/server_int.h"
 #include "zones/explain.h"
 #include "zones/history.h"
-#include "zones/keep.h"
 
 #define REASON_TEXT_MAX 200
 #define AUTHOR_MAX      128
@@ -149,17 +148,6 @@ static json_t *read_override(const struct zones *zones, const json_t *body, cons
 	return read_times(body, zones->pools[pool], now_s, ret);
 }
 
-/* On disk before it is in force: what is confirmed has outlived a crash. */
-static const char *keep_overrides(struct server *server, const struct override_set *set)
-{
-	const char *directory = server->load->conf->state_dir;
-	if (!directory)
-		return "not kept over a restart: server.state-directory is not set";
-	int rc = keep_write_overrides(directory, set);
-	server->keeping.overrides_changed = rc < 0;
-	return rc < 0 ? strerror(-rc) : NULL;
-}
-
 static json_t *mirror_response(const struct zones *zones, size_t pool, const struct override *override,
                                bool is_auto, const char *warning)
 {
@@ -182,7 +170,7 @@ static json_t *mirror_response(const struct zones *zones, size_t pool, const str
 
 static json_t *command_mirror(struct job *job, const json_t *body)
 {
-	struct server *server = job->server;
+	const struct server *server = job->server;
 	struct zones *zones = server->load->zones;
 	uint64_t now_s = utc_now();
 	char author[AUTHOR_MAX];
@@ -199,7 +187,6 @@ static json_t *command_mirror(struct job *job, const json_t *body)
 	                              is_auto ? NULL : &override, now_s, &set);
 	if (job->rc < 0)
 		return NULL;
-	const char *warning = keep_overrides(server, set);
 	if (is_auto && before)
 		history_note_override(zones->news, before, "taken back", author, now_s);
 	else if (!is_auto)
@@ -209,11 +196,15 @@ static json_t *command_mirror(struct job *job, const json_t *body)
 	if (job->rc < 0)
 		return NULL;
 	job->changed = true;
+	job->overrides_changed = true;
 	char what[600];
 	snprintf(what, sizeof(what), "mirror %s: %s%s%s", override.host,
 	         is_auto ? "auto" : override_action_text(override.action), is_auto ? "" : ": ",
 	         is_auto ? "" : override.reason);
 	log_request(job, author, what);
+	const char *warning = server->load->conf->state_dir
+	                              ? NULL
+	                              : "not kept over a restart: server.state-directory is not set";
 	return mirror_response(zones, pool, &override, is_auto, warning);
 }
 

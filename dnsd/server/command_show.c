@@ -83,8 +83,9 @@ json_t *command_status(const struct server *server)
 	json_object_set_new(object, "state-directory",
 	                    server->load->conf->state_dir ? json_string(server->load->conf->state_dir)
 	                                                  : json_null());
-	if (server->keeping.error)
-		add_problem(problems, "the state cannot be kept: %s", strerror(server->keeping.error));
+	if (keeping_error(server->keeping))
+		add_problem(problems, "the state cannot be kept: %s",
+		            strerror(keeping_error(server->keeping)));
 	json_object_set_new(object, "problems", problems);
 	return object;
 }

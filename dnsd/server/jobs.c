@@ -7,10 +7,6 @@
 #include "base/utc.h"
 #include "inspect/response.h"
 #include "server/server_int.h"
-#include "zones/keep.h"
-
-/* News that can't be written wait, but not without end. */
-#define NEWS_WAITING_MAX 10000
 
 /* Without version records, how often the age of the geo database is looked at. */
 #define GEO_LOOK_S 3600
@@ -76,8 +72,12 @@ static void answer(struct command *command, json_t *response)
 static void answer_commands(struct server *server, uint64_t adopted)
 {
 	while (server->answered.first && server->answered.first->generation <= adopted &&
-	       server->answered.first->kept <= server->keeping.kept_n) {
+	       server->answered.first->kept <= keeping_done(server->keeping)) {
 		struct command *command = pop(&server->answered);
+		int error = keeping_error(server->keeping);
+		if (command->is_kept && error && command->response)
+			json_object_set_new(command->response, "warning",
+			                    json_sprintf("not kept over a restart: %s", strerror(error)));
 		answer(command, command->response);
 	}
 }
@@ -86,7 +86,7 @@ static void finish_command(struct server *server, struct command *command, json_
 {
 	command->response = response;
 	command->generation = server->generation;
-	command->kept = server->keeping.news_n;
+	command->kept = keeping_asked(server->keeping);
 	push(&server->answered, command);
 }
 
@@ -146,198 +146,19 @@ void server_set_control(struct server *server)
 
 /* --- keeping --- */
 
-static bool same_text(const char *a, const char *b)
+/* A response can only wait for a batch that begins, and it begins when no job changes the load. */
+static void keep(struct server *server)
 {
-	return a == b || (a && b && strcmp(a, b) == 0);
+	if (server->job_running == JOB_NONE)
+		keeping_run(server->keeping, server->load);
 }
 
-/* On the thread pool. The journal of the directory that the configuration names, open. */
-static int open_journal(struct server *server)
+void server_keeping_written(void *context)
 {
-	struct keeping *keeping = &server->keeping;
-	const struct conf *conf = server->load->conf;
-	if (keeping->journal && same_text(keeping->journal_dir, conf->state_dir))
-		return 0;
-	journal_close(keeping->journal);
-	keeping->journal = NULL;
-	free(keeping->journal_dir);
-	keeping->journal_dir = strdup(conf->state_dir);
-	int rc = keeping->journal_dir ? journal_open(conf->state_dir, conf->journal_max_bytes,
-	                                             conf->journal_files, &keeping->journal)
-	                              : -ENOMEM;
-	if (rc == 0)
-		keeping->base_wanted = true;
-	return rc;
-}
-
-static int write_base(struct server *server, const char *why)
-{
-	struct keeping *keeping = &server->keeping;
-	struct zones *zones = server->load->zones;
-	int rc = zones_note_base(zones, why, utc_now());
-	json_t *base = rc == 0 ? zones_take_news(zones) : NULL;
-	if (base)
-		rc = journal_append(keeping->journal, base);
-	json_decref(base);
-	return rc;
-}
-
-static int write_journal(struct job *job)
-{
-	struct server *server = job->server;
-	struct keeping *keeping = &server->keeping;
-	int rc = open_journal(server);
-	if (rc == 0 && job->news)
-		rc = journal_append(keeping->journal, job->news);
-	if (rc == 0) {
-		json_decref(job->news);
-		job->news = NULL;
-	}
-	if (rc == 0 && keeping->base_wanted) {
-		rc = write_base(server, keeping->base_why ? keeping->base_why : "start");
-		keeping->base_wanted = rc != 0;
-	}
-	if (rc == 0 && journal_is_full(keeping->journal)) {
-		rc = journal_rotate(keeping->journal);
-		if (rc == 0)
-			rc = write_base(server, "new journal");
-	}
-	return rc;
-}
-
-/* By pool number; after a reload all are written again. */
-static int write_feeds(struct server *server)
-{
-	struct keeping *keeping = &server->keeping;
-	const struct load *load = server->load;
-	if (keeping->feeds_n != load->conf->pools_n) {
-		for (size_t i = 0; i < keeping->feeds_n; i++)
-			feed_unref(keeping->feeds[i]);
-		free(keeping->feeds);
-		keeping->feeds_n = 0;
-		keeping->feeds = calloc(load->conf->pools_n + 1, sizeof(*keeping->feeds));
-		if (!keeping->feeds)
-			return -ENOMEM;
-		keeping->feeds_n = load->conf->pools_n;
-	}
-	for (size_t i = 0; i < keeping->feeds_n; i++) {
-		struct feed *feed = load->zones->feeds[i].feed;
-		if (!feed || feed == keeping->feeds[i])
-			continue;
-		int rc = keep_write_feed(load->conf->state_dir, load->conf->pools[i].name, feed);
-		if (rc < 0)
-			return rc;
-		feed_unref(keeping->feeds[i]);
-		keeping->feeds[i] = feed_ref(feed);
-	}
-	return 0;
-}
-
-static void run_keep(struct job *job)
-{
-	struct server *server = job->server;
-	struct keeping *keeping = &server->keeping;
-	const char *directory = server->load->conf->state_dir;
-	int rc = write_journal(job);
-	if (rc == 0 && keeping->overrides_changed) {
-		rc = keep_write_overrides(directory, server->load->zones->overrides);
-		keeping->overrides_changed = rc != 0;
-	}
-	if (rc == 0)
-		rc = write_feeds(server);
-	if (rc == 0 && keeping->versions_changed) {
-		rc = keep_write_versions(directory, server->load->zones);
-		keeping->versions_changed = rc != 0;
-	}
-	job->rc = rc;
-}
-
-static bool feeds_kept(const struct server *server)
-{
-	const struct keeping *keeping = &server->keeping;
-	const struct zones *zones = server->load->zones;
-	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
-		if (zones->feeds[i].feed &&
-		    (i >= keeping->feeds_n || keeping->feeds[i] != zones->feeds[i].feed))
-			return false;
-	}
-	return true;
-}
-
-static bool has_to_keep(const struct server *server)
-{
-	const struct keeping *keeping = &server->keeping;
-	return server->load->conf->state_dir && !keeping->paused &&
-	       (keeping->news || keeping->base_wanted || keeping->overrides_changed ||
-	        keeping->versions_changed || !feeds_kept(server));
-}
-
-static void drop_news(struct keeping *keeping)
-{
-	json_decref(keeping->news);
-	keeping->news = NULL;
-}
-
-/* What a job has noted, or a KEEP job could not write. Without a place for it, it is dropped. */
-static void add_news(struct server *server, json_t *news)
-{
-	struct keeping *keeping = &server->keeping;
-	if (!news)
-		return;
-	if (!server->load->conf->state_dir) {
-		json_decref(news);
-		return;
-	}
-	if (!keeping->news)
-		keeping->news = json_array();
-	if (keeping->news)
-		json_array_extend(keeping->news, news);
-	json_decref(news);
-	keeping->news_n++;
-	if (json_array_size(keeping->news) > NEWS_WAITING_MAX) {
-		/* What is lost can't be replayed; so the journal goes on from the whole state. */
-		drop_news(keeping);
-		keeping->base_wanted = true;
-		keeping->base_why = "records were lost";
-	}
-}
-
-static void finish_keep(struct server *server, struct job *job)
-{
-	struct keeping *keeping = &server->keeping;
-	const char *directory = server->load->conf->state_dir;
-	if (job->rc == 0) {
-		if (keeping->error)
-			log_info("%s: the state is kept again", directory);
-		keeping->error = 0;
-		keeping->kept_n = job->news_n;
-		return;
-	}
-	if (keeping->error != -job->rc)
-		log_error("%s: cannot keep the state: %s; answers go on, but a restart would forget "
-		          "overrides and the journal has a gap until this is mended",
-		          directory, strerror(-job->rc));
-	keeping->error = -job->rc;
-	keeping->paused = true;
-	/* In front of what has come up meanwhile, which is nothing: jobs run one at a time. */
-	json_t *later = keeping->news;
-	keeping->news = job->news;
-	job->news = NULL;
-	if (later && keeping->news) {
-		json_array_extend(keeping->news, later);
-		json_decref(later);
-	} else if (later) {
-		keeping->news = later;
-	}
-	/* Whoever waits for it is told so in the response, see command.c. */
-	keeping->kept_n = keeping->news_n;
-}
-
-void server_begin_keeping(struct server *server)
-{
-	server->keeping.base_wanted = true;
-	server->keeping.base_why = "start";
-	server_start_wanted(server);
+	struct server *server = context;
+	server_settle(server);
+	if (!server->stopping)
+		server_start_wanted(server);
 }
 
 /* --- jobs --- */
@@ -360,7 +181,6 @@ static void job_run(uv_work_t *work)
 	const struct load *load = server->load;
 	bool changed = true;
 	switch (job->kind) {
-	case JOB_KEEP: run_keep(job); return;
 	case JOB_COMMAND:
 		command_run(job);
 		changed = job->rc == 0 && job->changed;
@@ -493,7 +313,7 @@ static void finish_change(struct server *server, struct job *job)
 	if (job->snap)
 		clock_set(server->clock, job->next_s);
 	if (job->kind == JOB_RENEW)
-		server->keeping.versions_changed = server->load->zones->versions_n > 0;
+		keeping_want_versions(server->keeping);
 	if (job->command)
 		finish_command(server, job->command,
 		               rc < 0 ? response_error("nothing has changed: %s", strerror(-rc))
@@ -505,24 +325,22 @@ static void job_done(uv_work_t *work, int status)
 	struct job *job = work->data;
 	struct server *server = job->server;
 	server->job_running = JOB_NONE;
-	json_t *news = job->kind == JOB_KEEP ? NULL : job->news;
-	if (job->kind == JOB_KEEP) {
-		finish_keep(server, job);
-		json_decref(job->news);
-	} else if (status < 0 || server->stopping) {
+	json_t *news = job->news;
+	if (status < 0 || server->stopping) {
 		snap_destroy(job->snap);
 		load_destroy(job->load);
 		if (job->command)
 			answer(job->command, response_error("the server is stopping"));
 	} else {
 		/* Before the command is finished: its response waits for what it has changed. */
-		if (news)
-			server->keeping.paused = false;
-		if (job->kind != JOB_RELOAD || job->rc == 0)
-			add_news(server, news);
-		else
-			json_decref(news);
-		news = NULL;
+		if (job->kind != JOB_RELOAD || job->rc == 0) {
+			keeping_add(server->keeping, news);
+			news = NULL;
+		}
+		if (job->overrides_changed) {
+			keeping_want_overrides(server->keeping);
+			job->command->is_kept = server->load->conf->state_dir != NULL;
+		}
 		if (job->kind == JOB_RELOAD)
 			finish_reload(server, job);
 		else
@@ -553,7 +371,7 @@ static void run_job(struct server *server, enum job_kind kind, struct command *c
 	 * another. */
 	if (kind == JOB_RENEW) {
 		server_watch_sources(server);
-		server->keeping.paused = false;
+		keeping_retry(server->keeping);
 	}
 	struct job *job = &server->job;
 	memset(job, 0, sizeof(*job));
@@ -562,11 +380,6 @@ static void run_job(struct server *server, enum job_kind kind, struct command *c
 	job->kind = kind;
 	job->command = command;
 	job->work.data = job;
-	if (kind == JOB_KEEP) {
-		job->news = server->keeping.news;
-		server->keeping.news = NULL;
-		job->news_n = server->keeping.news_n;
-	}
 	server->job_running = kind;
 	server->job_was_command = command != NULL;
 	int rc = uv_queue_work(&server->loop, &job->work, job_run, job_done);
@@ -586,15 +399,16 @@ static void run_command(struct server *server)
 	run_job(server, reload ? JOB_RELOAD : JOB_COMMAND, command);
 }
 
-/* What changed is kept first, and commands take turns with other jobs, so that neither waits for ever. */
+/* Commands take turns with other jobs, so that neither waits for ever. */
 void server_start_wanted(struct server *server)
 {
-	if (server->stopping || server->job_running != JOB_NONE || !listeners_settled(server))
+	if (server->stopping || server->job_running != JOB_NONE)
+		return;
+	keep(server);
+	if (!listeners_settled(server))
 		return;
 	enum job_kind wanted = server->job_wanted;
-	if (has_to_keep(server)) {
-		run_job(server, JOB_KEEP, NULL);
-	} else if (server->commands.first && (wanted == JOB_NONE || !server->job_was_command)) {
+	if (server->commands.first && (wanted == JOB_NONE || !server->job_was_command)) {
 		run_command(server);
 	} else if (wanted != JOB_NONE) {
 		server->job_wanted = JOB_NONE;
@@ -629,24 +443,6 @@ void server_set_renew_timer(struct server *server)
 		               (uint64_t)shortest_s * 1000);
 	else
 		uv_timer_stop(&server->renew);
-}
-
-void server_end_jobs(struct server *server)
-{
-	struct keeping *keeping = &server->keeping;
-	/* What came up last has no loop left to be kept by. */
-	if (server->load && server->load->conf->state_dir && keeping->news) {
-		struct job job = { .server = server, .kind = JOB_KEEP, .news = keeping->news };
-		keeping->news = NULL;
-		run_keep(&job);
-		json_decref(job.news);
-	}
-	drop_news(keeping);
-	journal_close(keeping->journal);
-	free(keeping->journal_dir);
-	for (size_t i = 0; i < keeping->feeds_n; i++)
-		feed_unref(keeping->feeds[i]);
-	free(keeping->feeds);
 }
 
 void server_drop_commands(struct server *server)

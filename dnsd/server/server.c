@@ -202,6 +202,9 @@ int server_create(const char *conf_path, struct server **ret_server)
 	rc = uv_loop_init(&server->loop);
 	if (rc == 0)
 		rc = start_events(server);
+	server->keeping = keeping_create(&server->loop, server_keeping_written, server);
+	if (!server->keeping)
+		rc = -ENOMEM;
 	if (rc < 0) {
 		log_error("cannot set up the main loop: %s", uv_strerror(rc));
 		goto fail; /* half set up, it can't be taken apart; the process ends */
@@ -214,7 +217,8 @@ int server_create(const char *conf_path, struct server **ret_server)
 	server_watch_sources(server);
 	server_set_renew_timer(server);
 	server_set_control(server);
-	server_begin_keeping(server);
+	keeping_want_base(server->keeping, "start");
+	server_start_wanted(server);
 	clock_set(server->clock, zones_next_change(server->load->zones, version_clock_now()));
 	if (server_has_to_look(server))
 		server_start_job(server, JOB_RENEW);
@@ -231,6 +235,7 @@ fail_running:
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&server->loop);
 fail:
+	keeping_destroy(server->keeping);
 	server_metrics_free(server);
 	bindings_destroy(server->bindings);
 	snap_destroy(server->snap);
@@ -259,7 +264,8 @@ void server_destroy(struct server *server)
 		snap_destroy(retired->snap);
 		free(retired);
 	}
-	server_end_jobs(server);
+	keeping_run_last(server->keeping, server->load);
+	keeping_destroy(server->keeping);
 	server_metrics_free(server);
 	bindings_destroy(server->bindings);
 	snap_destroy(server->snap);

@@ -15,12 +15,12 @@
 #include "load/load.h"
 #include "server/bindings.h"
 #include "server/clock.h"
+#include "server/keeping.h"
 #include "server/server.h"
 #include "server/server_metrics.h"
 #include "server/watch.h"
 #include "snap/snap.h"
 #include "worker/worker.h"
-#include "zones/journal.h"
 
 #define WORKERS_MAX 256
 
@@ -37,6 +37,7 @@ struct command {
 	json_t *response;    /* made by now, and sent when ... */
 	uint64_t generation; /* ... all workers serve this one ... */
 	uint64_t kept;       /* ... and so much of the news is on disk */
+	bool is_kept;        /* it promises to outlive a restart */
 };
 
 struct command_queue {
@@ -47,7 +48,6 @@ struct command_queue {
 /* One at a time, on libuv's thread pool: a job alone may touch the load in use. */
 enum job_kind {
 	JOB_NONE,
-	JOB_KEEP,    /* write to the state directory what has happened */
 	JOB_COMMAND, /* carry out an operator's request */
 	JOB_RENEW,   /* look at the sources again */
 	JOB_RELOAD,  /* read the configuration and all it names */
@@ -65,25 +65,9 @@ struct job {
 	uint64_t next_s;         /* when something changes with nothing but time, since 1970; 0 = never */
 	bool names_changed;      /* RENEW found a database that has no name yet */
 	bool changed;            /* COMMAND: the pools are not what they were */
+	bool overrides_changed;  /* COMMAND: others are in force */
 	json_t *response;        /* COMMAND */
-	json_t *news;            /* records for the journal: noted by this job, for KEEP to be written */
-	uint64_t news_n;         /* KEEP: up to which part of the news it goes */
-};
-
-/* What is kept over a restart. Touched by KEEP jobs, and by the main thread while none runs. */
-struct keeping {
-	struct journal *journal; /* NULL: not open (yet, or it could not be opened) */
-	char *journal_dir;       /* where it is open */
-	struct feed **feeds;     /* by pool: the one that is on disk; one reference each */
-	size_t feeds_n;
-	json_t *news;            /* records that wait to be written; NULL = none */
-	uint64_t news_n, kept_n; /* parts of news that came up, and that are on disk */
-	bool base_wanted;        /* the journal needs the whole state next */
-	const char *base_why;
-	bool overrides_changed; /* the file lags behind what is in force */
-	bool versions_changed;
-	int error;   /* of the last try; 0 = it went well */
-	bool paused; /* it failed: wait for the next change or renewal */
+	json_t *news;            /* noted by this job, for the journal */
 };
 
 struct server {
@@ -109,7 +93,7 @@ struct server {
 	struct ctl *ctl;
 	struct command_queue commands; /* to be carried out */
 	struct command_queue answered; /* to be sent, once clients see what was changed */
-	struct keeping keeping;
+	struct keeping *keeping;
 	uint64_t started_s; /* since 1970 */
 	bool stopping;
 };
@@ -122,12 +106,10 @@ void server_start_job(struct server *server, enum job_kind kind);
 void server_start_wanted(struct server *server);
 /** Free snapshots that no worker uses any more, and answer the commands that waited for that. */
 void server_settle(struct server *server);
-/** At a start, when nothing runs: open the journal and have the first state written. */
-void server_begin_keeping(struct server *server);
+/** A batch of what is kept has been written. */
+void server_keeping_written(void *context);
 /** Answer all commands: the server stops. */
 void server_drop_commands(struct server *server);
-/** Keep what came up last, and free what jobs have left. After the loop has ended. */
-void server_end_jobs(struct server *server);
 void server_watch_sources(struct server *server);
 /** Is there something that may have changed since it was loaded, before it was watched? */
 bool server_has_to_look(const struct server *server);
