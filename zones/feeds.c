@@ -228,7 +228,7 @@ uint64_t zones_next_change(const struct zones *zones, struct version_clock clock
 		const struct zones_feed *entry = &zones->feeds[i];
 		if (entry->held && entry->held->serial != entry->rejected_serial)
 			want_at(entry->held_since_s + zones->conf->pools[i].feed_hold_s, &next_s);
-		if (entry->feed && entry->feed->valid_until_s > clock.now_s)
+		if (entry->feed && entry->feed->valid_until_s >= clock.now_s)
 			want_at(entry->feed->valid_until_s + 1, &next_s);
 		want_at(entry->state.next_s, &next_s);
 	}
