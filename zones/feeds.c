@@ -136,7 +136,8 @@ static void put_into_force(struct zones *zones, size_t number, struct feed *feed
 	drop_held(entry);
 	feed_unref(entry->feed);
 	entry->feed = feed;
-	entry->stale_told = false;
+	if (news)
+		entry->stale_told = false;
 	/* What was in force before comes back while the monitor is mended; the rejected one may follow again. */
 	if (feed->serial >= entry->rejected_serial)
 		entry->rejected_serial = 0;
@@ -206,7 +207,11 @@ static void check_stale(const struct zones *zones, size_t number, uint64_t now_s
 	const struct pool *pool = zones->pools[number];
 	struct zones_feed *entry = &zones->feeds[number];
 	const struct feed *feed = entry->feed;
-	if (!feed || feed->valid_until_s == 0 || now_s <= feed->valid_until_s || entry->stale_told)
+	if (!feed || feed->valid_until_s == 0 || now_s <= feed->valid_until_s) {
+		entry->stale_told = false;
+		return;
+	}
+	if (entry->stale_told)
 		return;
 	char until[UTC_TEXT_MAX];
 	entry->stale_told = true;
