@@ -138,7 +138,8 @@ static void put_into_force(struct zones *zones, size_t number, struct feed *feed
 	entry->feed = feed;
 	if (news)
 		entry->stale_told = false;
-	/* What was in force before comes back while the monitor is mended; the rejected one may follow again. */
+	/* What was in force before comes back while the monitor is mended; the rejected one may follow again.
+	 */
 	if (feed->serial >= entry->rejected_serial)
 		entry->rejected_serial = 0;
 	if (news)
