@@ -299,6 +299,7 @@ struct seen {
 	bool v4, v6;
 	bool helps[7]; /* by family: a member that helps out with it alone */
 	bool own[7];   /* by family: a member of the level itself has an address that is in the pool */
+	bool dead[7];  /* by family: an address that is old, broken or not reached was taken back */
 };
 
 static void check_member(const struct draw *draw, const struct pool_decision *decision,
@@ -322,6 +323,7 @@ static void check_member(const struct draw *draw, const struct pool_decision *de
 			fail_msg("m%zu is in, and %s", number, reason_text(reason));
 		if (in)
 			check_lifetime(draw, number, k, decision->ttl_s);
+		seen->dead[addr->family] |= in && reason > REASON_OUT_OF_SYNC;
 		seen->v4 |= in && addr->family == 4;
 		seen->v6 |= in && addr->family == 6;
 		if (!helps && reason == REASON_NONE) {
@@ -359,6 +361,10 @@ static void check_decision(const struct draw *draw, const struct pool_decision *
 		assert_int_equal(decision->members_n > 0, any_n > 0);
 		assert_int_equal(seen.v4, v4_n > 0);
 	}
+	/* The dead come back only where the whole world has none that works. */
+	if (!ipv6_only)
+		assert_false(seen.dead[4] && count_mirrors(draw, COUNTRY_UNKNOWN, V4, REASON_OUT_OF_SYNC));
+	assert_false(seen.dead[6] && count_mirrors(draw, COUNTRY_UNKNOWN, V6, REASON_OUT_OF_SYNC));
 	/* A family comes from elsewhere only where it is missing. */
 	assert_false(seen.helps[4] && seen.own[4]);
 	assert_false(seen.helps[6] && (seen.own[6] || !draw->conf.borrow_ipv6));
