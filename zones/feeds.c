@@ -106,7 +106,8 @@ static enum verdict judge_held(const struct zones *zones, size_t number, struct 
 	struct zones_feed *entry = &zones->feeds[number];
 	if (entry->rejected_serial && entry->rejected_serial == feed->serial)
 		return HOLD;
-	bool first = !entry->held;
+	/* One after a feed that was rejected is another matter: it is told, and has its own time. */
+	bool first = !entry->held || zones_feed_is_rejected(entry);
 	feed_ref(feed);
 	feed_unref(entry->held);
 	entry->held = feed;
@@ -135,8 +136,12 @@ static void put_into_force(struct zones *zones, size_t number, struct feed *feed
 	drop_held(entry);
 	feed_unref(entry->feed);
 	entry->feed = feed;
-	entry->stale_told = false;
-	entry->rejected_serial = 0;
+	if (news)
+		entry->stale_told = false;
+	/* What was in force before comes back while the monitor is mended; the rejected one may follow again.
+	 */
+	if (feed->serial >= entry->rejected_serial)
+		entry->rejected_serial = 0;
 	if (news)
 		history_note_feed(zones->news, zones->pools[number], feed, "in force", NULL, now_s);
 }
@@ -203,7 +208,11 @@ static void check_stale(const struct zones *zones, size_t number, uint64_t now_s
 	const struct pool *pool = zones->pools[number];
 	struct zones_feed *entry = &zones->feeds[number];
 	const struct feed *feed = entry->feed;
-	if (!feed || feed->valid_until_s == 0 || now_s <= feed->valid_until_s || entry->stale_told)
+	if (!feed || feed->valid_until_s == 0 || now_s <= feed->valid_until_s) {
+		entry->stale_told = false;
+		return;
+	}
+	if (entry->stale_told)
 		return;
 	char until[UTC_TEXT_MAX];
 	entry->stale_told = true;
@@ -221,14 +230,19 @@ static void want_at(uint64_t at_s, uint64_t *next_s)
 		*next_s = at_s;
 }
 
+bool zones_feed_is_rejected(const struct zones_feed *entry)
+{
+	return entry->held && entry->rejected_serial && entry->held->serial == entry->rejected_serial;
+}
+
 uint64_t zones_next_change(const struct zones *zones, struct version_clock clock)
 {
 	uint64_t next_s = zones_versions_next_s(zones, clock);
 	for (size_t i = 0; i < zones->conf->pools_n; i++) {
 		const struct zones_feed *entry = &zones->feeds[i];
-		if (entry->held && entry->held->serial != entry->rejected_serial)
+		if (entry->held && !zones_feed_is_rejected(entry))
 			want_at(entry->held_since_s + zones->conf->pools[i].feed_hold_s, &next_s);
-		if (entry->feed && entry->feed->valid_until_s > clock.now_s)
+		if (entry->feed && entry->feed->valid_until_s >= clock.now_s)
 			want_at(entry->feed->valid_until_s + 1, &next_s);
 		want_at(entry->state.next_s, &next_s);
 	}

@@ -279,7 +279,13 @@ static int set_mirror(struct replay *replay, size_t pool_number, const char *hos
 		             pool->conf->name);
 		return 0;
 	}
-	return read_state(&pool->mirrors[number], object, &state->arena, &state->mirrors[number]);
+	int rc = read_state(&pool->mirrors[number], object, &state->arena, &state->mirrors[number]);
+	if (rc == -EINVAL)
+		diag_error(replay->diag, NULL, 0,
+		           "the journal's state of mirror \"%.253s\" is not understood; what follows can't "
+		           "be told",
+		           host);
+	return rc;
 }
 
 static int replay_base(struct replay *replay, size_t number, const json_t *object)

@@ -7,7 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#define SECONDS_DIGITS_MAX 12
+#define SECONDS_DIGITS_MAX 12 /* of UTC_MAX_S */
+#define YEAR_10000_S       253402300800U
 
 uint64_t utc_now(void)
 {
@@ -38,7 +39,7 @@ const char *utc_format(uint64_t s, char text[UTC_TEXT_MAX])
 {
 	time_t seconds = (time_t)s;
 	struct tm utc;
-	if (s > INT64_MAX || !gmtime_r(&seconds, &utc) ||
+	if (s >= YEAR_10000_S || !gmtime_r(&seconds, &utc) ||
 	    strftime(text, UTC_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &utc) == 0)
 		snprintf(text, UTC_TEXT_MAX, "%" PRIu64, s);
 	return text;

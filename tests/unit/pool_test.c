@@ -239,63 +239,6 @@ static void test_exclusions(void **state)
 	}
 }
 
-/*
- * Whatever is out: an answer that is not empty where any mirror may be in it, never one of those that may
- * not, and the same mirrors in both families. Many pools and states drawn at random, from a fixed seed.
- */
-static void test_properties(void **state)
-{
-	(void)state;
-	static const char *const kinds[] = { "DE 4", "DE 4 6", "FR 4",   "CH 4 6",
-		                             "AT 6", "JP 4",   "JP 4 6", "TW 6" };
-	static const char *const asked[] = { "DE", "FR", "LI", "GB", "JP", "TW", "BR", "--" };
-	uint64_t random = 42;
-	for (unsigned round = 0; round < 20000; round++) {
-		const char *mirrors[MIRRORS_MAX + 1] = { NULL };
-		random = random * 6364136223846793005U + 1442695040888963407U;
-		unsigned n = 1 + (unsigned)(random >> 33) % 10;
-		for (unsigned i = 0; i < n; i++) {
-			random = random * 6364136223846793005U + 1442695040888963407U;
-			mirrors[i] = kinds[(random >> 33) % 8];
-		}
-		struct small_pool small;
-		make(&small, mirrors, 1 + round % 3, round % 2);
-		bool any_v4 = false; /* that may be in an answer */
-		bool any = false;
-		for (unsigned i = 0; i < n; i++) {
-			random = random * 6364136223846793005U + 1442695040888963407U;
-			small.state.mirrors[i].reason =
-			        (random >> 33) % 3 ? (enum reason)((random >> 40) % REASON_N) : REASON_NONE;
-			bool may = small.state.mirrors[i].reason == REASON_NONE ||
-			           reason_is_readmissible(small.state.mirrors[i].reason);
-			any |= may;
-			any_v4 |= may && small.pool->mirrors[i].has_v4;
-		}
-		for (unsigned k = 0; k < 8; k++) {
-			struct pool_decision decision;
-			assert_int_equal(pool_decide_country(small.pool, &small.state,
-			                                     country_from_text(asked[k]), false, &decision),
-			                 0);
-			bool has_v4 = false;
-			for (size_t i = 0; i < decision.members_n; i++) {
-				assert_true(decision.members[i].addrs_n > 0);
-				for (size_t j = 0; j < decision.members[i].addrs_n; j++) {
-					const struct addr *addr = &decision.members[i].addrs[j];
-					has_v4 |= addr->family == 4;
-					enum reason reason =
-					        small.state.mirrors[addr->bytes[addr->family == 4 ? 3 : 15]]
-					                .reason;
-					assert_true(reason == REASON_NONE || reason_is_readmissible(reason));
-				}
-			}
-			assert_int_equal(decision.members_n > 0, any);
-			assert_int_equal(has_v4, any_v4);
-			pool_decision_fini(&decision);
-		}
-		drop(&small);
-	}
-}
-
 static void test_regions(void **state)
 {
 	(void)state;
@@ -398,8 +341,9 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decisions),  cmocka_unit_test(test_exclusions),
-		cmocka_unit_test(test_properties), cmocka_unit_test(test_regions),
+		cmocka_unit_test(test_decisions),
+		cmocka_unit_test(test_exclusions),
+		cmocka_unit_test(test_regions),
 		cmocka_unit_test(test_refused),
 	};
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);

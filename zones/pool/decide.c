@@ -36,11 +36,11 @@ struct choice {
 	enum reason readmitted;
 };
 
+/* Of the mirror's reason and its address's the worse one counts. */
 static enum reason reason_of(const struct mirror_state *state, size_t addr)
 {
-	if (state->reason != REASON_NONE || !state->addr_reasons)
-		return state->reason;
-	return state->addr_reasons[addr];
+	enum reason own = state->addr_reasons ? state->addr_reasons[addr] : REASON_NONE;
+	return own > state->reason ? own : state->reason;
 }
 
 static bool is_admitted(const struct choice *choice, size_t mirror, size_t addr)

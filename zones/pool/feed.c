@@ -208,7 +208,8 @@ static uint64_t get_time(struct parse *parse, const json_t *object, const char *
 	uint64_t time_s = 0;
 	if (!value)
 		return 0;
-	if (json_is_integer(value) && json_integer_value(value) >= 0)
+	if (json_is_integer(value) && json_integer_value(value) >= 0 &&
+	    json_integer_value(value) <= (json_int_t)UTC_MAX_S)
 		return (uint64_t)json_integer_value(value);
 	if (!json_is_string(value) || utc_parse(json_string_value(value), &time_s) < 0)
 		refuse(parse, place,

@@ -257,9 +257,27 @@ static int apply_windows(const struct pool *pool, struct pool_state *state)
 	return 0;
 }
 
-static int apply_override(const struct override *override, struct mirror_state *mirror,
+/*
+ * When an override that keeps it in is over, what else is said of it counts again. A window that is open now
+ * may hide what the feed says, so that it counts too, though it may be closed by then.
+ */
+static void plan_after_up(const struct mirror *mirror, uint64_t until_s, struct mirror_state *state)
+{
+	state->out_at_s = 0;
+	if (state->reason != REASON_NONE || state->addr_reasons)
+		plan_out(state, until_s);
+	for (size_t i = 0; i < mirror->windows_n; i++) {
+		uint64_t from_s;
+		uint64_t end_s;
+		if (find_window(&mirror->windows[i], until_s, &from_s, &end_s))
+			plan_out(state, from_s > until_s ? from_s : until_s);
+	}
+}
+
+static int apply_override(const struct pool *pool, size_t number, const struct override *override,
                           struct pool_state *state)
 {
+	struct mirror_state *mirror = &state->mirrors[number];
 	if (override->until_s && override->until_s <= state->at_s)
 		return 0;
 	if (override->from_s > state->at_s) {
@@ -269,10 +287,13 @@ static int apply_override(const struct override *override, struct mirror_state *
 		return 0;
 	}
 	want_at(state, override->until_s);
+	if (override->action == OVERRIDE_UP && override->until_s)
+		plan_after_up(&pool->mirrors[number], override->until_s, mirror);
+	else
+		mirror->out_at_s = 0;
 	mirror->cause = CAUSE_OVERRIDE;
 	mirror->since_s = override->from_s;
 	mirror->until_s = override->until_s;
-	mirror->out_at_s = 0;
 	switch (override->action) {
 	case OVERRIDE_DOWN: mirror->reason = REASON_ADMIN; break;
 	case OVERRIDE_DRAIN: mirror->reason = REASON_MAINTENANCE; break;
@@ -297,7 +318,7 @@ static int apply_overrides(const struct pool *pool, const struct index *index,
 		if (strcmp(override->pool, pool->conf->name) != 0 ||
 		    !find_host(index, override->host, &number))
 			continue; /* its mirror may come back with the next configuration */
-		if (apply_override(override, &state->mirrors[number], state) < 0)
+		if (apply_override(pool, number, override, state) < 0)
 			return -ENOMEM;
 	}
 	return 0;
