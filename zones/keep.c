@@ -25,15 +25,21 @@ int keep_read_overrides(const char *directory, struct diag *diag, struct overrid
 	char path[PATH_MAX];
 	char *text = NULL;
 	size_t len;
-	const char *why;
+	const char *why = strerror(ENAMETOOLONG);
+	struct diag told;
+	diag_init(&told);
 	int rc = make_path(directory, overrides_name, path);
 	if (rc == 0)
 		rc = file_read(path, FILE_MAX_BYTES, &text, &len, &why);
 	if (rc == 0)
-		rc = override_set_parse(text, len, path, diag, ret_set);
+		rc = override_set_parse(text, len, path, &told, ret_set);
 	else if (rc != -ENOENT)
-		diag_error(diag, path, 0, "cannot read the overrides: %s; none is in force", why);
+		diag_warning(diag, path, 0, "cannot read the overrides: %s; none is in force", why);
 	free(text);
+	/* An error would keep the server from starting. */
+	for (size_t i = 0; i < told.messages_n; i++)
+		diag_warning(diag, NULL, 0, "%s", told.messages[i].text);
+	diag_fini(&told);
 	if (rc == 0 || rc == -ENOMEM)
 		return rc;
 	return override_set_change(NULL, "", "", NULL, 0, ret_set);
