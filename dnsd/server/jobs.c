@@ -205,16 +205,22 @@ static int write_journal(struct job *job)
 	return rc;
 }
 
+static void drop_feeds(struct keeping *keeping)
+{
+	for (size_t i = 0; i < keeping->feeds_n; i++)
+		feed_unref(keeping->feeds[i]);
+	free(keeping->feeds);
+	keeping->feeds = NULL;
+	keeping->feeds_n = 0;
+}
+
 /* By pool number; after a reload all are written again. */
 static int write_feeds(struct server *server)
 {
 	struct keeping *keeping = &server->keeping;
 	const struct load *load = server->load;
 	if (keeping->feeds_n != load->conf->pools_n) {
-		for (size_t i = 0; i < keeping->feeds_n; i++)
-			feed_unref(keeping->feeds[i]);
-		free(keeping->feeds);
-		keeping->feeds_n = 0;
+		drop_feeds(keeping);
 		keeping->feeds = calloc(load->conf->pools_n + 1, sizeof(*keeping->feeds));
 		if (!keeping->feeds)
 			return -ENOMEM;
@@ -278,21 +284,20 @@ static void drop_news(struct keeping *keeping)
 	keeping->news = NULL;
 }
 
-/* What a job has noted, or a KEEP job could not write. Without a place for it, it is dropped. */
-static void add_news(struct server *server, json_t *news)
+/* What a job has noted waits to be written; without a place for it, it is dropped. Before the job's command
+ * is finished: its response waits for this. */
+static void add_news(struct server *server, const struct job *job)
 {
 	struct keeping *keeping = &server->keeping;
-	if (!news)
+	if (!job->news)
 		return;
-	if (!server->load->conf->state_dir) {
-		json_decref(news);
+	keeping->paused = false;
+	if (!server->load->conf->state_dir)
 		return;
-	}
 	if (!keeping->news)
 		keeping->news = json_array();
 	if (keeping->news)
-		json_array_extend(keeping->news, news);
-	json_decref(news);
+		json_array_extend(keeping->news, job->news);
 	keeping->news_n++;
 	if (json_array_size(keeping->news) > NEWS_WAITING_MAX) {
 		/* What is lost can't be replayed; so the journal goes on from the whole state. */
@@ -300,6 +305,19 @@ static void add_news(struct server *server, json_t *news)
 		keeping->base_wanted = true;
 		keeping->base_why = "records were lost";
 	}
+}
+
+/* All is to be written, to a directory that the journal is not open in. */
+static void begin_anew(struct keeping *keeping)
+{
+	drop_news(keeping);
+	drop_feeds(keeping);
+	keeping->kept_n = keeping->news_n;
+	keeping->overrides_changed = true;
+	keeping->versions_changed = true;
+	keeping->paused = false;
+	journal_close(keeping->journal);
+	keeping->journal = NULL;
 }
 
 static void finish_keep(struct server *server, struct job *job)
@@ -456,8 +474,12 @@ static void finish_reload(struct server *server, struct job *job)
 	} else {
 		if (job->load->conf->workers != server->load->conf->workers)
 			log_warning("server.workers has changed: it takes effect at the next start");
+		/* A directory that is new knows nothing yet of what is in force. */
+		if (!same_text(job->load->conf->state_dir, server->load->conf->state_dir))
+			begin_anew(&server->keeping);
 		load_destroy(server->load);
 		server->load = job->load;
+		add_news(server, job);
 		for (unsigned i = 0; i < server->workers_n; i++)
 			worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
 			               server->load->conf->tcp_clients_max);
@@ -479,6 +501,7 @@ static void finish_reload(struct server *server, struct job *job)
 static void finish_change(struct server *server, struct job *job)
 {
 	int rc = job->rc;
+	add_news(server, job);
 	if (rc == 0 && job->snap)
 		rc = publish(server, job->snap);
 	log_diag(&job->diag);
@@ -505,30 +528,19 @@ static void job_done(uv_work_t *work, int status)
 	struct job *job = work->data;
 	struct server *server = job->server;
 	server->job_running = JOB_NONE;
-	json_t *news = job->kind == JOB_KEEP ? NULL : job->news;
 	if (job->kind == JOB_KEEP) {
 		finish_keep(server, job);
-		json_decref(job->news);
 	} else if (status < 0 || server->stopping) {
 		snap_destroy(job->snap);
 		load_destroy(job->load);
 		if (job->command)
 			answer(job->command, response_error("the server is stopping"));
+	} else if (job->kind == JOB_RELOAD) {
+		finish_reload(server, job);
 	} else {
-		/* Before the command is finished: its response waits for what it has changed. */
-		if (news)
-			server->keeping.paused = false;
-		if (job->kind != JOB_RELOAD || job->rc == 0)
-			add_news(server, news);
-		else
-			json_decref(news);
-		news = NULL;
-		if (job->kind == JOB_RELOAD)
-			finish_reload(server, job);
-		else
-			finish_change(server, job);
+		finish_change(server, job);
 	}
-	json_decref(news);
+	json_decref(job->news);
 	json_decref(job->response);
 	diag_fini(&job->diag);
 	if (job->kind == JOB_RENEW || job->kind == JOB_RELOAD || job->changed)
@@ -644,9 +656,7 @@ void server_end_jobs(struct server *server)
 	drop_news(keeping);
 	journal_close(keeping->journal);
 	free(keeping->journal_dir);
-	for (size_t i = 0; i < keeping->feeds_n; i++)
-		feed_unref(keeping->feeds[i]);
-	free(keeping->feeds);
+	drop_feeds(keeping);
 }
 
 void server_drop_commands(struct server *server)

@@ -61,3 +61,44 @@ def test_long_path(case, _):
     status, text = run([DNSD, "-c", site.path, "-t"])
     check_equal(status, 0, f"exit status; {text}")
     check("cannot read the overrides" in text, text)
+
+
+def test_directory_gone(case, _):
+    """A reload that takes the state directory away is answered, and so is what comes after it."""
+    world = World(case)
+    world.configure(None)
+    world.ctl("reload")
+    world.ctl("status")
+
+
+def test_directory_moved(case, _):
+    """Overrides, feeds and the journal are in another directory once a reload names it."""
+    world = World(case, pool={"feed": '"feed.json"'})
+    world.site.write("feed.json", json.dumps({"format": 1, "serial": 3, "excluded": [{"mirror": "m2.de.example", "reason": "old"}]}))
+    world.ctl("reload")
+    world.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    for folder in ("other", "third"):
+        if folder == "third":
+            world.configure(None)
+            world.ctl("reload")
+        world.configure(folder)
+        world.ctl("reload")
+        check_equal(world.journal(folder)[0]["type"], "base", "first record")
+        wait_until(lambda: os.path.exists(world.site.file(f"{folder}/feed-clamav.saved")), "the feed is kept")
+        os.unlink(world.site.file("feed.json"))
+        world.restart()
+        check_equal(world.members(), DE - {"192.0.2.1", "192.0.2.2"}, f"members after kill -9, state in {folder}")
+        world.site.write("feed.json", json.dumps({"format": 1, "serial": 4, "excluded": [{"mirror": "m2.de.example", "reason": "old"}]}))
+        world.ctl("reload")
+
+
+def test_reload_refused(case, _):
+    """A reload that fails at its listeners leaves no trace in the journal."""
+    world = World(case)
+    world.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    before = len(world.journal())
+    world.site.pool_site(MIRRORS[:2], listen=("192.0.2.77@0",), server='control = "control.sock"; state-directory = "state";')
+    world.daemon.reload(fails=True)
+    world.ctl("mirror", "auto", "m1.de.example")
+    kinds = [(record["type"], record.get("why")) for record in world.journal()[before:]]
+    check(("base", "reload") not in kinds, f"the journal tells of the reload: {kinds}")
