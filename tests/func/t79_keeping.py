@@ -102,3 +102,18 @@ def test_reload_refused(case, _):
     world.ctl("mirror", "auto", "m1.de.example")
     kinds = [(record["type"], record.get("why")) for record in world.journal()[before:]]
     check(("base", "reload") not in kinds, f"the journal tells of the reload: {kinds}")
+
+
+def test_feed_beside_state(case, _):
+    """A feed in the state directory: what is kept there does not set off another look, which would keep it again."""
+    world = World(case, pool={"feed": '"state/feed.json"'})
+    world.site.write("state/feed.json", json.dumps({"format": 1, "serial": 3}))
+    world.daemon.log.wait("feed serial 3 in force")
+    generation = lambda: json.loads(world.ctl("status", "--json"))["generation"]
+    wait_until(lambda: os.path.exists(world.site.file("state/feed-clamav.saved")), "the feed is kept")
+    before = generation()
+    for _ in range(20):
+        generation()
+    check(generation() - before <= 2, f"{generation() - before} generations with nothing to do")
+    world.site.write("state/feed.json", json.dumps({"format": 1, "serial": 4}))
+    world.daemon.log.wait("feed serial 4 in force")
