@@ -463,7 +463,7 @@ json_t *explain_feed(const struct zones *zones, size_t number)
 		return object;
 	json_t *held = feed_object(entry->held);
 	set_time(held, "held-since", entry->held_since_s);
-	bool rejected = entry->rejected_serial == entry->held->serial;
+	bool rejected = zones_held_is_rejected(entry);
 	json_object_set_new(held, "rejected", json_boolean(rejected));
 	if (!rejected)
 		set_time(held, "comes-into-force", entry->held_since_s + pool->conf->feed_hold_s);

@@ -96,6 +96,11 @@ static void tell_held(const struct pool *pool, const struct feed *feed, const st
 	           emptied ? " and empties country " : "", emptied ? code : "", pool->conf->feed_hold_s);
 }
 
+bool zones_held_is_rejected(const struct zones_feed *entry)
+{
+	return entry->held && entry->rejected_serial && entry->held->serial == entry->rejected_serial;
+}
+
 enum verdict { APPLY, APPLY_SETTLED, HOLD };
 
 /* What to do with a feed that takes out too much. */
@@ -104,12 +109,13 @@ static enum verdict judge_held(const struct zones *zones, size_t number, struct 
 {
 	const struct pool *pool = zones->pools[number];
 	struct zones_feed *entry = &zones->feeds[number];
-	if (entry->rejected_serial && entry->rejected_serial == feed->serial)
-		return HOLD;
-	bool first = !entry->held;
+	/* The one after a feed that was rejected has not been judged by anybody. */
+	bool first = !entry->held || zones_held_is_rejected(entry);
 	feed_ref(feed);
 	feed_unref(entry->held);
 	entry->held = feed;
+	if (zones_held_is_rejected(entry))
+		return HOLD;
 	if (first) {
 		entry->held_since_s = now_s;
 		tell_held(pool, feed, entry, diag);
@@ -226,7 +232,7 @@ uint64_t zones_next_change(const struct zones *zones, struct version_clock clock
 	uint64_t next_s = zones_versions_next_s(zones, clock);
 	for (size_t i = 0; i < zones->conf->pools_n; i++) {
 		const struct zones_feed *entry = &zones->feeds[i];
-		if (entry->held && entry->held->serial != entry->rejected_serial)
+		if (entry->held && !zones_held_is_rejected(entry))
 			want_at(entry->held_since_s + zones->conf->pools[i].feed_hold_s, &next_s);
 		if (entry->feed && entry->feed->valid_until_s > clock.now_s)
 			want_at(entry->feed->valid_until_s + 1, &next_s);

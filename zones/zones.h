@@ -153,6 +153,8 @@ uint64_t zones_next_change(const struct zones *zones, struct version_clock clock
  */
 int zones_accept_feed(struct zones *zones, size_t pool, const char *author, uint64_t now_s);
 int zones_reject_feed(struct zones *zones, size_t pool, const char *author, uint64_t now_s);
+/** Is the feed that is held the one that an operator does not want? */
+bool zones_held_is_rejected(const struct zones_feed *entry);
 
 /** Put other overrides into force; takes a reference. Returns 0 or -ENOMEM, all being as it was then. */
 int zones_set_overrides(struct zones *zones, struct override_set *overrides, uint64_t now_s);

@@ -44,7 +44,7 @@ static json_t *pool_status(const struct zones *zones, size_t number, json_t *pro
 	json_object_set_new(object, "feed-expired", json_boolean(entry->feed && entry->stale_told));
 	if (pool->conf->feed_file && !entry->feed)
 		add_problem(problems, "pool %s: there is no feed", pool->conf->name);
-	if (entry->held && entry->held->serial != entry->rejected_serial)
+	if (entry->held && !zones_held_is_rejected(entry))
 		add_problem(problems, "pool %s: a feed that takes out too much is held back",
 		            pool->conf->name);
 	if (entry->feed && entry->stale_told)
