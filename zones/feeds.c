@@ -104,13 +104,13 @@ static enum verdict judge_held(const struct zones *zones, size_t number, struct 
 {
 	const struct pool *pool = zones->pools[number];
 	struct zones_feed *entry = &zones->feeds[number];
-	if (entry->rejected_serial && entry->rejected_serial == feed->serial)
-		return HOLD;
 	/* One after a feed that was rejected is another matter: it is told, and has its own time. */
 	bool first = !entry->held || zones_feed_is_rejected(entry);
 	feed_ref(feed);
 	feed_unref(entry->held);
 	entry->held = feed;
+	if (zones_feed_is_rejected(entry))
+		return HOLD;
 	if (first) {
 		entry->held_since_s = now_s;
 		tell_held(pool, feed, entry, diag);

@@ -14,6 +14,18 @@
 static const char overrides_name[] = "overrides.json";
 static const char versions_name[] = "versions.json";
 
+bool keep_is_own(const char *name)
+{
+	static const char *const begins[] = { "overrides.json", "versions.json", "journal.jsonl" };
+	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++) {
+		if (strncmp(name, begins[i], strlen(begins[i])) == 0)
+			return true;
+	}
+	const char *end = strncmp(name, "feed-", 5) == 0 ? strstr(name, ".saved") : NULL;
+	return end && (strcmp(end, ".saved") == 0 || strcmp(end, ".saved.new") == 0 ||
+	               strncmp(end, ".saved.minisig", 14) == 0);
+}
+
 static int make_path(const char *directory, const char *name, char path[PATH_MAX])
 {
 	int len = snprintf(path, PATH_MAX, "%s/%s", directory, name);
@@ -26,14 +38,20 @@ int keep_read_overrides(const char *directory, struct diag *diag, struct overrid
 	char *text = NULL;
 	size_t len;
 	const char *why = "its path is too long";
+	struct diag told;
+	diag_init(&told);
 	int rc = make_path(directory, overrides_name, path);
 	if (rc == 0)
 		rc = file_read(path, FILE_MAX_BYTES, &text, &len, &why);
 	if (rc == 0)
-		rc = override_set_parse(text, len, path, diag, ret_set);
+		rc = override_set_parse(text, len, path, &told, ret_set);
 	else if (rc != -ENOENT)
-		diag_error(diag, path, 0, "cannot read the overrides: %s; none is in force", why);
+		diag_warning(diag, path, 0, "cannot read the overrides: %s; none is in force", why);
 	free(text);
+	/* An error would keep the server from starting. */
+	for (size_t i = 0; i < told.messages_n; i++)
+		diag_warning(diag, NULL, 0, "%s", told.messages[i].text);
+	diag_fini(&told);
 	if (rc == 0 || rc == -ENOMEM)
 		return rc;
 	return override_set_change(NULL, "", "", NULL, 0, ret_set);

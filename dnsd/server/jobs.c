@@ -253,6 +253,13 @@ static int set_listeners(struct server *server, const struct conf *conf, struct 
 	return rc;
 }
 
+/* For the journal. Before the job's command is finished: its response waits for this. */
+static void note_news(struct server *server, struct job *job)
+{
+	keeping_add(server->keeping, job->news);
+	job->news = NULL;
+}
+
 static void finish_reload(struct server *server, struct job *job)
 {
 	int rc = job->rc;
@@ -286,6 +293,7 @@ static void finish_reload(struct server *server, struct job *job)
 		server_set_renew_timer(server);
 		server_set_control(server);
 		server_log_loaded(server, "reloaded");
+		note_news(server, job);
 		/* Sources may have changed before the watch was set, and the moment of the next change is
 		 * theirs to tell. */
 		clock_set(server->clock, job->next_s);
@@ -325,7 +333,6 @@ static void job_done(uv_work_t *work, int status)
 	struct job *job = work->data;
 	struct server *server = job->server;
 	server->job_running = JOB_NONE;
-	json_t *news = job->news;
 	if (status < 0 || server->stopping) {
 		snap_destroy(job->snap);
 		load_destroy(job->load);
@@ -333,10 +340,8 @@ static void job_done(uv_work_t *work, int status)
 			answer(job->command, response_error("the server is stopping"));
 	} else {
 		/* Before the command is finished: its response waits for what it has changed. */
-		if (job->kind != JOB_RELOAD || job->rc == 0) {
-			keeping_add(server->keeping, news);
-			news = NULL;
-		}
+		if (job->kind != JOB_RELOAD)
+			note_news(server, job);
 		if (job->overrides_changed) {
 			keeping_want_overrides(server->keeping);
 			job->command->is_kept = server->load->conf->state_dir != NULL;
@@ -346,13 +351,13 @@ static void job_done(uv_work_t *work, int status)
 		else
 			finish_change(server, job);
 	}
-	json_decref(news);
+	json_decref(job->news);
 	json_decref(job->response);
 	diag_fini(&job->diag);
 	if (job->kind == JOB_RENEW || job->kind == JOB_RELOAD || job->changed)
 		server_metrics_note_state(server);
-	server_settle(server);
 	server_start_wanted(server);
+	server_settle(server);
 }
 
 /* Have all workers taken over the sockets of the last reload? Until then their sets must not change again. */

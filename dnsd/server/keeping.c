@@ -233,12 +233,31 @@ static bool is_kept(struct keeping *keeping, const struct load *load, size_t poo
 	return !feed || (kept && kept->feed == feed);
 }
 
+/* Does the configuration name another directory than the one that was written to? */
+static bool is_elsewhere(const struct keeping *keeping, const struct load *load)
+{
+	return keeping->journal_dir && strcmp(keeping->journal_dir, load->conf->state_dir) != 0;
+}
+
+/* A new directory has no past: it gets all there is. */
+static void begin_anew(struct keeping *keeping)
+{
+	json_decref(keeping->news);
+	keeping->news = NULL;
+	free_feeds(keeping->feeds, keeping->feeds_n);
+	keeping->feeds = NULL;
+	keeping->feeds_n = 0;
+	keeping->base_why = "new directory";
+	keeping->rotate = false;
+	keeping->wants_overrides = keeping->wants_versions = true;
+}
+
 static bool has_work(struct keeping *keeping, const struct load *load)
 {
 	if (!load->conf->state_dir || keeping->running || keeping->paused)
 		return false;
-	bool work = keeping->news || keeping->base_why || keeping->rotate || keeping->wants_overrides ||
-	            keeping->wants_versions;
+	bool work = is_elsewhere(keeping, load) || keeping->news || keeping->base_why || keeping->rotate ||
+	            keeping->wants_overrides || keeping->wants_versions;
 	for (size_t i = 0; i < load->conf->pools_n && !work; i++)
 		work = !is_kept(keeping, load, i);
 	return work;
@@ -277,9 +296,8 @@ static bool fill_batch(struct keeping *keeping, const struct load *load)
 	batch->max_bytes = load->conf->journal_max_bytes;
 	batch->files_n = load->conf->journal_files;
 	batch->asked = keeping->asked;
-	/* A new directory has no past. */
-	if (!keeping->base_why && keeping->journal_dir && strcmp(keeping->journal_dir, batch->directory) != 0)
-		keeping->base_why = "new directory";
+	if (is_elsewhere(keeping, load))
+		begin_anew(keeping);
 	batch->rotate = keeping->rotate;
 	if (keeping->base_why && zones_note_base(load->zones, keeping->base_why, utc_now()) == 0)
 		batch->base = zones_take_news(load->zones);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -16,6 +17,7 @@ struct watch {
 	int fd;
 	struct grow numbers; /* int: inotify's watch descriptors */
 	void (*changed)(void *context);
+	bool (*ignores)(const char *name);
 	void *context;
 };
 
@@ -32,8 +34,9 @@ static void on_events(uv_poll_t *poll, int status, int events)
 		for (const char *at = buffer; at < buffer + len;) {
 			struct inotify_event event;
 			memcpy(&event, at, sizeof(event));
+			const char *name = at + offsetof(struct inotify_event, name);
 			/* IGNORED says that a watch is gone, which we have just done ourselves. */
-			any |= (event.mask & IN_IGNORED) == 0;
+			any |= (event.mask & IN_IGNORED) == 0 && !(event.len && watch->ignores(name));
 			at += sizeof(event) + event.len;
 		}
 	}
@@ -41,7 +44,8 @@ static void on_events(uv_poll_t *poll, int status, int events)
 		watch->changed(watch->context);
 }
 
-int watch_create(uv_loop_t *loop, void (*changed)(void *context), void *context, struct watch **ret_watch)
+int watch_create(uv_loop_t *loop, void (*changed)(void *context), bool (*ignores)(const char *name),
+                 void *context, struct watch **ret_watch)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
 	if (!watch)
@@ -56,6 +60,7 @@ int watch_create(uv_loop_t *loop, void (*changed)(void *context), void *context,
 	}
 	grow_init(&watch->numbers, sizeof(int));
 	watch->changed = changed;
+	watch->ignores = ignores;
 	watch->context = context;
 	watch->poll.data = watch;
 	uv_poll_start(&watch->poll, UV_READABLE, on_events);

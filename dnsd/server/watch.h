@@ -6,12 +6,15 @@
 #ifndef DNSD_SERVER_WATCH_H
 #define DNSD_SERVER_WATCH_H
 
+#include <stdbool.h>
 #include <uv.h>
 
 struct watch;
 
-/** changed(context) is called on the loop, once for a burst of events. Returns 0 or negative errno. */
-int watch_create(uv_loop_t *loop, void (*changed)(void *context), void *context, struct watch **ret_watch);
+/** changed(context) is called on the loop, once for a burst of events, but for files of names that are ours
+ * to write. Returns 0 or negative errno. */
+int watch_create(uv_loop_t *loop, void (*changed)(void *context), bool (*ignores)(const char *name),
+                 void *context, struct watch **ret_watch);
 void watch_destroy(struct watch *watch);
 
 /** A directory that can't be watched is told in the log; its changes are then only seen at the next renewal.

@@ -1,0 +1,119 @@
+"""The state directory, the control socket and jobs in the background, where one gets in the other's way."""
+import json
+import os
+
+from harness import DNSD, DNSDCTL, addresses, ask, check, check_equal, run, wait_until
+
+MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 5)]
+DE = {f"192.0.2.{i}" for i in range(1, 5)}
+
+
+class World:
+    """A daemon with a control socket; it keeps its state in the folder state."""
+
+    def __init__(self, case, state="state", pool=None):
+        self.case = case
+        self.site = case.site()
+        self.pool = pool
+        self.configure(state)
+        self.daemon = case.daemon(self.site)
+
+    def configure(self, state, more=""):
+        if state:
+            os.makedirs(self.site.file(state), exist_ok=True)
+            more += f' state-directory = "{state}";'
+        self.site.pool_site(MIRRORS, pool=self.pool, server=f'control = "control.sock"; {more}')
+
+    def ctl(self, *words):
+        """A command that must be done, and be answered."""
+        status, text = run([DNSDCTL, "-s", self.site.file("control.sock"), "-t", "15", *words])
+        check_equal(status, 0, f"exit status of dnsdctl {' '.join(words)}: {text}")
+        return text
+
+    def restart(self):
+        self.daemon.kill()
+        self.daemon = self.case.daemon(self.site)
+
+    def members(self):
+        return set(addresses(ask(self.daemon, "db.de.clamav.test", "A")))
+
+    def journal(self, folder="state"):
+        with open(os.path.join(self.site.file(folder), "journal.jsonl")) as file:
+            return [json.loads(line) for line in file]
+
+
+def test_damaged_overrides(case, _):
+    """A file of overrides that is of no use is told, and no reason not to serve."""
+    world = World(case)
+    world.daemon.stop()
+    world.site.write("state/overrides.json", "{")
+    status, text = run([DNSD, "-c", world.site.path, "-t"])
+    check_equal(status, 0, f"exit status; {text}")
+    check("overrides.json" in text, text)
+    world.daemon = case.daemon(world.site)
+    check_equal(world.members(), DE, "members")
+
+
+def test_long_path(case, _):
+    """A state directory whose path is too long is told."""
+    site = case.site()
+    site.pool_site(MIRRORS, server=f'state-directory = "/{"a/" * 2043}";')
+    status, text = run([DNSD, "-c", site.path, "-t"])
+    check_equal(status, 0, f"exit status; {text}")
+    check("cannot read the overrides" in text, text)
+
+
+def test_directory_gone(case, _):
+    """A reload that takes the state directory away is answered, and so is what comes after it."""
+    world = World(case)
+    world.configure(None)
+    world.ctl("reload")
+    world.ctl("status")
+
+
+def test_directory_moved(case, _):
+    """Overrides, feeds and the journal are in another directory once a reload names it."""
+    world = World(case, pool={"feed": '"feed.json"'})
+    world.site.write("feed.json", json.dumps({"format": 1, "serial": 3, "excluded": [{"mirror": "m2.de.example", "reason": "old"}]}))
+    world.ctl("reload")
+    world.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    for folder in ("other", "third"):
+        if folder == "third":
+            world.configure(None)
+            world.ctl("reload")
+        world.configure(folder)
+        world.ctl("reload")
+        check_equal(world.journal(folder)[0]["type"], "base", "first record")
+        wait_until(lambda: os.path.exists(world.site.file(f"{folder}/feed-clamav.saved")), "the feed is kept")
+        os.unlink(world.site.file("feed.json"))
+        world.restart()
+        check_equal(world.members(), DE - {"192.0.2.1", "192.0.2.2"}, f"members after kill -9, state in {folder}")
+        world.site.write("feed.json", json.dumps({"format": 1, "serial": 4, "excluded": [{"mirror": "m2.de.example", "reason": "old"}]}))
+        world.ctl("reload")
+
+
+def test_reload_refused(case, _):
+    """A reload that fails at its listeners leaves no trace in the journal."""
+    world = World(case)
+    world.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    before = len(world.journal())
+    world.site.pool_site(MIRRORS[:2], listen=("192.0.2.77@0",), server='control = "control.sock"; state-directory = "state";')
+    world.daemon.reload(fails=True)
+    world.ctl("mirror", "auto", "m1.de.example")
+    kinds = [(record["type"], record.get("why")) for record in world.journal()[before:]]
+    check(("base", "reload") not in kinds, f"the journal tells of the reload: {kinds}")
+
+
+def test_feed_beside_state(case, _):
+    """A feed in the state directory: what is kept there does not set off another look, which would keep it again."""
+    world = World(case, pool={"feed": '"state/feed.json"'})
+    world.site.write("state/feed.json", json.dumps({"format": 1, "serial": 3}))
+    world.daemon.log.wait("feed serial 3 in force")
+    generation = lambda: json.loads(world.ctl("status", "--json"))["generation"]
+    wait_until(lambda: os.path.exists(world.site.file("state/feed-clamav.saved")), "the feed is kept")
+    before = generation()
+    for _ in range(20):
+        generation()
+    check(generation() - before <= 2, f"{generation() - before} generations with nothing to do")
+    world.site.write("state/feed.json", json.dumps({"format": 1, "serial": 4}))
+    world.daemon.log.wait("feed serial 4 in force")
