@@ -153,6 +153,9 @@ void pool_decision_fini(struct pool_decision *decision);
  */
 int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *diag, struct pool **ret_pool);
 
+/** Number of the region that a country is in, or -1. */
+int pool_region_of(const struct pool *pool, uint16_t country);
+
 /** Number of the region of that name, or -1. */
 int pool_find_region(const struct pool *pool, const char *name);
 
