@@ -154,7 +154,7 @@ static int take_feed(struct zones *zones, size_t number, struct feed *feed, uint
 	struct zones_feed *entry = &zones->feeds[number];
 	struct pool_state next;
 	bool news = !entry->feed || feed->serial != entry->feed->serial;
-	int rc = pool_state_make(pool, feed, NULL, now_s, pool->conf->feed_file, diag, &next);
+	int rc = pool_state_of_feed(pool, feed, now_s, pool->conf->feed_file, diag, &next);
 	if (rc < 0)
 		return rc;
 	enum verdict verdict = entry->feed ? APPLY : APPLY_SETTLED;
@@ -266,7 +266,7 @@ int zones_accept_feed(struct zones *zones, size_t pool, const char *author, uint
 	if (!entry->held)
 		return -ENOENT;
 	diag_init(&told);
-	int rc = pool_state_make(zones->pools[pool], entry->held, NULL, now_s, NULL, &told, &next);
+	int rc = pool_state_of_feed(zones->pools[pool], entry->held, now_s, NULL, &told, &next);
 	if (rc == 0) {
 		history_note_feed(zones->news, zones->pools[pool], entry->held, "accepted", author, now_s);
 		note_removals(zones->pools[pool], &next, true, now_s, entry);
@@ -348,7 +348,7 @@ static int settle_feed(const struct pool *pool, struct zones_feed *entry, uint64
 	struct pool_state state;
 	struct diag ignored;
 	diag_init(&ignored);
-	int rc = pool_state_make(pool, entry->feed, NULL, now_s, pool->conf->feed_file, &ignored, &state);
+	int rc = pool_state_of_feed(pool, entry->feed, now_s, pool->conf->feed_file, &ignored, &state);
 	diag_fini(&ignored);
 	if (rc < 0)
 		return rc;

@@ -238,12 +238,36 @@ static void test_vanished(void **state)
 	end(&world);
 }
 
+/* Planned maintenance is none of the monitor's doing: its feed is followed as ever. */
+static void test_windows(void **state)
+{
+	(void)state;
+	struct world world;
+	struct conf_window window = { .from_s = START_S + 100, .until_s = START_S + 200, .reason = "power" };
+	begin(&world, 10, feed_file);
+	for (size_t i = 4; i < 10; i++) {
+		world.mirrors[i].windows = &window;
+		world.mirrors[i].windows_n = 1;
+	}
+	put(1, 0);
+	prepare(&world, NULL, START_S);
+	assert_int_equal(look(&world, START_S + 100), 6);
+	put(2, 1);
+	assert_int_equal(look(&world, START_S + 110), 7);
+	assert_null(world.feed.held);
+	/* Nor is a mirror that the feed takes out meanwhile forgotten. */
+	put(3, 6);
+	assert_int_equal(look(&world, START_S + 120), 7);
+	assert_true(told(&world, "serial 3 takes out 6 of 10"));
+	end(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rejected),        cmocka_unit_test(test_rejected_again),
 		cmocka_unit_test(test_rejected_mended), cmocka_unit_test(test_vanished),
-		cmocka_unit_test(test_no_serial),
+		cmocka_unit_test(test_no_serial),       cmocka_unit_test(test_windows),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
