@@ -137,11 +137,12 @@ static void put_into_force(struct zones *zones, size_t number, struct feed *feed
 {
 	struct zones_feed *entry = &zones->feeds[number];
 	bool news = !entry->feed || feed->serial != entry->feed->serial;
+	if (news || feed->valid_until_s != entry->feed->valid_until_s)
+		entry->stale_told = false;
 	feed_ref(feed);
 	drop_held(entry);
 	feed_unref(entry->feed);
 	entry->feed = feed;
-	entry->stale_told = false;
 	entry->rejected_serial = 0;
 	if (news)
 		history_note_feed(zones->news, zones->pools[number], feed, "in force", NULL, now_s);
@@ -335,8 +336,11 @@ static void carry_feed(const struct pool *pool, const struct zones_feed *before,
 		bool there =
 		        next < pool_before->mirrors_n && strcmp(pool_before->mirrors[next].host, host) == 0;
 		int number = there ? (int)next : pool_find_mirror(pool_before, host);
-		if (number < 0)
+		if (number < 0) {
+			/* New: it is not taken out by a feed that has never had it in. */
+			entry->out_since_s[i] = 1;
 			continue;
+		}
 		entry->out_since_s[i] = before->out_since_s[number];
 		next = (size_t)number + 1;
 	}

@@ -1,6 +1,7 @@
 """The state directory, the control socket and jobs in the background, where one gets in the other's way."""
 import json
 import os
+import time
 
 from harness import DNSD, DNSDCTL, addresses, ask, check, check_equal, run, wait_until
 
@@ -117,3 +118,18 @@ def test_feed_beside_state(case, _):
     check(generation() - before <= 2, f"{generation() - before} generations with nothing to do")
     world.site.write("state/feed.json", json.dumps({"format": 1, "serial": 4}))
     world.daemon.log.wait("feed serial 4 in force")
+
+
+def test_told_once(case, _):
+    """A feed that has expired is told and noted once, however often it is looked at."""
+    world = World(case, pool={"feed": '"feed.json"'})
+    world.site.write("feed.json", json.dumps({"format": 1, "serial": 3, "valid-until": int(time.time()) - 60}))
+    world.daemon.log.wait("and there is no newer one")
+    for _ in range(3):
+        world.ctl("reload")
+        world.site.write("other", "")
+        world.ctl("status")
+    world.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    expired = [record for record in world.journal() if record.get("event") == "expired"]
+    check_equal(len(expired), 1, "records of it")
+    check_equal(sum("and there is no newer one" in line for line in world.daemon.log.since(0)), 1, "lines in the log")
