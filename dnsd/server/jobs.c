@@ -469,8 +469,10 @@ static void finish_reload(struct server *server, struct job *job)
 		load_destroy(job->load);
 		log_error("reload failed, nothing has changed: errors=%zu%s%s", job->diag.errors_n,
 		          rc == -EINVAL ? "" : " reason=", rc == -EINVAL ? "" : strerror(-rc));
-		/* Whoever asked may have meant a source, not the configuration. */
-		server->job_wanted = JOB_RENEW;
+		/* Whoever asked may have meant a source, not the configuration. It may also have been mended
+		 * meanwhile. */
+		if (server->job_wanted < JOB_RENEW)
+			server->job_wanted = JOB_RENEW;
 	} else {
 		if (job->load->conf->workers != server->load->conf->workers)
 			log_warning("server.workers has changed: it takes effect at the next start");
@@ -580,7 +582,8 @@ static void run_job(struct server *server, enum job_kind kind, struct command *c
 		job->news_n = server->keeping.news_n;
 	}
 	server->job_running = kind;
-	server->job_was_command = command != NULL;
+	if (kind != JOB_KEEP)
+		server->job_was_command = command != NULL;
 	int rc = uv_queue_work(&server->loop, &job->work, job_run, job_done);
 	if (rc < 0) {
 		log_error("cannot start a background job: %s", uv_strerror(rc));

@@ -1,6 +1,9 @@
 """The state directory, the control socket and jobs in the background, where one gets in the other's way."""
 import json
 import os
+import signal
+import socket
+import threading
 import time
 
 from harness import DNSD, DNSDCTL, addresses, ask, check, check_equal, run, wait_until
@@ -133,3 +136,55 @@ def test_told_once(case, _):
     expired = [record for record in world.journal() if record.get("event") == "expired"]
     check_equal(len(expired), 1, "records of it")
     check_equal(sum("and there is no newer one" in line for line in world.daemon.log.since(0)), 1, "lines in the log")
+
+
+def test_flood(case, _):
+    """Commands without end do not keep a reload from its turn."""
+    world = World(case)
+    end = threading.Event()
+    done = []
+
+    def flood(number):
+        request = {"command": "mirror", "action": "down", "mirror": MIRRORS[number % 4][0], "reason": "flood"}
+        with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rw") as file:
+            sock.connect(world.site.file("control.sock"))
+            while not end.is_set():
+                file.write(json.dumps(request) + "\n")
+                file.flush()
+                done.append(json.loads(file.readline())["ok"])
+
+    threads = [threading.Thread(target=flood, args=(number,)) for number in range(32)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: len(done) > 50, "commands are done")
+        before = len(done)
+        world.daemon.reload()
+        between = len(done) - before
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+    check(all(done), "each is done")
+    check(between < 32, f"{between} commands went before the reload")
+
+
+def test_second_hangup(case, _):
+    """The configuration is mended while a reload of it is about to fail: the second signal counts."""
+    world = World(case)
+    slow = "".join(f"n{i}\tA\t192.0.2.1\n" for i in range(300000))
+    world.site.write("clamav.zone", open(world.site.file("clamav.zone")).read() + slow + "bad\tA\tx\n")
+    mark = world.daemon.log.mark()
+    world.daemon.send_signal(signal.SIGHUP)
+    wait_until(lambda: any("clamav.zone" in os.readlink(f"/proc/{world.daemon.pid}/fd/{fd}") for fd in fds(world.daemon.pid))
+               or world.daemon.log.since(mark), "the reload has begun", every_s=0.001)
+    world.site.write("clamav.zone", "$TTL 1h\n@ SOA ns1 h 2 3h 30m 2w 5m\n@ NS ns1\nns1 A 192.0.2.251\n")
+    world.daemon.send_signal(signal.SIGHUP)
+    world.daemon.log.wait("reload failed", mark)
+    world.daemon.log.wait(r"\breloaded\b", mark)
+
+
+def fds(pid):
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        if os.path.lexists(f"/proc/{pid}/fd/{fd}"):
+            yield fd
