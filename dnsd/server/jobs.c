@@ -199,8 +199,11 @@ static int write_journal(struct job *job)
 	}
 	if (rc == 0 && journal_is_full(keeping->journal)) {
 		rc = journal_rotate(keeping->journal);
-		if (rc == 0)
+		if (rc == 0) {
 			rc = write_base(server, "new journal");
+			/* A full disk: the file has nothing to go on from. */
+			keeping->base_wanted = rc != 0;
+		}
 	}
 	return rc;
 }
