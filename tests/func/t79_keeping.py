@@ -184,6 +184,40 @@ def test_second_hangup(case, _):
     world.daemon.log.wait(r"\breloaded\b", mark)
 
 
+def test_milliseconds(case, _):
+    """A monitor that counts milliseconds does not keep anybody from looking back."""
+    world = World(case, pool={"feed": '"feed.json"'})
+    excluded = [{"mirror": "m2.de.example", "reason": "old", "since": int(time.time() * 1000)}]
+    world.site.write("feed.json", json.dumps({"format": 1, "serial": 3, "excluded": excluded}))
+    world.daemon.log.wait("feed serial 3 in force")
+    world.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    pool = json.loads(world.ctl("pool", "show", "--json", "--at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())))[0]
+    check_equal({entry["mirror"]: entry["state"] for entry in pool["mirrors"]}["m2.de.example"], "old", "then")
+
+
+REFUSED = [
+    ({"reason": "disk\n2026-11-21T10:00:00Z info: control: all is well"}, "control character"),
+    ({"reason": "disk\u001b[2J"}, "control character"),
+    ({"reason": "disk", "at": 1795000000}, '"at" is text'),
+    ({"reason": "disk", "pool": ["clamav"]}, '"pool" is text'),
+    ({"reason": "disk", "for": 60}, '"for" is text'),
+]
+
+
+def test_refused(case, _):
+    """What can't be meant is not carried out as if it were not there."""
+    world = World(case)
+    with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rw") as file:
+        sock.connect(world.site.file("control.sock"))
+        for more, why in REFUSED:
+            file.write(json.dumps({"command": "mirror", "action": "down", "mirror": "m1.de.example"} | more) + "\n")
+            file.flush()
+            response = json.loads(file.readline())
+            check(not response["ok"] and why in response["error"], f"{more}: {response}")
+    check_equal(world.members(), DE, "members")
+    check(not any("all is well" in line for line in world.daemon.log.since(0)), "a line of the log was made up")
+
+
 def fds(pid):
     for fd in os.listdir(f"/proc/{pid}/fd"):
         if os.path.lexists(f"/proc/{pid}/fd/{fd}"):
