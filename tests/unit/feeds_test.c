@@ -25,7 +25,7 @@ struct world {
 	struct conf_pool pool_conf;
 	struct conf_mirror mirrors[MIRRORS_MAX];
 	struct conf_mirror_addr addrs[MIRRORS_MAX];
-	char hosts[MIRRORS_MAX][8];
+	char hosts[MIRRORS_MAX][24];
 	char feed_file[64];
 	struct zones zones;
 	struct zones_feed feed;
