@@ -286,8 +286,10 @@ static void finish_reload(struct server *server, struct job *job)
 		load_destroy(job->load);
 		log_error("reload failed, nothing has changed: errors=%zu%s%s", job->diag.errors_n,
 		          rc == -EINVAL ? "" : " reason=", rc == -EINVAL ? "" : strerror(-rc));
-		/* Whoever asked may have meant a source, not the configuration. */
-		server->job_wanted = JOB_RENEW;
+		/* Whoever asked may have meant a source, not the configuration. It may also have been mended
+		 * meanwhile. */
+		if (server->job_wanted < JOB_RENEW)
+			server->job_wanted = JOB_RENEW;
 	} else {
 		if (job->load->conf->workers != server->load->conf->workers)
 			log_warning("server.workers has changed: it takes effect at the next start");

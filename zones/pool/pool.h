@@ -94,6 +94,9 @@ struct pool_state {
  */
 int pool_state_make(const struct pool *pool, const struct feed *feed, const struct override_set *overrides,
                     uint64_t now_s, const char *file, struct diag *diag, struct pool_state *ret_state);
+/** The same of what the feed alone says. */
+int pool_state_of_feed(const struct pool *pool, const struct feed *feed, uint64_t now_s, const char *file,
+                       struct diag *diag, struct pool_state *ret_state);
 /** Everything in. Returns 0 or -ENOMEM. */
 int pool_state_init(const struct pool *pool, struct pool_state *state);
 void pool_state_fini(struct pool_state *state);
