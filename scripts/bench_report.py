@@ -37,6 +37,11 @@ def of(found, **wanted):
     return [one for one in found if all(one[key] == value for key, value in wanted.items())]
 
 
+def per_core(one):
+    """Answers for the time that the server was on a core: what others take of that core does not count."""
+    return one["rate"] / one["cpu_ns"]
+
+
 def cost(found, seconds):
     """Of one server in all slices of a kind: nanoseconds on a core for an answer, and the share of them in the kernel."""
     answers = sum(one["rate"] for one in found) * seconds
@@ -49,14 +54,15 @@ def udp_figures(found, seconds):
     """{kind: {server: rate, ratio to the limit in the same round, cost}}"""
     figures = {}
     for kind in KINDS:
-        limits = {one["round"]: one["rate"] for one in of(found, kind=kind, server="limit")}
+        limits = {one["round"]: one for one in of(found, kind=kind, server="limit")}
         for server in SERVERS:
             mine = of(found, kind=kind, server=server)
             if not mine:
                 continue
-            low, middle, high = quartiles([one["rate"] / limits[one["round"]] for one in mine])
             figures.setdefault(kind, {})[server] = {
-                "rate": statistics.median(one["rate"] for one in mine), "ratio": middle, "ratio_q1": low, "ratio_q3": high,
+                "rate": statistics.median(one["rate"] for one in mine),
+                "ratio": quartiles([one["rate"] / limits[one["round"]]["rate"] for one in mine]),
+                "core_ratio": quartiles([per_core(one) / per_core(limits[one["round"]]) for one in mine]),
                 "wrong": sum(one["wrong"] for one in mine) if server != "limit" else 0, **cost(mine, seconds)}
     return figures
 
@@ -97,10 +103,14 @@ def print_tables(figures):
 
     def rows(text):
         return [[KINDS[kind], *(text(row[server]) if server in row else "–" for server in present)] for kind, row in udp.items()]
+    def with_quartiles(name):
+        return lambda one: "{1:.2f} ({0:.2f}–{2:.2f})".format(*one[name])
     print("Answers a second over UDP, medians\n")
     table(["query", *present], rows(lambda one: f"{one['rate']:,.0f}"))
-    print("Share of the limit in the same round: median (quartiles)\n")
-    table(["query", *present], rows(lambda one: f"{one['ratio']:.2f} ({one['ratio_q1']:.2f}–{one['ratio_q3']:.2f})"))
+    print("Answers a second as a share of the limit's in the same round: median (quartiles)\n")
+    table(["query", *present], rows(with_quartiles("ratio")))
+    print("The same for each second that the server was on its core, where other programs use it too\n")
+    table(["query", *present], rows(with_quartiles("core_ratio")))
     print("Nanoseconds on its core for an answer, and how much of it in the kernel\n")
     table(["query", *present], rows(lambda one: f"{one['cpu_ns']:,.0f} ({one['system_share']:.0%})"))
     for kind, by_percent in figures["latency"].items():
