@@ -68,12 +68,20 @@ TIME ?= 60
 fuzz: setup-test ## libFuzzer on each target for TIME seconds (default 60)
 	@scripts/fuzz.sh $(TIME) "$(LOAD_LIBS)"
 
-.PHONY: bench
-bench: setup-run ## dnsd against the limit of the kernel's sockets, and the geo table; a quiet machine with two cores
-	@$(MAKE) --no-print-directory all $(BUILD)/tests/bench/echo $(BUILD)/tests/bench/flood $(BUILD)/tests/bench/load $(BUILD)/tests/bench/geo_bench
+.PHONY: bench bench-quick
+BENCHES := $(addprefix $(BUILD)/tests/bench/,echo flood load tcp_new geo_bench)
+bench: setup-test ## dnsd against gdnsd, Knot, NSD and the limit of the kernel's sockets, in four minutes; a quiet machine with two cores
+	@$(MAKE) --no-print-directory all $(BENCHES)
 	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
+	@scripts/peers.sh var/peers
+	@scripts/bench_site.py var/bench --geodb $(BUILD)/bin/dnsd-geodb
 	@scripts/bench.sh $(BUILD)
 	@$(BUILD)/tests/bench/geo_bench var/geo/country.mmdb
+
+bench-quick: setup-test ## dnsd against the limit only, in five seconds
+	@$(MAKE) --no-print-directory all $(BENCHES)
+	@scripts/bench_site.py var/bench --geodb $(BUILD)/bin/dnsd-geodb
+	@scripts/bench.sh --quick $(BUILD)
 
 .PHONY: lint
 lint: setup-test ## formatting, clang-tidy, folder arrows, a build with gcc and with clang without a warning

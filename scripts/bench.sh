@@ -1,48 +1,196 @@
 #!/usr/bin/env bash
-# bench.sh BUILD [ROUNDS]: dnsd on one core against the limit of the kernel's sockets (tests/bench/echo.c), load from the other
-# core, in interleaved rounds. Prints the median of each kind of query and its ratio to the limit of the same run.
-set -eu
+# bench.sh [--quick] BUILD [ROUNDS] [SECONDS]: dnsd on one core against its peers and against the limit, load from another core.
+#
+# The limit is tests/bench/echo.c: what the kernel's sockets allow a server that does nothing. The peers are those of scripts/peers.sh; all
+# have the site of scripts/bench_site.py. First every server must give the answers that dnsd's own explanation of them demands.
+# Then one server at a time is asked in slices of SECONDS (default 0.5), server by server, kind by kind, ROUNDS times (default 7), so that the
+# noise of a shared machine hits all alike, and each slice is compared with the limit's of the same round. Servers that are not asked cost nothing.
+# --quick: dnsd and the limit only, five seconds, no peers needed.
+#
+# SITE, PEERS: where bench_site.py and peers.sh put theirs (var/bench, var/peers). Writes SITE/results.json and the tables; what was measured is
+# told in docs/performance.md.
+set -euo pipefail
 cd "$(dirname "$0")/.."
+
+quick=
+if [ "${1:-}" = --quick ]; then
+	quick=1
+	shift
+fi
+if [ $# -lt 1 ] || [ $# -gt 3 ]; then
+	echo "usage: $0 [--quick] BUILD [ROUNDS] [SECONDS]" >&2
+	exit 2
+fi
 build=$1
-rounds=${2:-5}
+rounds=${2:-${quick:+2}}
+rounds=${rounds:-7}
+slice=${3:-${quick:+0.25}}
+slice=${slice:-0.5}
+site=${SITE:-var/bench}
+peers=${PEERS:-var/peers}
+tcp_rounds=3
+latency_rounds=2
+server_core=0
+driver_core=1
+start_deadline_s=60
 if [ "$(nproc)" -lt 2 ]; then
 	echo "bench: needs two cores, one to serve and one to ask" >&2
 	exit 1
 fi
-work=$(mktemp -d)
-pids=()
+servers=(limit dnsd gdnsd knot nsd)
+[ -z "$quick" ] || servers=(limit dnsd)
+kinds=(txt country local nx mix)
+
+declare -A pid port
 stop() {
-	for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
-	rm -rf "$work"
+	for server in "${!pid[@]}"; do kill "${pid[$server]}" 2>/dev/null || true; done
+	wait
 }
 trap stop EXIT
 
-cp -r contrib/clamav.net/. "$work"
-sed -i "s|127.0.0.1@5300|127.0.0.1@0|; s|workers = 0|workers = 1|; s|\"../../var/|\"$PWD/var/|" "$work/dnsd.conf"
-taskset -c 0 "$build/tests/bench/echo" >"$work/echo.port" &
-pids+=($!)
-taskset -c 0 "$build/bin/dnsd" -c "$work/dnsd.conf" 2>"$work/dnsd.log" &
-pids+=($!)
-for _ in $(seq 100); do
-	grep -q ' ready: ' "$work/dnsd.log" && break
-	sleep 0.1
-done
-port=$(sed -nE 's/.*listening on 127.0.0.1@([0-9]+)$/\1/p' "$work/dnsd.log")
-[ -n "$port" ] || { cat "$work/dnsd.log" >&2; exit 1; }
+fail() { # SERVER TEXT
+	echo "bench: $1 $2; its log, $work/$1.log, ends:" >&2
+	tail -n 5 "$work/$1.log" >&2
+	exit 1
+}
 
-for _ in $(seq "$rounds"); do
-	for kind in echo txt country local nx mix; do
-		to=$port
-		[ $kind = echo ] && to=$(cat "$work/echo.port")
-		taskset -c 1 "$build/tests/bench/flood" "$to" $kind 1 >>"$work/$kind"
+ask() { dig +short +time=1 +tries=1 -p "$1" @127.0.0.1 current.cvd.clamav.net TXT 2>/dev/null | grep -q '^"1\.4\.3:62:'; }
+
+start() { # SERVER
+	local root=$peers/root/usr command
+	case $1 in
+	limit) command=("$build/tests/bench/echo") ;;
+	dnsd) command=("$build/bin/dnsd" -c "$site/dnsd/dnsd.conf") ;;
+	gdnsd) command=("$root/sbin/gdnsd" -c "$site/gdnsd" start) ;;
+	knot) command=("$root/sbin/knotd" -c "$site/knot/knot.conf") ;;
+	nsd) command=("$root/sbin/nsd" -d -c "$site/nsd/nsd.conf") ;;
+	esac
+	case $1 in
+	limit | dnsd) libraries='' ;;
+	*) libraries=$(echo "$PWD/$root"/lib/*-linux-gnu) ;;
+	esac
+	LD_LIBRARY_PATH=$libraries taskset -c $server_core "${command[@]}" >"$work/$1.log" 2>&1 &
+	pid[$1]=$!
+}
+
+wait_ready() { # SERVER
+	local end=$((SECONDS + start_deadline_s))
+	while ! {
+		case $1 in
+		limit) port[$1]=$(head -n 1 "$work/limit.log") ;;
+		dnsd) port[$1]=$(sed -nE 's/.*listening on 127.0.0.1@([0-9]+)$/\1/p' "$work/dnsd.log") ;;
+		*) port[$1]=$(awk -v server="$1" '$1 == server { print $2 }' "$site/ports") ;;
+		esac
+		[ -n "${port[$1]}" ] && { [ "$1" = limit ] || ask "${port[$1]}"; }
+	}; do
+		kill -0 "${pid[$1]}" 2>/dev/null || fail "$1" "has ended"
+		[ $SECONDS -lt $end ] || fail "$1" "does not answer within $start_deadline_s s"
+		sleep 0.1
 	done
-done
+}
 
-median() { sed -nE 's/.*rate=([0-9]+).*/\1/p' "$work/$1" | sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-limit=$(median echo)
-printf '%-10s %12s %8s %8s\n' kind answers/s ratio lost
-for kind in echo txt country local nx mix; do
-	rate=$(median $kind)
-	lost=$(sed -nE 's/.*lost=([0-9]+).*/\1/p' "$work/$kind" | awk '{ s += $1 } END { print s }')
-	printf '%-10s %12s %8s %8s\n' $kind "$rate" "$(awk "BEGIN { printf \"%.2f\", $rate / $limit }")" "$lost"
-done
+# The process and those it started: NSD answers from a child of its own.
+family() {
+	local children child
+	echo "$1"
+	read -ra children < <(cat "/proc/$1/task"/*/children) || true
+	for child in "${children[@]}"; do family "$child"; done
+}
+
+cpu() { # SERVER: nanoseconds on a core, and of them ticks in the program and in the kernel
+	local one files=()
+	for one in ${members[$1]}; do files+=("/proc/$one/task"/*/schedstat "/proc/$one/stat"); done
+	awk 'FILENAME ~ /schedstat$/ { ns += $1; next } { sub(/.*\) /, ""); user += $12; system_ += $13 }
+		END { printf "%.0f %d %d\n", ns, user, system_ }' "${files[@]}"
+}
+
+# Run what asks, and write its figures with what the server spent meanwhile: WORDS... ns user system, then the driver's line.
+measure() { # FILE SERVER WORDS -- COMMAND...
+	local file=$1 server=$2 words=() before after line
+	shift 2
+	while [ "$1" != -- ]; do
+		words+=("$1")
+		shift
+	done
+	shift
+	before=$(cpu "$server")
+	line=$(taskset -c $driver_core "$@") || true # wrong answers are in the line
+	after=$(cpu "$server")
+	awk -v words="${words[*]}" -v server="$server" -v before="$before" -v after="$after" -v line="$line" 'BEGIN {
+		split(before, b, " "); split(after, a, " ")
+		printf "%s server=%s cpu_ns=%.0f user=%d system=%d %s\n", words, server, a[1] - b[1], a[2] - b[2], a[3] - b[3], line }' >>"$work/$file"
+}
+
+# What a server has no answer for: NSD no geography.
+can() { [ "$1" != nsd ] || { [ "$2" != local ] && [ "$2" != mix ]; }; }
+
+measure_udp() {
+	local round kind server
+	for round in $(seq "$rounds"); do
+		for kind in "${kinds[@]}"; do
+			for server in "${servers[@]}"; do
+				can "$server" "$kind" || continue
+				local asked=$kind
+				[ "$server" != limit ] || asked="echo"
+				measure udp "$server" round="$round" kind="$kind" -- \
+					"$build/tests/bench/flood" "${port[$server]}" "$asked" "$slice"
+			done
+		done
+	done
+}
+
+# At shares of what the server itself was found to answer.
+measure_latency() {
+	local round kind server percent rate
+	for round in $(seq $latency_rounds); do
+		for kind in txt mix; do
+			for percent in 25 50 90; do
+				for server in "${servers[@]:1}"; do
+					can "$server" $kind || continue
+					rate=$(scripts/bench_report.py "$work" --capacity "$kind" "$server" $percent)
+					measure latency "$server" round="$round" kind=$kind percent=$percent offered="$rate" -- \
+						"$build/tests/bench/load" "${port[$server]}" $kind 0.7 "$rate"
+				done
+			done
+		done
+	done
+}
+
+dnsperf_line() { # PORT
+	dnsperf -s 127.0.0.1 -p "$1" -m tcp -c 16 -q 512 -T 1 -l 1 -d "$work/tcp.queries" 2>&1 |
+		awk '/Queries per second/ { rate = $4 } /Queries lost/ { lost = $3 } END { printf "rate=%.0f lost=%d\n", rate, lost }'
+}
+export -f dnsperf_line
+
+measure_tcp() {
+	local round server
+	for round in $(seq $tcp_rounds); do
+		for server in "${servers[@]:1}"; do
+			measure tcp "$server" round="$round" kind=kept -- bash -c "work=$work; dnsperf_line ${port[$server]}"
+			measure tcp "$server" round="$round" kind=new -- "$build/tests/bench/tcp_new" "${port[$server]}" 1
+		done
+	done
+}
+
+work=$site/work
+rm -rf "$work"
+mkdir -p "$work"
+printf 'current.cvd.clamav.net TXT\ndb.de.clamav.net A\n' >"$work/tcp.queries"
+for server in "${servers[@]}"; do start "$server"; done
+for server in "${servers[@]}"; do wait_ready "$server"; done
+declare -A members
+for server in "${servers[@]}"; do members[$server]=$(family "${pid[$server]}" | tr '\n' ' '); done
+
+verified=(--dnsctl "$build/bin/dnsdctl")
+for server in "${servers[@]}"; do [ "$server" = limit ] || verified+=("$server=${port[$server]}"); done
+scripts/bench_verify.py "$site" "${verified[@]}"
+
+measure_udp
+if [ -z "$quick" ]; then
+	measure_latency
+	measure_tcp
+	for server in gdnsd knot nsd; do
+		echo "$server $(dpkg-deb -f "$(compgen -G "$peers/debs/${server}_*.deb" | sort -V | tail -n 1)" Version)"
+	done >"$work/versions"
+fi
+scripts/bench_report.py "$work" --json "$site/results.json" --rounds "$rounds" --seconds "$slice"

@@ -22,9 +22,20 @@ struct compile {
 	struct zones *zones;
 	struct pools_builder *builder;
 	struct version_clock clock;
-	struct grow made;  /* struct made_set */
-	uint32_t *nearest; /* by pool: COUNTRY_N sets each, made on first use; STORE_NONE = not yet */
+	struct grow made;        /* struct made_set */
+	bool *has_mirrors;       /* [pools][COUNTRY_N] */
+	struct made_name *names; /* [pools][FORMS_N][classes_n], made on first use */
+	size_t classes_n;
 };
+
+/* A name's answer, decided already. */
+struct made_name {
+	uint32_t set;
+	struct zones_name_state state; /* known: it is */
+};
+
+/* Plain, IPv6 only, all. */
+#define FORMS_N 3
 
 static uint64_t mix(uint64_t hash, const void *bytes, size_t len)
 {
@@ -88,22 +99,27 @@ static int set_of_decision(struct compile *compile, size_t pool, uint32_t take, 
 	return 0;
 }
 
-/* Tell the journal when a name is answered from elsewhere. */
-static void note_name(struct compile *compile, size_t slot_number, const struct pool_decision *decision)
+static struct zones_name_state state_of(const struct pool_decision *decision)
+{
+	struct zones_name_state state = { .known = 1,
+		                          .level = (uint8_t)decision->level,
+		                          .level_v4 = (uint8_t)decision->level_v4,
+		                          .readmitted = (uint8_t)decision->readmitted,
+		                          .members_n = (uint32_t)decision->members_n };
+	if (decision->level == POOL_LEVEL_NEIGHBOUR)
+		state.neighbour = decision->neighbour;
+	return state;
+}
+
+/* Tell the journal when a name is answered from elsewhere. How many mirrors they are follows from the records
+ * of the mirrors. */
+static void note_name(struct compile *compile, size_t slot_number, struct zones_name_state now)
 {
 	struct zones *zones = compile->zones;
 	if (!zones->name_states || !zones->news)
 		return;
 	const struct zones_slot *slot = &zones->slots[slot_number];
 	struct zones_name_state *before = &zones->name_states[slot_number];
-	struct zones_name_state now = { .known = 1,
-		                        .level = (uint8_t)decision->level,
-		                        .level_v4 = (uint8_t)decision->level_v4,
-		                        .readmitted = (uint8_t)decision->readmitted,
-		                        .members_n = (uint32_t)decision->members_n };
-	if (decision->level == POOL_LEVEL_NEIGHBOUR)
-		now.neighbour = decision->neighbour;
-	/* How many mirrors they are follows from the records of the mirrors. */
 	bool same = before->level == now.level && before->level_v4 == now.level_v4 &&
 	            before->readmitted == now.readmitted && before->neighbour == now.neighbour;
 	if (before->known && !same)
@@ -112,30 +128,68 @@ static void note_name(struct compile *compile, size_t slot_number, const struct 
 	*before = now;
 }
 
-static int set_of_country(struct compile *compile, size_t pool, uint16_t country, uint32_t take,
-                          uint32_t *ret_set)
+/*
+ * Countries that have neither mirrors nor neighbours of their own are answered alike wherever they are in the
+ * same region: they are one class, and decided once.
+ */
+static size_t class_of(const struct compile *compile, size_t pool_number, uint16_t country)
 {
-	struct pool_decision decision;
-	int rc = pool_decide_country(compile->zones->pools[pool], &compile->zones->feeds[pool].state, country,
-	                             false, &decision);
-	return rc < 0 ? rc : set_of_decision(compile, pool, take, decision, ret_set);
+	const struct pool *pool = compile->zones->pools[pool_number];
+	bool own = compile->has_mirrors[pool_number * COUNTRY_N + country] || pool->near[country];
+	return own ? country : (size_t)(COUNTRY_N + 1 + pool_region_of(pool, country));
+}
+
+static struct made_name *name_of(const struct compile *compile, const struct zones_slot *slot,
+                                 uint16_t country)
+{
+	static const size_t forms[] = { [ZONES_COUNTRY_IPV6] = 1, [ZONES_COUNTRY_ALL] = 2 };
+	size_t form =
+	        slot->kind == ZONES_COUNTRY_IPV6 || slot->kind == ZONES_COUNTRY_ALL ? forms[slot->kind] : 0;
+	size_t class = class_of(compile, slot->pool, country);
+	return &compile->names[(slot->pool * FORMS_N + form) * compile->classes_n + class];
+}
+
+/* The set and state of a name that asks for a country, or for the world. */
+static int make_country(struct compile *compile, const struct zones_slot *slot, uint16_t country,
+                        struct made_name *ret_name)
+{
+	struct made_name *made = name_of(compile, slot, country);
+	if (!made->state.known) {
+		const struct pool *pool = compile->zones->pools[slot->pool];
+		struct pool_decision decision;
+		int rc = pool_decide_country(pool, &compile->zones->feeds[slot->pool].state, country,
+		                             slot->kind == ZONES_COUNTRY_IPV6, &decision);
+		if (rc < 0)
+			return rc;
+		struct zones_name_state state = state_of(&decision);
+		uint32_t take = slot->kind == ZONES_COUNTRY_ALL ? 0 : pool->conf->max_answers;
+		rc = set_of_decision(compile, slot->pool, take, decision, &made->set);
+		if (rc < 0)
+			return rc;
+		made->state = state;
+	}
+	*ret_name = *made;
+	return 0;
+}
+
+/* Which country a name asks for. */
+static uint16_t asked_country(const struct zones_slot *slot, uint16_t client_country)
+{
+	if (slot->kind == ZONES_NEAREST)
+		return country_is_known(client_country) ? country_canonical(client_country) : COUNTRY_UNKNOWN;
+	return slot->kind == ZONES_WORLD ? COUNTRY_UNKNOWN : slot->country;
 }
 
 /* For each country the set of that country; the same that its own name has. */
 static int compile_nearest(struct compile *compile, uint32_t slot_number, const struct zones_slot *slot)
 {
-	uint32_t *by_country = compile->nearest + slot->pool * COUNTRY_N;
-	uint32_t take = compile->zones->pools[slot->pool]->conf->max_answers;
-	for (uint16_t country = 0; country < COUNTRY_N && by_country[COUNTRY_N - 1] == STORE_NONE;
-	     country++) {
-		uint16_t asked = country_is_known(country) ? country_canonical(country) : COUNTRY_UNKNOWN;
-		int rc = 0;
-		if (country != COUNTRY_UNKNOWN && asked == COUNTRY_UNKNOWN)
-			by_country[country] = by_country[COUNTRY_UNKNOWN];
-		else
-			rc = set_of_country(compile, slot->pool, asked, take, &by_country[country]);
+	uint32_t by_country[COUNTRY_N];
+	for (uint16_t country = 0; country < COUNTRY_N; country++) {
+		struct made_name name;
+		int rc = make_country(compile, slot, asked_country(slot, country), &name);
 		if (rc < 0)
 			return rc;
+		by_country[country] = name.set;
 	}
 	return pools_builder_slot_nearest(compile->builder, slot_number, by_country);
 }
@@ -163,11 +217,19 @@ int zones_decide_slot(const struct zones *zones, const struct zones_slot *slot, 
 	const struct pool_state *state = &zones->feeds[slot->pool].state;
 	if (slot->kind == ZONES_REGION)
 		return pool_decide_region(pool, state, slot->region, ret_decision);
-	if (slot->kind == ZONES_NEAREST)
-		country = country_is_known(country) ? country_canonical(country) : COUNTRY_UNKNOWN;
-	else
-		country = slot->kind == ZONES_WORLD ? COUNTRY_UNKNOWN : slot->country;
-	return pool_decide_country(pool, state, country, slot->kind == ZONES_COUNTRY_IPV6, ret_decision);
+	return pool_decide_country(pool, state, asked_country(slot, country),
+	                           slot->kind == ZONES_COUNTRY_IPV6, ret_decision);
+}
+
+static int make_region(struct compile *compile, const struct zones_slot *slot, struct made_name *ret_name)
+{
+	struct pool_decision decision;
+	int rc = zones_decide_slot(compile->zones, slot, COUNTRY_UNKNOWN, &decision);
+	if (rc < 0)
+		return rc;
+	ret_name->state = state_of(&decision);
+	return set_of_decision(compile, slot->pool, compile->zones->pools[slot->pool]->conf->max_answers,
+	                       decision, &ret_name->set);
 }
 
 static int compile_slot(struct compile *compile, uint32_t slot_number, const struct zones_slot *slot)
@@ -176,17 +238,13 @@ static int compile_slot(struct compile *compile, uint32_t slot_number, const str
 		return compile_version(compile, slot_number, slot);
 	if (slot->kind == ZONES_NEAREST)
 		return compile_nearest(compile, slot_number, slot);
-	uint32_t take = compile->zones->pools[slot->pool]->conf->max_answers;
-	if (slot->kind == ZONES_COUNTRY_ALL)
-		take = 0;
-	struct pool_decision decision;
-	uint32_t set = 0;
-	int rc = zones_decide_slot(compile->zones, slot, COUNTRY_UNKNOWN, &decision);
-	if (rc == 0) {
-		note_name(compile, slot_number, &decision);
-		rc = set_of_decision(compile, slot->pool, take, decision, &set);
-	}
-	return rc < 0 ? rc : pools_builder_slot_set(compile->builder, slot_number, set);
+	struct made_name name;
+	int rc = slot->kind == ZONES_REGION ? make_region(compile, slot, &name)
+	                                    : make_country(compile, slot, asked_country(slot, 0), &name);
+	if (rc < 0)
+		return rc;
+	note_name(compile, slot_number, name.state);
+	return pools_builder_slot_set(compile->builder, slot_number, name.set);
 }
 
 static int add_addresses(struct compile *compile)
@@ -205,19 +263,36 @@ static int add_addresses(struct compile *compile)
 	return 0;
 }
 
+static int prepare(struct compile *compile)
+{
+	const struct zones *zones = compile->zones;
+	size_t pools_n = zones->conf->pools_n;
+	size_t regions_max = 0;
+	for (size_t i = 0; i < pools_n; i++) {
+		if (zones->pools[i]->regions_n > regions_max)
+			regions_max = zones->pools[i]->regions_n;
+	}
+	compile->classes_n = COUNTRY_N + 1 + regions_max;
+	compile->has_mirrors = calloc(pools_n + 1, COUNTRY_N * sizeof(*compile->has_mirrors));
+	compile->names = calloc((pools_n + 1) * FORMS_N * compile->classes_n, sizeof(*compile->names));
+	if (!compile->builder || !compile->has_mirrors || !compile->names)
+		return -ENOMEM;
+	for (size_t i = 0; i < pools_n; i++) {
+		for (size_t k = 0; k < zones->pools[i]->mirrors_n; k++)
+			compile->has_mirrors[i * COUNTRY_N + zones->pools[i]->mirrors[k].country] = true;
+	}
+	return 0;
+}
+
 int zones_compile(struct zones *zones, struct version_clock clock, struct answer_pools **ret_pools)
 {
-	size_t nearest_n = zones->conf->pools_n * COUNTRY_N;
 	struct compile compile = {
 		.zones = zones,
-		.builder = pools_builder_create((uint32_t)zones->slots_n),
 		.clock = clock,
-		.nearest = malloc((nearest_n + 1) * sizeof(uint32_t)),
+		.builder = pools_builder_create((uint32_t)zones->slots_n),
 	};
 	grow_init(&compile.made, sizeof(struct made_set));
-	int rc = compile.builder && compile.nearest ? 0 : -ENOMEM;
-	if (rc == 0)
-		memset(compile.nearest, 0xff, (nearest_n + 1) * sizeof(uint32_t));
+	int rc = prepare(&compile);
 	for (size_t i = 0; i < zones->slots_n && rc == 0; i++)
 		rc = compile_slot(&compile, (uint32_t)i, &zones->slots[i]);
 	if (rc == 0)
@@ -228,7 +303,8 @@ int zones_compile(struct zones *zones, struct version_clock clock, struct answer
 	for (size_t i = 0; i < compile.made.n; i++)
 		pool_decision_fini(&made[i].decision);
 	grow_fini(&compile.made);
-	free(compile.nearest);
+	free(compile.has_mirrors);
+	free(compile.names);
 	pools_builder_destroy(compile.builder);
 	return rc;
 }

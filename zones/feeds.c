@@ -132,6 +132,8 @@ static void put_into_force(struct zones *zones, size_t number, struct feed *feed
 {
 	struct zones_feed *entry = &zones->feeds[number];
 	bool news = !entry->feed || feed->serial != entry->feed->serial;
+	if (news || feed->valid_until_s != entry->feed->valid_until_s)
+		entry->stale_told = false;
 	feed_ref(feed);
 	drop_held(entry);
 	feed_unref(entry->feed);
@@ -153,7 +155,7 @@ static int take_feed(struct zones *zones, size_t number, struct feed *feed, uint
 	struct zones_feed *entry = &zones->feeds[number];
 	struct pool_state next;
 	bool news = !entry->feed || feed->serial != entry->feed->serial;
-	int rc = pool_state_make(pool, feed, NULL, now_s, pool->conf->feed_file, diag, &next);
+	int rc = pool_state_of_feed(pool, feed, now_s, pool->conf->feed_file, diag, &next);
 	if (rc < 0)
 		return rc;
 	enum verdict verdict = entry->feed ? APPLY : APPLY_SETTLED;
@@ -274,7 +276,7 @@ int zones_accept_feed(struct zones *zones, size_t pool, const char *author, uint
 	if (!entry->held)
 		return -ENOENT;
 	diag_init(&told);
-	int rc = pool_state_make(zones->pools[pool], entry->held, NULL, now_s, NULL, &told, &next);
+	int rc = pool_state_of_feed(zones->pools[pool], entry->held, now_s, NULL, &told, &next);
 	if (rc == 0) {
 		history_note_feed(zones->news, zones->pools[pool], entry->held, "accepted", author, now_s);
 		note_removals(zones->pools[pool], &next, true, now_s, entry);
@@ -343,8 +345,11 @@ static void carry_feed(const struct pool *pool, const struct zones_feed *before,
 		bool there =
 		        next < pool_before->mirrors_n && strcmp(pool_before->mirrors[next].host, host) == 0;
 		int number = there ? (int)next : pool_find_mirror(pool_before, host);
-		if (number < 0)
+		if (number < 0) {
+			/* New: it is not taken out by a feed that has never had it in. */
+			entry->out_since_s[i] = 1;
 			continue;
+		}
 		entry->out_since_s[i] = before->out_since_s[number];
 		next = (size_t)number + 1;
 	}
@@ -356,7 +361,7 @@ static int settle_feed(const struct pool *pool, struct zones_feed *entry, uint64
 	struct pool_state state;
 	struct diag ignored;
 	diag_init(&ignored);
-	int rc = pool_state_make(pool, entry->feed, NULL, now_s, pool->conf->feed_file, &ignored, &state);
+	int rc = pool_state_of_feed(pool, entry->feed, now_s, pool->conf->feed_file, &ignored, &state);
 	diag_fini(&ignored);
 	if (rc < 0)
 		return rc;

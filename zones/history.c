@@ -207,11 +207,12 @@ struct replay {
 	int rc;
 };
 
-static bool read_time(const json_t *object, const char *key, uint64_t *ret_s)
+/* 0 for a time that is out of all reason, as feeds may have it. */
+static uint64_t read_time(const json_t *object, const char *key)
 {
-	const json_t *value = json_object_get(object, key);
-	*ret_s = 0;
-	return !value || (json_is_string(value) && utc_parse(json_string_value(value), ret_s) == 0);
+	const char *text = json_string_value(json_object_get(object, key));
+	uint64_t time_s = 0;
+	return text && utc_parse(text, &time_s) == 0 ? time_s : 0;
 }
 
 static int keep_text(struct arena *arena, const json_t *object, const char *key, const char **ret_text)
@@ -244,12 +245,14 @@ static int read_state(const struct mirror *mirror, const json_t *object, struct 
 	const json_t *addresses = json_object_get(object, "addresses");
 	struct mirror_state state = { .reason = read_reason(json_object_get(object, "reason")),
 		                      .cause = read_cause(object),
-		                      .permille = 1000 };
+		                      .permille = 1000,
+		                      .since_s = read_time(object, "since"),
+		                      .until_s = read_time(object, "until"),
+		                      .out_at_s = read_time(object, "out-at") };
 	if (json_is_integer(permille) && json_integer_value(permille) > 0 &&
 	    json_integer_value(permille) <= 1000)
 		state.permille = (uint32_t)json_integer_value(permille);
-	if (!json_is_object(object) || !read_time(object, "since", &state.since_s) ||
-	    !read_time(object, "until", &state.until_s) || !read_time(object, "out-at", &state.out_at_s))
+	if (!json_is_object(object))
 		return -EINVAL;
 	if (keep_text(arena, object, "detail", &state.detail) < 0 ||
 	    keep_text(arena, object, "author", &state.author) < 0)

@@ -156,15 +156,16 @@ int journal_rotate(struct journal *journal)
 
 /* --- reading --- */
 
-/* When a file begins; false when it is not there or holds no record. */
+/* From when on a file tells the whole state: its first base. False when it has none. The first line is one,
+ * unless there was no room on the disk for it. */
 static bool begins_at(const char *path, uint64_t *ret_s)
 {
 	FILE *file = fopen(path, "re");
 	char *line = NULL;
 	size_t cap = 0;
 	bool found = false;
-	if (file && getline(&line, &cap, file) > 0) {
-		json_t *record = json_loads(line, 0, NULL);
+	while (file && !found && getline(&line, &cap, file) > 0) {
+		json_t *record = strstr(line, "\"type\":\"base\"") ? json_loads(line, 0, NULL) : NULL;
 		const json_t *t = json_object_get(record, "t");
 		found = json_is_integer(t);
 		*ret_s = (uint64_t)json_integer_value(t);
@@ -208,27 +209,35 @@ int journal_read(const char *directory, uint64_t from_s, bool (*each)(const json
 	if (base_len < 0 || (size_t)base_len + 16 > sizeof(base))
 		return -ENAMETOOLONG;
 	unsigned oldest = 0;
-	for (unsigned number = 0;; number++) {
+	unsigned missing_n = 0;
+	/* A crash between two renames leaves one number out. */
+	for (unsigned number = 0; missing_n < 2; number++) {
 		uint64_t begin_s;
 		numbered_path(base, number, path, sizeof(path));
-		if (access(path, F_OK) < 0 && number > 0)
-			break;
+		if (access(path, F_OK) < 0) {
+			missing_n++;
+			continue;
+		}
+		missing_n = 0;
 		oldest = number;
 		if (begins_at(path, &begin_s) && begin_s <= from_s)
 			break;
 	}
-	for (unsigned number = oldest + 1; number-- > 0;) {
+	bool go_on = true;
+	bool any = false;
+	for (unsigned number = oldest + 1; number-- > 0 && go_on;) {
 		numbered_path(base, number, path, sizeof(path));
 		FILE *file = fopen(path, "re");
+		if (!file && errno == ENOENT && any)
+			continue;
 		if (!file) {
 			int error = errno;
 			diag_error(diag, path, 0, "cannot read the journal: %s", strerror(error));
 			return -error;
 		}
-		bool go_on = read_lines(file, path, each, context, diag);
+		any = true;
+		go_on = read_lines(file, path, each, context, diag);
 		fclose(file);
-		if (!go_on)
-			break;
 	}
 	return 0;
 }

@@ -14,18 +14,6 @@
 static const char overrides_name[] = "overrides.json";
 static const char versions_name[] = "versions.json";
 
-bool keep_is_own(const char *name)
-{
-	static const char *const begins[] = { "overrides.json", "versions.json", "journal.jsonl" };
-	for (size_t i = 0; i < sizeof(begins) / sizeof(begins[0]); i++) {
-		if (strncmp(name, begins[i], strlen(begins[i])) == 0)
-			return true;
-	}
-	const char *end = strncmp(name, "feed-", 5) == 0 ? strstr(name, ".saved") : NULL;
-	return end && (strcmp(end, ".saved") == 0 || strcmp(end, ".saved.new") == 0 ||
-	               strncmp(end, ".saved.minisig", 14) == 0);
-}
-
 static int make_path(const char *directory, const char *name, char path[PATH_MAX])
 {
 	int len = snprintf(path, PATH_MAX, "%s/%s", directory, name);

@@ -11,15 +11,10 @@
 #ifndef ZONES_KEEP_H
 #define ZONES_KEEP_H
 
-#include <stdbool.h>
-
 #include "base/diag.h"
 #include "zones/pool/feed.h"
 #include "zones/pool/override.h"
 #include "zones/zones.h"
-
-/** Is a file of this name one of these, or one of them on its way? */
-bool keep_is_own(const char *name);
 
 /** The overrides that were kept; an empty set when there are none or the file is of no use (diag). Returns 0
  * or -ENOMEM. */

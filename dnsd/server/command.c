@@ -119,6 +119,16 @@ static json_t *read_times(const json_t *body, const struct pool *pool, uint64_t 
 	return NULL;
 }
 
+/* It ends up in the log, where a line is a record, and on terminals. */
+static bool has_control(const char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return true;
+	}
+	return false;
+}
+
 /* What an override says, checked. Returns NULL or what is wrong. */
 static json_t *read_override(const struct zones *zones, const json_t *body, const char *author,
                              uint64_t now_s, size_t *ret_pool, struct override *ret)
@@ -145,6 +155,8 @@ static json_t *read_override(const struct zones *zones, const json_t *body, cons
 	if (!reason || !*reason || strlen(reason) > REASON_TEXT_MAX)
 		return response_error("say why with a reason of 1 to %d bytes: others will want to know",
 		                      REASON_TEXT_MAX);
+	if (has_control(reason))
+		return response_error("a reason has no control character; write it on one line");
 	return read_times(body, zones->pools[pool], now_s, ret);
 }
 
@@ -297,6 +309,21 @@ json_t *command_reload_response(const struct server *server, const struct diag *
 	                 "messages", messages);
 }
 
+/* A value of another type is not there for who reads it: "at" as a number would mean now. Returns NULL or
+ * what is wrong. */
+static json_t *check_types(const json_t *body)
+{
+	static const char *const texts[] = { "command", "action", "mirror", "pool",     "reason",
+		                             "at",      "for",    "in",     "name",     "address",
+		                             "from",    "ecs",    "level",  "sudo-user" };
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		const json_t *value = json_object_get(body, texts[i]);
+		if (value && !json_is_string(value))
+			return response_error("\"%s\" is text; write it in quotes", texts[i]);
+	}
+	return NULL;
+}
+
 void command_run(struct job *job)
 {
 	const struct server *server = job->server;
@@ -307,7 +334,10 @@ void command_run(struct job *job)
 		                   .data = &server->snap->data,
 		                   .generation = server->generation };
 	bool known = true;
-	if (!name)
+	json_t *wrong = check_types(body);
+	if (wrong)
+		job->response = wrong;
+	else if (!name)
 		job->response = response_error("a request names a \"command\"");
 	else if (strcmp(name, "status") == 0)
 		job->response = response_done(command_status(server));

@@ -1,5 +1,7 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -201,23 +203,29 @@ static void job_run(uv_work_t *work)
 		job->news = zones_take_news(load->zones);
 }
 
-void server_watch_sources(struct server *server)
+bool server_watch_sources(struct server *server)
 {
-	watch_clear(server->watch);
+	bool changed = watch_clear(server->watch);
 	for (size_t i = 0; i < server->load->zones->versions_n; i++) {
 		const struct conf_version *conf = server->load->zones->versions[i].conf;
 		if (conf->directory)
-			watch_add(server->watch, conf->directory);
+			watch_add_folder(server->watch, conf->directory, ".cvd");
 	}
 	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
-		if (server->load->conf->pools[i].feed_file)
-			watch_add_file(server->watch, server->load->conf->pools[i].feed_file);
+		const struct conf_pool *pool = &server->load->conf->pools[i];
+		if (pool->feed_file)
+			watch_add_file(server->watch, pool->feed_file);
+		char signature[PATH_MAX];
+		int len = snprintf(signature, sizeof(signature), "%s.minisig", pool->feed_file);
+		if (pool->feed_keys_n && len > 0 && (size_t)len < sizeof(signature))
+			watch_add_file(server->watch, signature);
 	}
 	const struct conf_geo *geo = &server->load->conf->geo;
 	if (geo->database)
 		watch_add_file(server->watch, geo->database);
 	if (geo->database_ipv6)
 		watch_add_file(server->watch, geo->database_ipv6);
+	return changed;
 }
 
 bool server_has_to_look(const struct server *server)
@@ -278,8 +286,10 @@ static void finish_reload(struct server *server, struct job *job)
 		load_destroy(job->load);
 		log_error("reload failed, nothing has changed: errors=%zu%s%s", job->diag.errors_n,
 		          rc == -EINVAL ? "" : " reason=", rc == -EINVAL ? "" : strerror(-rc));
-		/* Whoever asked may have meant a source, not the configuration. */
-		server->job_wanted = JOB_RENEW;
+		/* Whoever asked may have meant a source, not the configuration. It may also have been mended
+		 * meanwhile. */
+		if (server->job_wanted < JOB_RENEW)
+			server->job_wanted = JOB_RENEW;
 	} else {
 		if (job->load->conf->workers != server->load->conf->workers)
 			log_warning("server.workers has changed: it takes effect at the next start");
@@ -289,7 +299,7 @@ static void finish_reload(struct server *server, struct job *job)
 			worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
 			               server->load->conf->tcp_clients_max);
 		metrics_http_commit(server->metrics.http);
-		server_watch_sources(server);
+		bool changed = server_watch_sources(server);
 		server_set_renew_timer(server);
 		server_set_control(server);
 		server_log_loaded(server, "reloaded");
@@ -297,7 +307,7 @@ static void finish_reload(struct server *server, struct job *job)
 		/* Sources may have changed before the watch was set, and the moment of the next change is
 		 * theirs to tell. */
 		clock_set(server->clock, job->next_s);
-		if (server_has_to_look(server) && server->job_wanted < JOB_RENEW)
+		if ((changed || server_has_to_look(server)) && server->job_wanted < JOB_RENEW)
 			server->job_wanted = JOB_RENEW;
 	}
 	if (job->command)

@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/utc.h"
 #include "server/server_int.h"
-#include "zones/keep.h"
 
 /* --- events --- */
 
@@ -176,7 +175,7 @@ static int start_events(struct server *server)
 	if (rc == 0)
 		rc = clock_create(&server->loop, on_watch, server, &server->clock);
 	if (rc == 0)
-		rc = watch_create(&server->loop, on_watch, keep_is_own, server, &server->watch);
+		rc = watch_create(&server->loop, on_watch, server, &server->watch);
 	return rc;
 }
 

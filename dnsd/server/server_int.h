@@ -110,7 +110,8 @@ void server_settle(struct server *server);
 void server_keeping_written(void *context);
 /** Answer all commands: the server stops. */
 void server_drop_commands(struct server *server);
-void server_watch_sources(struct server *server);
+/** Returns whether a source has changed that has not been looked at since. */
+bool server_watch_sources(struct server *server);
 /** Is there something that may have changed since it was loaded, before it was watched? */
 bool server_has_to_look(const struct server *server);
 void server_set_renew_timer(struct server *server);

@@ -178,7 +178,7 @@ out:
 	free(pings);
 }
 
-/* --- pools, feeds, version records: rendered when no job runs --- */
+/* --- geo database, pools, feeds, version records: rendered when no job runs --- */
 
 /* A mirror is as good as the best of its addresses. */
 static enum reason reason_of_mirror(const struct mirror *mirror, const struct mirror_state *state)
@@ -268,6 +268,14 @@ static void write_versions(struct metrics_text *text, const struct zones *zones)
 	}
 }
 
+static void write_geo(struct metrics_text *text, const struct load *load)
+{
+	metrics_text_family(text, "dnsd_geo_database_build_timestamp_seconds", METRICS_GAUGE,
+	                    "when the geo database was made");
+	if (load->geo)
+		metrics_text_sample(text, load->geo_info.built_s, NULL);
+}
+
 static void note_source(struct server_metrics *metrics, uint64_t at_s, const char *kind, const char *of,
                         const char *in)
 {
@@ -310,6 +318,7 @@ void server_metrics_note_state(struct server *server)
 	if (server->load->conf->metrics_listen_n == 0 || note_sources(server) < 0)
 		return;
 	metrics_text_init(&text);
+	write_geo(&text, server->load);
 	write_pool_states(&text, zones);
 	write_feeds(&text, zones);
 	write_versions(&text, zones);
@@ -338,10 +347,6 @@ static void write_server(struct metrics_text *text, const struct server *server)
 	             "0: the last reload was refused", !metrics->reload_failed);
 	sample_alone(text, "dnsd_config_last_reload_success_timestamp_seconds", METRICS_GAUGE,
 	             "when the configuration in use was taken over", metrics->reloaded_s);
-	metrics_text_family(text, "dnsd_geo_database_build_timestamp_seconds", METRICS_GAUGE,
-	                    "when the geo database was made");
-	if (server->load->geo)
-		metrics_text_sample(text, server->load->geo_info.built_s, NULL);
 	metrics_text_family(text, "dnsd_state_source_age_seconds", METRICS_GAUGE,
 	                    "time since the source was made or last verified");
 	uint64_t now = now_s();

@@ -4,8 +4,8 @@
  *     counters of the workers ──summed at each scrape──────────────────┐
  *     pools, feeds, version records ──server_metrics_note()──> text ───┴─> GET /metrics
  *
- * A job on the thread pool changes the state of pools, feeds and version records. So that part is rendered
- * when no job runs, and kept; a scrape never looks at it.
+ * A job on the thread pool changes the state of pools, feeds and version records, and the geo database. So
+ * that part is rendered when no job runs, and kept; a scrape never looks at it.
  */
 #ifndef DNSD_SERVER_SERVER_METRICS_H
 #define DNSD_SERVER_SERVER_METRICS_H

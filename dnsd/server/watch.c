@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -15,20 +16,42 @@
 struct watch {
 	uv_poll_t poll;
 	int fd;
-	struct grow numbers; /* int: inotify's watch descriptors */
+	struct grow wanted; /* struct wanted */
 	void (*changed)(void *context);
-	bool (*ignores)(const char *name);
 	void *context;
 };
 
-static void on_events(uv_poll_t *poll, int status, int events)
+/* Files of a directory that somebody waits for. Several may share a watch. */
+struct wanted {
+	int number; /* inotify's */
+	char name[NAME_MAX + 1];
+	bool is_end; /* all whose names end so */
+};
+
+static bool ends_with(const char *name, const char *end)
 {
-	struct watch *watch = poll->data;
+	size_t len = strlen(name);
+	size_t end_len = strlen(end);
+	return len >= end_len && strcmp(name + len - end_len, end) == 0;
+}
+
+/* Other files come and go in the same directories, a writer's unfinished ones among them. */
+static bool is_wanted(const struct watch *watch, int number, const char *name)
+{
+	const struct wanted *wanted = watch->wanted.items;
+	for (size_t i = 0; i < watch->wanted.n; i++) {
+		if (wanted[i].number == number &&
+		    (wanted[i].is_end ? ends_with(name, wanted[i].name) : strcmp(name, wanted[i].name) == 0))
+			return true;
+	}
+	return false;
+}
+
+/* Take what has happened. Returns whether it is of interest. */
+static bool take_events(struct watch *watch)
+{
 	char buffer[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	bool any = false;
-	(void)events;
-	if (status < 0)
-		return;
 	ssize_t len;
 	while ((len = read(watch->fd, buffer, sizeof(buffer))) > 0) {
 		for (const char *at = buffer; at < buffer + len;) {
@@ -36,16 +59,24 @@ static void on_events(uv_poll_t *poll, int status, int events)
 			memcpy(&event, at, sizeof(event));
 			const char *name = at + offsetof(struct inotify_event, name);
 			/* IGNORED says that a watch is gone, which we have just done ourselves. */
-			any |= (event.mask & IN_IGNORED) == 0 && !(event.len && watch->ignores(name));
+			/* Without a name: the directory itself was moved or removed. */
+			any |= (event.mask & IN_IGNORED) == 0 &&
+			       (event.len == 0 || is_wanted(watch, event.wd, name));
 			at += sizeof(event) + event.len;
 		}
 	}
-	if (any)
+	return any;
+}
+
+static void on_events(uv_poll_t *poll, int status, int events)
+{
+	struct watch *watch = poll->data;
+	(void)events;
+	if (status == 0 && take_events(watch))
 		watch->changed(watch->context);
 }
 
-int watch_create(uv_loop_t *loop, void (*changed)(void *context), bool (*ignores)(const char *name),
-                 void *context, struct watch **ret_watch)
+int watch_create(uv_loop_t *loop, void (*changed)(void *context), void *context, struct watch **ret_watch)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
 	if (!watch)
@@ -58,9 +89,8 @@ int watch_create(uv_loop_t *loop, void (*changed)(void *context), bool (*ignores
 		free(watch);
 		return rc;
 	}
-	grow_init(&watch->numbers, sizeof(int));
+	grow_init(&watch->wanted, sizeof(struct wanted));
 	watch->changed = changed;
-	watch->ignores = ignores;
 	watch->context = context;
 	watch->poll.data = watch;
 	uv_poll_start(&watch->poll, UV_READABLE, on_events);
@@ -72,7 +102,7 @@ static void on_closed(uv_handle_t *handle)
 {
 	struct watch *watch = handle->data;
 	close(watch->fd);
-	grow_fini(&watch->numbers);
+	grow_fini(&watch->wanted);
 	free(watch);
 }
 
@@ -82,17 +112,25 @@ void watch_destroy(struct watch *watch)
 		uv_close((uv_handle_t *)&watch->poll, on_closed);
 }
 
-void watch_add(struct watch *watch, const char *directory)
+static void add(struct watch *watch, const char *directory, const char *name, bool is_end)
 {
 	int number =
 	        inotify_add_watch(watch->fd, directory,
 	                          IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR);
-	int *place = number < 0 ? NULL : grow_add(&watch->numbers, 1);
-	if (place)
-		*place = number;
-	else
+	struct wanted *wanted = number < 0 ? NULL : grow_add(&watch->wanted, 1);
+	if (!wanted) {
 		log_warning("%s: cannot watch this directory for changes: %s", directory,
 		            number < 0 ? strerror(errno) : "out of memory");
+		return;
+	}
+	wanted->number = number;
+	wanted->is_end = is_end;
+	snprintf(wanted->name, sizeof(wanted->name), "%s", name);
+}
+
+void watch_add_folder(struct watch *watch, const char *directory, const char *end)
+{
+	add(watch, directory, end, true);
 }
 
 void watch_add_file(struct watch *watch, const char *file)
@@ -104,13 +142,15 @@ void watch_add_file(struct watch *watch, const char *file)
 		return; /* such a path can't be opened either, which is told where it is tried */
 	memcpy(directory, file, len);
 	directory[len] = '\0';
-	watch_add(watch, slash ? (len ? directory : "/") : ".");
+	add(watch, slash ? (len ? directory : "/") : ".", slash ? slash + 1 : file, false);
 }
 
-void watch_clear(struct watch *watch)
+bool watch_clear(struct watch *watch)
 {
-	const int *numbers = watch->numbers.items;
-	for (size_t i = 0; i < watch->numbers.n; i++)
-		inotify_rm_watch(watch->fd, numbers[i]);
-	watch->numbers.n = 0;
+	bool any = take_events(watch);
+	const struct wanted *wanted = watch->wanted.items;
+	for (size_t i = 0; i < watch->wanted.n; i++)
+		inotify_rm_watch(watch->fd, wanted[i].number);
+	watch->wanted.n = 0;
+	return any;
 }

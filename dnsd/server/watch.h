@@ -1,7 +1,8 @@
 /*
- * watch: tells when a file in a directory has been written or renamed into place.
+ * watch: tells when a file has been written or renamed into place.
  *
- * Directories are watched, not files: writers that do it right replace a file by rename.
+ * Directories are watched, not files: writers that do it right replace a file by rename. Of what happens in
+ * them only the files that were asked for count.
  */
 #ifndef DNSD_SERVER_WATCH_H
 #define DNSD_SERVER_WATCH_H
@@ -11,17 +12,16 @@
 
 struct watch;
 
-/** changed(context) is called on the loop, once for a burst of events, but for files of names that are ours
- * to write. Returns 0 or negative errno. */
-int watch_create(uv_loop_t *loop, void (*changed)(void *context), bool (*ignores)(const char *name),
-                 void *context, struct watch **ret_watch);
+/** changed(context) is called on the loop, once for a burst of events. Returns 0 or negative errno. */
+int watch_create(uv_loop_t *loop, void (*changed)(void *context), void *context, struct watch **ret_watch);
 void watch_destroy(struct watch *watch);
 
 /** A directory that can't be watched is told in the log; its changes are then only seen at the next renewal.
- */
-void watch_add(struct watch *watch, const char *directory);
-/** The directory that a file is in. */
+ * A file is known by its name alone: it may come later, or be a link. */
 void watch_add_file(struct watch *watch, const char *file);
-void watch_clear(struct watch *watch);
+/** All files of a directory whose names end so. */
+void watch_add_folder(struct watch *watch, const char *directory, const char *end);
+/** Returns whether something has happened that changed() has not been called for. */
+bool watch_clear(struct watch *watch);
 
 #endif

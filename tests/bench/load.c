@@ -50,8 +50,9 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 }
 
-static void forget_lost(struct client *client, uint64_t now)
+static void forget_lost(struct client *client)
 {
+	uint64_t now = now_ns();
 	for (unsigned slot = 0; slot < WINDOW; slot++) {
 		if (client->busy[slot] && now - client->sent_ns[slot] > LOST_NS) {
 			client->busy[slot] = false;
@@ -186,7 +187,7 @@ int main(int argc, char **argv)
 		}
 		if (now - last_look > LOST_NS / 4) {
 			for (unsigned i = 0; i < SOCKETS; i++)
-				forget_lost(&clients[i], now);
+				forget_lost(&clients[i]);
 			last_look = now;
 		}
 	}

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import functools
 import ipaddress
+import json
 import os
 import random
 import re
@@ -379,6 +380,39 @@ class Site:
         self.write("regions.conf", regions or "regions = ();\nneighbours = ();\n")
         self.conf([self.zone(pools=POOL_NAMES, versions=versions)], [self.pool(**(pool or {}))], **conf)
         return self
+
+
+# --- the control socket ---
+
+class Control:
+    """A connection to the control socket: objects out, objects in."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(DEADLINE_S)
+        self.sock.connect(path)
+        self.lines = self.sock.makefile("r")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.lines.close()
+        self.sock.close()
+
+    def ask(self, command, **keys):
+        """The whole response. EOFError when there is none."""
+        self.sock.sendall(json.dumps({"command": command} | keys).encode() + b"\n")
+        line = self.lines.readline()
+        if not line.endswith("\n"):
+            raise EOFError
+        return json.loads(line)
+
+    def do(self, command, **keys):
+        """The result of a command that must be done."""
+        response = self.ask(command, **keys)
+        check(response.get("ok") is True, f"{command} {keys}: {response}")
+        return response["result"]
 
 
 # --- asking ---

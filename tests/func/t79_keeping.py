@@ -1,6 +1,10 @@
 """The state directory, the control socket and jobs in the background, where one gets in the other's way."""
 import json
 import os
+import signal
+import socket
+import threading
+import time
 
 from harness import DNSD, DNSDCTL, addresses, ask, check, check_equal, run, wait_until
 
@@ -117,3 +121,104 @@ def test_feed_beside_state(case, _):
     check(generation() - before <= 2, f"{generation() - before} generations with nothing to do")
     world.site.write("state/feed.json", json.dumps({"format": 1, "serial": 4}))
     world.daemon.log.wait("feed serial 4 in force")
+
+
+def test_told_once(case, _):
+    """A feed that has expired is told and noted once, however often it is looked at."""
+    world = World(case, pool={"feed": '"feed.json"'})
+    world.site.write("feed.json", json.dumps({"format": 1, "serial": 3, "valid-until": int(time.time()) - 60}))
+    world.daemon.log.wait("and there is no newer one")
+    for _ in range(3):
+        world.ctl("reload")
+        world.site.write("other", "")
+        world.ctl("status")
+    world.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    expired = [record for record in world.journal() if record.get("event") == "expired"]
+    check_equal(len(expired), 1, "records of it")
+    check_equal(sum("and there is no newer one" in line for line in world.daemon.log.since(0)), 1, "lines in the log")
+
+
+def test_flood(case, _):
+    """Commands without end do not keep a reload from its turn."""
+    world = World(case)
+    end = threading.Event()
+    done = []
+
+    def flood(number):
+        request = {"command": "mirror", "action": "down", "mirror": MIRRORS[number % 4][0], "reason": "flood"}
+        with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rw") as file:
+            sock.connect(world.site.file("control.sock"))
+            while not end.is_set():
+                file.write(json.dumps(request) + "\n")
+                file.flush()
+                done.append(json.loads(file.readline())["ok"])
+
+    threads = [threading.Thread(target=flood, args=(number,)) for number in range(32)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_until(lambda: len(done) > 50, "commands are done")
+        before = len(done)
+        world.daemon.reload()
+        between = len(done) - before
+    finally:
+        end.set()
+        for thread in threads:
+            thread.join()
+    check(all(done), "each is done")
+    check(between < 32, f"{between} commands went before the reload")
+
+
+def test_second_hangup(case, _):
+    """The configuration is mended while a reload of it is about to fail: the second signal counts."""
+    world = World(case)
+    slow = "".join(f"n{i}\tA\t192.0.2.1\n" for i in range(300000))
+    world.site.write("clamav.zone", open(world.site.file("clamav.zone")).read() + slow + "bad\tA\tx\n")
+    mark = world.daemon.log.mark()
+    world.daemon.send_signal(signal.SIGHUP)
+    wait_until(lambda: any("clamav.zone" in os.readlink(f"/proc/{world.daemon.pid}/fd/{fd}") for fd in fds(world.daemon.pid))
+               or world.daemon.log.since(mark), "the reload has begun", every_s=0.001)
+    world.site.write("clamav.zone", "$TTL 1h\n@ SOA ns1 h 2 3h 30m 2w 5m\n@ NS ns1\nns1 A 192.0.2.251\n")
+    world.daemon.send_signal(signal.SIGHUP)
+    world.daemon.log.wait("reload failed", mark)
+    world.daemon.log.wait(r"\breloaded\b", mark)
+
+
+def test_milliseconds(case, _):
+    """A monitor that counts milliseconds is told so, and does not keep anybody from looking back."""
+    world = World(case, pool={"feed": '"feed.json"'})
+    excluded = [{"mirror": "m2.de.example", "reason": "old", "since": int(time.time() * 1000)}]
+    world.site.write("feed.json", json.dumps({"format": 1, "serial": 3, "excluded": excluded}))
+    world.daemon.log.wait('"since" is no time')
+    world.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    pool = json.loads(world.ctl("pool", "show", "--json", "--at", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())))[0]
+    check_equal({entry["mirror"]: entry["state"] for entry in pool["mirrors"]}["m1.de.example"], "admin", "then")
+
+
+REFUSED = [
+    ({"reason": "disk\n2026-11-21T10:00:00Z info: control: all is well"}, "control character"),
+    ({"reason": "disk\u001b[2J"}, "control character"),
+    ({"reason": "disk", "at": 1795000000}, '"at" is text'),
+    ({"reason": "disk", "pool": ["clamav"]}, '"pool" is text'),
+    ({"reason": "disk", "for": 60}, '"for" is text'),
+]
+
+
+def test_refused(case, _):
+    """What can't be meant is not carried out as if it were not there."""
+    world = World(case)
+    with socket.socket(socket.AF_UNIX) as sock, sock.makefile("rw") as file:
+        sock.connect(world.site.file("control.sock"))
+        for more, why in REFUSED:
+            file.write(json.dumps({"command": "mirror", "action": "down", "mirror": "m1.de.example"} | more) + "\n")
+            file.flush()
+            response = json.loads(file.readline())
+            check(not response["ok"] and why in response["error"], f"{more}: {response}")
+    check_equal(world.members(), DE, "members")
+    check(not any("all is well" in line for line in world.daemon.log.since(0)), "a line of the log was made up")
+
+
+def fds(pid):
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        if os.path.lexists(f"/proc/{pid}/fd/{fd}"):
+            yield fd

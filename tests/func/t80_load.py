@@ -31,13 +31,13 @@ def write_state(site, state):
 class Load:
     """dnsperf in the background, until told to stop."""
 
-    def __init__(self, server, names, seconds):
+    def __init__(self, server, names, seconds, rate=RATE):
         self.file = tempfile.NamedTemporaryFile("w", suffix=".queries")
         self.file.write("".join(f"{name} {rdtype}\n" for name, rdtype in names))
         self.file.flush()
         self.process = subprocess.Popen(
             [need_program("dnsperf"), "-s", server[0], "-p", str(server[1]), "-d", self.file.name, "-l", str(seconds),
-             "-Q", str(RATE), "-c", "8", "-t", "10"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+             "-Q", str(rate), "-c", "8", "-t", "10"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def stop(self):
         """Its statistics: {words: number}"""

@@ -103,9 +103,9 @@ def test_in_place(case, _):
         file.truncate(0)
         file.write(whole[:len(whole) // 2])
         file.flush()
-        # A look in between, for another reason: something else happens in the folder.
+        # A look in between, for another reason.
         mark = world.daemon.log.mark()
-        world.site.write("geo/other", "x")
+        world.daemon.reload()
         world.daemon.log.wait(r"geo\.mmdb: refused", mark)
         check_equal(world.country(), DE, "the old answer, half-way")
         mark = world.daemon.log.mark()

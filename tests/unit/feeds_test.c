@@ -25,7 +25,7 @@ struct world {
 	struct conf_pool pool_conf;
 	struct conf_mirror mirrors[MIRRORS_MAX];
 	struct conf_mirror_addr addrs[MIRRORS_MAX];
-	char hosts[MIRRORS_MAX][8];
+	char hosts[MIRRORS_MAX][24];
 	char feed_file[64];
 	struct zones zones;
 	struct zones_feed feed;
@@ -238,12 +238,84 @@ static void test_vanished(void **state)
 	end(&world);
 }
 
+/* Planned maintenance is none of the monitor's doing: its feed is followed as ever. */
+static void test_windows(void **state)
+{
+	(void)state;
+	struct world world;
+	struct conf_window window = { .from_s = START_S + 100, .until_s = START_S + 200, .reason = "power" };
+	begin(&world, 10, feed_file);
+	for (size_t i = 4; i < 10; i++) {
+		world.mirrors[i].windows = &window;
+		world.mirrors[i].windows_n = 1;
+	}
+	put(1, 0);
+	prepare(&world, NULL, START_S);
+	assert_int_equal(look(&world, START_S + 100), 6);
+	put(2, 1);
+	assert_int_equal(look(&world, START_S + 110), 7);
+	assert_null(world.feed.held);
+	/* Nor is a mirror that the feed takes out meanwhile forgotten. */
+	put(3, 6);
+	assert_int_equal(look(&world, START_S + 120), 7);
+	assert_true(told(&world, "serial 3 takes out 6 of 10"));
+	end(&world);
+}
+
+/* Mirrors that a reload brings are no news to a feed that has had them out all the time. */
+static void test_new_mirrors(void **state)
+{
+	(void)state;
+	struct world before;
+	struct world world;
+	begin(&before, 5, feed_file);
+	begin(&world, 10, feed_file);
+	for (size_t i = 0; i < 5; i++) /* the first five of the new list are new */
+		snprintf(before.hosts[i], sizeof(before.hosts[i]), "m%zu", i + 5);
+	put(1, 5);
+	prepare(&before, NULL, START_S);
+	prepare(&world, &before, START_S + 10);
+	assert_null(world.feed.held);
+	assert_int_equal(world.feed.state.out_n, 5);
+	put(2, 6);
+	assert_int_equal(look(&world, START_S + 20), 6);
+	put(3, 10);
+	assert_int_equal(look(&world, START_S + 30), 6);
+	assert_non_null(world.feed.held);
+	end(&world);
+	end(&before);
+}
+
+/* A feed that has expired is told once. */
+static void test_expired(void **state)
+{
+	(void)state;
+	struct world world;
+	begin(&world, 10, feed_file);
+	put(1, 1);
+	FILE *file = fopen(feed_file, "a");
+	assert_non_null(file);
+	fprintf(file, "valid-until %d\n", START_S + 10);
+	fclose(file);
+	prepare(&world, NULL, START_S);
+	assert_int_equal(look(&world, START_S + 11), 1);
+	assert_true(told(&world, "there is no newer one"));
+	assert_int_equal(look(&world, START_S + 12), 1);
+	assert_false(told(&world, "there is no newer one"));
+	assert_true(world.feed.stale_told);
+	put(2, 1);
+	look(&world, START_S + 13);
+	assert_false(world.feed.stale_told);
+	end(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rejected),        cmocka_unit_test(test_rejected_again),
 		cmocka_unit_test(test_rejected_mended), cmocka_unit_test(test_vanished),
-		cmocka_unit_test(test_no_serial),
+		cmocka_unit_test(test_no_serial),       cmocka_unit_test(test_windows),
+		cmocka_unit_test(test_new_mirrors),     cmocka_unit_test(test_expired),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -59,7 +59,8 @@ static int append(struct journal *journal, unsigned first, unsigned last, size_t
 	memset(pad, 'x', padding);
 	json_t *records = json_array();
 	for (unsigned t = first; t <= last; t++)
-		json_array_append_new(records, json_pack("{si ss#}", "t", (int)t, "pad", pad, (int)padding));
+		json_array_append_new(records, json_pack("{si ss ss#}", "t", (int)t, "type", "base", "pad",
+		                                         pad, (int)padding));
 	int rc = journal_append(journal, records);
 	json_decref(records);
 	return rc;
@@ -227,12 +228,13 @@ static void test_garbage(void **state)
 	add_bytes("journal.jsonl", garbage, sizeof(garbage) - 1);
 	/* Records without a time are records; what to make of them is up to who reads. */
 	expect(0, "1 3 0 0 4", 4);
-	/* A file that begins with garbage does not say when it begins: the one before is read too. */
+	/* Garbage does not hide the base behind it: the file before is not needed. */
 	struct journal *journal = open_journal(1, 3);
 	assert_int_equal(journal_rotate(journal), 0);
 	add_bytes("journal.jsonl", "garbage\n", 8);
 	assert_int_equal(append(journal, 5, 5, 0), 0);
-	expect(5, "1 3 0 0 4 5", 5);
+	expect(5, "5", 1);
+	expect(4, "1 3 0 0 4 5", 5);
 	journal_close(journal);
 	/* What is behind a bad record is not read as part of it by a replay. */
 	char path[128];
@@ -541,17 +543,17 @@ static void test_strange_state(void **state)
 	                "{\"t\":3,\"type\":\"mirror\",\"pool\":\"gone\",\"mirror\":\"m0\",\"state\":{}}\n"
 	                "{\"t\":4,\"type\":\"mirror\",\"pool\":\"test\",\"mirror\":\"gone\",\"state\":{}}\n"
 	                "{\"t\":5,\"type\":\"mirror\",\"pool\":\"test\",\"mirror\":\"m0\",\"state\":{\"out-"
-	                "at\":\"soon\"}}\n");
+	                "at\":\"soon\"}}\n"
+	                "{\"t\":6,\"type\":\"mirror\",\"pool\":\"test\",\"mirror\":\"m0\",\"state\":[]}\n");
 	static const struct {
 		uint64_t at_s;
 		int rc;
 		enum reason reason;
 		size_t messages_n;
-	} moments[] = { { 0, -ENOENT, REASON_NONE, 1 },
-		        { 1, 0, REASON_NONE, 0 },
-		        { 3, 0, REASON_OLD, 0 },
-		        { 4, 0, REASON_OLD, 1 },
-		        { 5, -EINVAL, REASON_NONE, 2 } };
+	} moments[] = { { 0, -ENOENT, REASON_NONE, 1 }, { 1, 0, REASON_NONE, 0 }, { 3, 0, REASON_OLD, 0 },
+		        { 4, 0, REASON_OLD, 1 },        { 5, 0, REASON_NONE, 1 }, /* a time that is none says
+		                                                                     nothing */
+		        { 6, -EINVAL, REASON_NONE, 2 } };
 	for (size_t i = 0; i < sizeof(moments) / sizeof(moments[0]); i++) {
 		struct pool_state past;
 		struct diag diag;

@@ -105,7 +105,7 @@ static void admit_region(struct choice *choice, const struct region *region, enu
 #define REASON_MILD_LAST REASON_OUT_OF_SYNC
 #define REASON_HARD_LAST REASON_UNREACHABLE
 
-static int region_of(const struct pool *pool, uint16_t country)
+int pool_region_of(const struct pool *pool, uint16_t country)
 {
 	for (size_t i = 0; i < pool->regions_n; i++) {
 		if (pool->regions[i].has[country])
@@ -148,7 +148,7 @@ static void widen(struct choice *choice, uint16_t country, struct pool_decision 
 			return;
 	}
 	choice->level = POOL_LEVEL_REGION;
-	decision->region = region_of(pool, country);
+	decision->region = pool_region_of(pool, country);
 	if (decision->region >= 0)
 		admit_region(choice, &pool->regions[decision->region], REASON_NONE);
 	if (is_enough(choice))

@@ -127,8 +127,12 @@ json_t *override_to_json(const struct override *override)
 json_t *override_set_to_json(const struct override_set *set)
 {
 	json_t *list = json_array();
-	for (size_t i = 0; set && list && i < set->n; i++)
-		json_array_append_new(list, override_to_json(&set->items[i]));
+	for (size_t i = 0; set && list && i < set->n; i++) {
+		if (json_array_append_new(list, override_to_json(&set->items[i])) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
 	return json_pack("{si so}", "format", FORMAT, "overrides", list);
 }
 

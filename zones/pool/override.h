@@ -57,9 +57,9 @@ int override_set_change(const struct override_set *set, const char *pool, const 
 /** The override of a mirror, ended or not, or NULL. set may be NULL. */
 const struct override *override_set_find(const struct override_set *set, const char *pool, const char *host);
 
-/** One as an object; NULL when out of memory. */
+/** One as an object; NULL when out of memory, or when a text is not UTF-8. */
 json_t *override_to_json(const struct override *override);
-/** {"format": 1, "overrides": [...]}; set may be NULL. */
+/** {"format": 1, "overrides": [...]}, all of them or NULL; set may be NULL. */
 json_t *override_set_to_json(const struct override_set *set);
 
 /**

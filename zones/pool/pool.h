@@ -94,6 +94,9 @@ struct pool_state {
  */
 int pool_state_make(const struct pool *pool, const struct feed *feed, const struct override_set *overrides,
                     uint64_t now_s, const char *file, struct diag *diag, struct pool_state *ret_state);
+/** The same of what the feed alone says. */
+int pool_state_of_feed(const struct pool *pool, const struct feed *feed, uint64_t now_s, const char *file,
+                       struct diag *diag, struct pool_state *ret_state);
 /** Everything in. Returns 0 or -ENOMEM. */
 int pool_state_init(const struct pool *pool, struct pool_state *state);
 void pool_state_fini(struct pool_state *state);
@@ -152,6 +155,9 @@ void pool_decision_fini(struct pool_decision *decision);
  * Returns 0, -EINVAL (diag), -ENOMEM.
  */
 int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *diag, struct pool **ret_pool);
+
+/** Number of the region that a country is in, or -1. */
+int pool_region_of(const struct pool *pool, uint16_t country);
 
 /** Number of the region of that name, or -1. */
 int pool_find_region(const struct pool *pool, const char *name);

@@ -381,8 +381,9 @@ static void want_steps(struct pool_state *state, uint64_t out_at_s)
 	want_at(state, out_at_s);
 }
 
-int pool_state_make(const struct pool *pool, const struct feed *feed, const struct override_set *overrides,
-                    uint64_t now_s, const char *file, struct diag *diag, struct pool_state *ret_state)
+static int make(const struct pool *pool, const struct feed *feed, bool planned,
+                const struct override_set *overrides, uint64_t now_s, const char *file, struct diag *diag,
+                struct pool_state *ret_state)
 {
 	struct pool_state state;
 	struct index index = { 0 };
@@ -392,7 +393,7 @@ int pool_state_make(const struct pool *pool, const struct feed *feed, const stru
 		rc = make_index(pool, &index);
 	if (rc == 0 && feed)
 		rc = apply_feed(pool, &index, feed, file, diag, &state);
-	if (rc == 0)
+	if (rc == 0 && planned)
 		rc = apply_windows(pool, &state);
 	if (rc == 0)
 		rc = apply_overrides(pool, &index, overrides, &state);
@@ -409,4 +410,16 @@ int pool_state_make(const struct pool *pool, const struct feed *feed, const stru
 	}
 	*ret_state = state;
 	return 0;
+}
+
+int pool_state_make(const struct pool *pool, const struct feed *feed, const struct override_set *overrides,
+                    uint64_t now_s, const char *file, struct diag *diag, struct pool_state *ret_state)
+{
+	return make(pool, feed, true, overrides, now_s, file, diag, ret_state);
+}
+
+int pool_state_of_feed(const struct pool *pool, const struct feed *feed, uint64_t now_s, const char *file,
+                       struct diag *diag, struct pool_state *ret_state)
+{
+	return make(pool, feed, false, NULL, now_s, file, diag, ret_state);
 }
