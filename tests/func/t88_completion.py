@@ -9,8 +9,8 @@ COMPLETION = os.path.join(TOP, "contrib", "bash-completion", "dnsdctl")
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1"]), ("m2.de.example", "DE", ["192.0.2.2"]),
            ("n1.fr.example", "FR", ["192.0.2.3"])]
 
-# What bash does: it splits the line at blanks and at "=", and calls the function that complete -p names. -eu: nobody's shell
-# should end over it.
+# What bash does: it splits the line at blanks and at "=", and calls the function that complete -p names. Under -u, as some
+# shells are.
 SCRIPT = """
 set -eu
 source {completion}
@@ -90,6 +90,7 @@ def test_files(case, shell):
     for option in ("-c", "--config", "-s", "--socket"):
         check_equal(shell.complete(option, ""), ["a.conf", "b.conf", "other.sock", "sub", "two words.conf"], option)
     check_equal(shell.complete("-c", "b"), ["b.conf"], "-c b")
+    check_equal(shell.complete("-c", '"two w'), ["two words.conf"], '-c "two w')
     check_equal(shell.complete("-c", "a.conf", "check"), ["checkconf"], "after -c FILE")
     check_equal(shell.complete("--socket", "=", "o"), ["other.sock"], "--socket=o")
     check_equal(shell.complete("--socket", "="), ["a.conf", "b.conf", "other.sock", "sub", "two words.conf"], "--socket=")
