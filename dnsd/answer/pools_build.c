@@ -13,8 +13,28 @@
 /* At least so many rows, so that weights and several addresses of a mirror come out right. */
 #define ROWS_MIN 64
 #define ROWS_MAX 65536
+/* Of so few mirrors those that are not in the row yet are drawn from; of more one hardly comes up twice. */
+#define DRAW_LEFT_MAX 64
 /* Header, longest question, OPT with a options: what an answer needs beside the records. */
 #define MESSAGE_OVERHEAD (WIRE_HEADER_LEN + WIRE_NAME_MAX + 4 + WIRE_OPT_LEN + WIRE_OPTIONS_MAX)
+
+/* A mirror while one family's list is made. */
+struct share {
+	uint32_t weight;
+	uint16_t first; /* its first record */
+	uint16_t records_n;
+	uint16_t next; /* which of its records comes next, so that they share its weight */
+	uint64_t due;  /* when it is next in the first place: see spread() */
+};
+
+/* Rows that were made: numbers of records, which fit every list of the same weights and counts. */
+struct made_rows {
+	uint32_t off;
+	uint32_t rows_n;
+	uint32_t shares_off;
+	uint32_t shares_n;
+	uint16_t take_n;
+};
 
 struct pools_builder {
 	struct pool_slot *slots;
@@ -23,6 +43,8 @@ struct pools_builder {
 	struct grow sets;       /* struct pool_set */
 	struct grow by_country; /* uint32_t */
 	struct grow rows;       /* uint16_t */
+	struct grow made;       /* struct made_rows */
+	struct grow shares;     /* struct share: of the lists that rows were made for, as they were before */
 	struct grow bytes;      /* uint8_t */
 	struct grow mirrors;    /* uint16_t */
 	struct grow addresses;  /* struct pool_address */
@@ -39,6 +61,8 @@ struct pools_builder *pools_builder_create(uint32_t slots_n)
 	grow_init(&builder->sets, sizeof(struct pool_set));
 	grow_init(&builder->by_country, sizeof(uint32_t));
 	grow_init(&builder->rows, sizeof(uint16_t));
+	grow_init(&builder->made, sizeof(struct made_rows));
+	grow_init(&builder->shares, sizeof(struct share));
 	grow_init(&builder->bytes, 1);
 	grow_init(&builder->mirrors, sizeof(uint16_t));
 	grow_init(&builder->addresses, sizeof(struct pool_address));
@@ -58,20 +82,13 @@ void pools_builder_destroy(struct pools_builder *builder)
 	grow_fini(&builder->sets);
 	grow_fini(&builder->by_country);
 	grow_fini(&builder->rows);
+	grow_fini(&builder->made);
+	grow_fini(&builder->shares);
 	grow_fini(&builder->bytes);
 	grow_fini(&builder->mirrors);
 	grow_fini(&builder->addresses);
 	free(builder);
 }
-
-/* A mirror while one family's list is made. */
-struct share {
-	uint32_t weight;
-	uint16_t first; /* its first record */
-	uint16_t records_n;
-	uint16_t next; /* which of its records comes next, so that they share its weight */
-	uint64_t due;  /* when it is next in the first place: see spread() */
-};
 
 /* splitmix64: the rows only need to look mixed, and to come out the same for the same pool. */
 static uint64_t draw(uint64_t *state)
@@ -80,6 +97,13 @@ static uint64_t draw(uint64_t *state)
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
 	z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
 	return z ^ (z >> 31);
+}
+
+/* A number below n. */
+static uint64_t draw_below(uint64_t *state, uint64_t n)
+{
+	/* A division takes as long as the rest of a draw. */
+	return n <= UINT32_MAX ? ((draw(state) >> 32) * n) >> 32 : draw(state) % n;
 }
 
 static uint32_t greatest_divisor(uint32_t a, uint32_t b)
@@ -177,36 +201,81 @@ static uint32_t share_at(const uint64_t *sums, size_t shares_n, uint64_t point)
 	return (uint32_t)low;
 }
 
+/* Mirrors that a row may still get. */
+struct pot {
+	const struct share *shares;
+	size_t shares_n;
+	const uint64_t *sums;           /* of the weights up to each share */
+	uint64_t left_sum;              /* of up to DRAW_LEFT_MAX shares: what is not drawn yet ... */
+	uint32_t left[DRAW_LEFT_MAX];   /* ... and of whom */
+	uint32_t chosen[ROWS_TAKE_MAX]; /* drawn, in order */
+	uint16_t chosen_n;
+	unsigned tries;
+};
+
+static void pot_choose(struct pot *pot, uint32_t pick)
+{
+	pot->chosen[pot->chosen_n++] = pick;
+	if (pot->shares_n <= DRAW_LEFT_MAX) {
+		pot->left_sum -= pot->left[pick];
+		pot->left[pick] = 0;
+	}
+}
+
+static void pot_begin(struct pot *pot, uint32_t first)
+{
+	pot->chosen_n = 0;
+	pot->tries = 0;
+	if (pot->shares_n <= DRAW_LEFT_MAX) {
+		pot->left_sum = pot->sums[pot->shares_n - 1];
+		for (size_t i = 0; i < pot->shares_n; i++)
+			pot->left[i] = pot->shares[i].weight;
+	}
+	pot_choose(pot, first);
+}
+
+/* One that is not in yet, by weight; there must be one. */
+static uint32_t pot_draw(struct pot *pot, uint64_t *random)
+{
+	if (pot->shares_n <= DRAW_LEFT_MAX) {
+		uint64_t point = draw_below(random, pot->left_sum);
+		uint32_t pick = 0;
+		while (point >= pot->left[pick])
+			point -= pot->left[pick++];
+		return pick;
+	}
+	for (;;) {
+		uint32_t pick;
+		if (pot->tries++ < 8U * ROWS_TAKE_MAX)
+			pick = share_at(pot->sums, pot->shares_n,
+			                draw_below(random, pot->sums[pot->shares_n - 1]));
+		else /* a heavy mirror keeps coming up: draw evenly */
+			pick = (uint32_t)draw_below(random, pot->shares_n);
+		bool used = false;
+		for (uint16_t i = 0; i < pot->chosen_n && !used; i++)
+			used = pot->chosen[i] == pick;
+		if (!used)
+			return pick;
+	}
+}
+
 /*
  * One row: the mirror in the first place, then others drawn by weight, one address each; when all mirrors are
  * in, their further addresses.
  */
-static void fill_row(struct share *shares, size_t shares_n, const uint64_t *sums, uint32_t first,
-                     uint16_t take, uint64_t *random, uint16_t *row)
+static void fill_row(struct share *shares, struct pot *pot, uint32_t first, uint16_t take, uint64_t *random,
+                     uint16_t *row)
 {
-	uint32_t chosen[ROWS_TAKE_MAX];
-	uint16_t chosen_n = 0;
 	uint16_t records_n = 0;
-	chosen[chosen_n++] = first;
+	pot_begin(pot, first);
 	row[records_n++] = share_next_record(&shares[first]);
-	unsigned tries = 0;
-	while (records_n < take && chosen_n < shares_n) {
-		uint32_t pick;
-		if (tries++ < 8U * ROWS_TAKE_MAX)
-			pick = share_at(sums, shares_n, draw(random) % sums[shares_n - 1]);
-		else
-			pick = (uint32_t)(draw(random) %
-			                  shares_n); /* a heavy mirror keeps coming up: draw evenly */
-		bool used = false;
-		for (uint16_t i = 0; i < chosen_n && !used; i++)
-			used = chosen[i] == pick;
-		if (used)
-			continue;
-		chosen[chosen_n++] = pick;
+	while (records_n < take && pot->chosen_n < pot->shares_n) {
+		uint32_t pick = pot_draw(pot, random);
+		pot_choose(pot, pick);
 		row[records_n++] = share_next_record(&shares[pick]);
 	}
-	for (uint16_t i = 0; i < chosen_n && records_n < take; i++) {
-		const struct share *share = &shares[chosen[i]];
+	for (uint16_t i = 0; i < pot->chosen_n && records_n < take; i++) {
+		const struct share *share = &shares[pot->chosen[i]];
 		for (uint16_t k = 1; k < share->records_n && records_n < take; k++) {
 			/* next already points behind the one taken above */
 			row[records_n++] =
@@ -215,12 +284,52 @@ static void fill_row(struct share *shares, size_t shares_n, const uint64_t *sums
 	}
 }
 
+static const struct made_rows *find_rows(const struct pools_builder *builder, const struct share *shares,
+                                         size_t shares_n, uint16_t take_n)
+{
+	const struct made_rows *made = builder->made.items;
+	for (size_t i = 0; i < builder->made.n; i++) {
+		const struct share *others = (const struct share *)builder->shares.items + made[i].shares_off;
+		bool same = made[i].shares_n == shares_n && made[i].take_n == take_n;
+		for (size_t k = 0; k < shares_n && same; k++)
+			same = shares[k].weight == others[k].weight &&
+			       shares[k].records_n == others[k].records_n;
+		if (same)
+			return &made[i];
+	}
+	return NULL;
+}
+
+static int note_rows(struct pools_builder *builder, const struct share *shares, size_t shares_n,
+                     const struct pool_list *list)
+{
+	struct made_rows *made = grow_add(&builder->made, 1);
+	struct share *copy = grow_add(&builder->shares, shares_n);
+	if (!made || !copy)
+		return -ENOMEM;
+	memcpy(copy, shares, shares_n * sizeof(*copy));
+	*made = (struct made_rows){ .off = list->rows_off,
+		                    .rows_n = list->rows_n,
+		                    .shares_off = (uint32_t)(builder->shares.n - shares_n),
+		                    .shares_n = (uint32_t)shares_n,
+		                    .take_n = list->take_n };
+	return 0;
+}
+
 static int make_rows(struct pools_builder *builder, struct share *shares, size_t shares_n, uint16_t records_n,
                      struct pool_list *list)
 {
-	list->rows_n = rows_wanted(shares, shares_n);
 	list->cycle = list->take_n > ROWS_TAKE_MAX;
+	const struct made_rows *made = find_rows(builder, shares, shares_n, list->take_n);
+	if (made) {
+		list->rows_off = made->off;
+		list->rows_n = made->rows_n;
+		return 0;
+	}
+	list->rows_n = rows_wanted(shares, shares_n);
 	list->rows_off = (uint32_t)builder->rows.n;
+	if (note_rows(builder, shares, shares_n, list) < 0)
+		return -ENOMEM;
 	uint32_t row_len = list->cycle ? 1 : list->take_n;
 
 	int rc = -ENOMEM;
@@ -234,12 +343,13 @@ static int make_rows(struct pools_builder *builder, struct share *shares, size_t
 	for (size_t i = 0; i < shares_n; i++)
 		sums[i] = sum += shares[i].weight;
 	spread(shares, shares_n, heap, firsts, list->rows_n);
+	struct pot pot = { .shares = shares, .shares_n = shares_n, .sums = sums };
 	uint64_t random = records_n;
 	for (uint32_t row = 0; row < list->rows_n; row++) {
 		if (list->cycle)
 			rows[row] = share_next_record(&shares[firsts[row]]);
 		else
-			fill_row(shares, shares_n, sums, firsts[row], list->take_n, &random,
+			fill_row(shares, &pot, firsts[row], list->take_n, &random,
 			         rows + (size_t)row * row_len);
 	}
 	rc = 0;
