@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+/* Sorted, three bytes each. */
 static const char tlds[] =
         "AC AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ BM BN BO BR "
         "BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE DJ DK DM DO "
@@ -14,25 +15,33 @@ static const char tlds[] =
         "VU WF WS YE YT ZA ZM ZW";
 static const char others[] = "AP BL BQ EH MF UM XK";
 
-static bool is_listed(const char *list, uint16_t country)
+static bool is_listed(const char *list, size_t list_len, uint16_t country)
 {
 	char code[3];
 	country_to_code(country, code);
-	for (const char *at = list; *at; at += at[2] ? 3 : 2) {
-		if (at[0] == code[0] && at[1] == code[1])
+	size_t low = 0;
+	size_t high = list_len / 3;
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = memcmp(code, list + middle * 3, 2);
+		if (order == 0)
 			return true;
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
 	}
 	return false;
 }
 
 bool country_is_tld(uint16_t country)
 {
-	return is_listed(tlds, country);
+	return is_listed(tlds, sizeof(tlds), country);
 }
 
 bool country_is_known(uint16_t country)
 {
-	return is_listed(tlds, country) || is_listed(others, country);
+	return is_listed(tlds, sizeof(tlds), country) || is_listed(others, sizeof(others), country);
 }
 
 uint16_t country_canonical(uint16_t country)
