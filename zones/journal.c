@@ -137,7 +137,12 @@ int journal_rotate(struct journal *journal)
 {
 	char from[PATH_MAX + 16];
 	char to[PATH_MAX + 16];
-	for (unsigned number = journal->files_n; number > 0; number--) {
+	/* Up to the first number that is free: a rotation that was killed half way has left one. */
+	unsigned number = 1;
+	numbered_path(journal->path, number, to, sizeof(to));
+	while (number < journal->files_n && access(to, F_OK) == 0)
+		numbered_path(journal->path, ++number, to, sizeof(to));
+	for (; number > 0; number--) {
 		numbered_path(journal->path, number - 1, from, sizeof(from));
 		numbered_path(journal->path, number, to, sizeof(to));
 		if (rename(from, to) < 0 && errno != ENOENT)

@@ -39,6 +39,9 @@ static bool ends_with(const char *name, const char *end)
 static bool is_wanted(const struct watch *watch, int number, const char *name)
 {
 	const struct wanted *wanted = watch->wanted.items;
+	/* Kubernetes and its like put a new set of files in place by renaming a link of such a name. */
+	if (strncmp(name, "..", 2) == 0)
+		return true;
 	for (size_t i = 0; i < watch->wanted.n; i++) {
 		if (wanted[i].number == number &&
 		    (wanted[i].is_end ? ends_with(name, wanted[i].name) : strcmp(name, wanted[i].name) == 0))

@@ -29,7 +29,7 @@ def write_state(site, state):
 
 
 class Load:
-    """dnsperf in the background, until told to stop."""
+    """dnsperf in the background, until told to stop; with rate=None as fast as it goes."""
 
     def __init__(self, server, names, seconds, rate=RATE):
         self.file = tempfile.NamedTemporaryFile("w", suffix=".queries")
@@ -37,7 +37,7 @@ class Load:
         self.file.flush()
         self.process = subprocess.Popen(
             [need_program("dnsperf"), "-s", server[0], "-p", str(server[1]), "-d", self.file.name, "-l", str(seconds),
-             "-Q", str(rate), "-c", "8", "-t", "10"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+             "-c", "8", "-t", "10"] + (["-Q", str(rate)] if rate else []), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def stop(self):
         """Its statistics: {words: number}"""

@@ -1,92 +1,240 @@
-"""A feed followed under load: how long until the first changed answer, and nothing lost or empty on the way."""
+"""How soon a new feed shows in the answers, under load, with the whole of the example's pool."""
 import json
 import os
-import socket
+import re
+import shutil
 import struct
 import time
 
-from harness import check, check_equal, is_sanitized, make_query, need_program
+from harness import (TOP, POOL_NAMES, ZONE_TEXT, check, check_equal, cvd_file, is_sanitized, make_query, need_program,
+                     open_socket, question_end, wait_until)
 from t80_load import Load
+from t86_metrics import LISTEN, Metrics, add_metrics, metrics_addr
 
-CHANGES = 40 if is_sanitized() else 200
-# Half of what dnsperf on the other core gets out of it, on the slowest machine these tests run on.
-RATE = 1000 if is_sanitized() else int(os.environ.get("FOLLOW_RATE", 40000))
-COUNTRIES = ("DE FR GB US JP NL SE IT AU CN CZ BE BR AT ZA NZ IN LI CH DK NO FI PL PT ES HU RO BG GR TR UA LT LV EE IE HK SG "
-             "TW CA").split()
-LIMIT_S = 0.25 if is_sanitized() else 0.02
+CHANGES = 60 if is_sanitized() else 200
+WORKERS = 2
+CAPACITY_S = 2  # how long it is looked for
+FIXED_RATE = 1000  # sanitized: the capacity of such a build is no measure
+LIMIT_MS = 20
+# Where others take this share of the processors (or the hypervisor does), no time means much.
+OTHERS_SHARE = 0.15
+LIMIT_OVERLOADED_MS = 500
+VERSIONS = 'versions = ( { name = "current.cvd"; directory = "cvd"; software = "1.4.3"; } );'
 
 
-def network():
-    """134 mirrors in 39 countries."""
-    return [(f"m{i}.{country.lower()}.example", country, [f"192.0.{i // 200}.{i % 200 + 1}"])
-            for i, country in enumerate(COUNTRIES[i % len(COUNTRIES)] for i in range(134))]
+def read_mirrors(path):
+    """[(host, country, IPv4 addresses)] of a mirrors file whose blocks name these in this order."""
+    with open(path) as file:
+        found = re.findall(r'host = "([^"]+)"; country = "(..)"; addresses = \[([^\]]*)\]', file.read())
+    return [(host, country, [a for a in re.findall(r'"([^"]+)"', text) if ":" not in a]) for host, country, text in found]
+
+
+def packed(address):
+    return bytes(int(part) for part in address.split("."))
+
+
+class World:
+    """A daemon like ClamAV's that follows a feed, keeps its state and tells who answers how much."""
+
+    def __init__(self, case):
+        self.site = site = case.site()
+        example = os.path.join(TOP, "contrib", "clamav.net")
+        for name in ("mirrors.conf", "regions.conf"):
+            shutil.copy(os.path.join(example, name), site.file(name))
+        for number, name in enumerate(("main", "daily", "bytecode"), 60):
+            site.write(f"cvd/{name}.cvd", cvd_file(number))
+        os.mkdir(site.file("state"))
+        os.mkdir(site.file("feed"))
+        site.write("clamav.zone", ZONE_TEXT)
+        self.serial = 0
+        self.write_feed()
+        site.conf([site.zone(pools=POOL_NAMES + VERSIONS)], [site.pool(feed='"feed/feed.json"')], workers=WORKERS,
+                  server='state-directory = "state";')
+        add_metrics(site, LISTEN)
+        self.daemon = case.daemon(site)
+        self.metrics = metrics_addr(self.daemon)
+        self.mirrors = [mirror for mirror in read_mirrors(site.file("mirrors.conf")) if mirror[2]]
+
+    def write_feed(self, out=None):
+        """The time just before the rename."""
+        self.serial += 1
+        excluded = [{"mirror": out, "reason": "unreachable"}] if out else []
+        path = self.site.file("feed/feed.json")
+        with open(path + ".new", "w") as file:
+            json.dump({"format": 1, "pool": "clamav", "serial": self.serial, "generated": int(time.time()),
+                       "excluded": excluded}, file)
+        start = time.monotonic()
+        os.rename(path + ".new", path)
+        return start
+
+    def counts(self):
+        return {dict(labels)["worker"]: value for labels, value in Metrics(self.metrics).all("dnsd_queries_total").items()}
 
 
 class Probe:
-    """Asks for a country again and again, from a socket whose flow belongs to one worker."""
+    """Asks one worker, over and over: a socket is always answered by the same one."""
 
-    def __init__(self, server, country):
-        self.wire = make_query(f"db.{country.lower()}.clamav.test", "A").to_wire()
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.settimeout(2)
-        self.sock.connect(server)
-        self.empty = self.lost = 0
+    def __init__(self, world):
+        self.sock = open_socket(world.daemon.addr, 2)  # SOCK_DGRAM
+        self.wires = {country: make_query(f"db.{country.lower()}.big.clamav.test", "A", edns=1232).to_wire()
+                      for _, country, _ in world.mirrors}
+        before = world.counts()
+        self.members("DE")
+        after = world.counts()
+        moved = [worker for worker in after if after[worker] != before[worker]]
+        check_equal(len(moved), 1, "workers that have answered one query")
+        self.worker = moved[0]
 
-    def members(self):
-        self.sock.send(self.wire)
-        try:
-            answer = self.sock.recv(4096)
-        except socket.timeout:
-            self.lost += 1
-            return set()
-        n = struct.unpack(">H", answer[6:8])[0]
-        self.empty += n == 0
-        # Each record ends with its address, and has 16 bytes.
-        return {answer[len(self.wire) + 16 * i + 12:len(self.wire) + 16 * i + 16] for i in range(n)}
+    def members(self, country):
+        """The addresses of a country's mirrors, packed. Never none."""
+        request = self.wires[country]
+        self.sock.send(request)
+        wire = self.sock.recv(4096)
+        check(wire[:2] == request[:2] and wire[3] & 15 == 0 and not wire[2] & 2, f"db.{country}: {wire[:12].hex()}")
+        found = set()
+        at = question_end(request)
+        for _ in range(struct.unpack(">H", wire[6:8])[0]):
+            check(wire[at] & 0xc0, f"an owner that is no pointer in the answer to db.{country}")
+            found.add(wire[at + 12:at + 16])
+            at += 16
+        check(found, f"an empty answer to db.{country}")
+        return found
 
 
-def feed(serial, out):
-    return json.dumps({"format": 1, "pool": "clamav", "serial": serial,
-                       "excluded": [{"mirror": out, "reason": "unreachable"}] if out else []})
+def probes_of_all(world):
+    """One probe for each worker."""
+    found = {}
+    for _ in range(100):
+        probe = Probe(world)
+        if found.setdefault(probe.worker, probe) is not probe:
+            probe.sock.close()
+        if len(found) == WORKERS:
+            return list(found.values())
+    check(False, f"100 sockets, and only workers {sorted(found)} have answered")
+
+
+def capacity(world, names):
+    """Queries a second that dnsperf gets answered."""
+    load = Load(world.daemon.addr, names, 60, rate=None)
+    time.sleep(CAPACITY_S)
+    load.stop()
+    return float(re.search(r"Queries per second:\s+([0-9.]+)", load.text)[1])
+
+
+class OthersShare:
+    """The share of all processors that goes to processes that are none of these."""
+
+    def __init__(self, pids):
+        self.pids = pids
+        self.begin = self.ticks()
+
+    def ticks(self):
+        with open("/proc/stat") as file:
+            user, niced, system, idle_, iowait, irq, softirq, steal = (int(word) for word in file.readline().split()[1:9])
+        own = 0
+        for pid in self.pids:
+            with open(f"/proc/{pid}/stat") as file:
+                own += sum(int(word) for word in file.read().rpartition(")")[2].split()[11:13])
+        busy = user + niced + system + irq + softirq + steal
+        return busy - own, busy + idle_ + iowait
+
+    def get(self):
+        (busy, total), (busy_before, total_before) = self.ticks(), self.begin
+        return max(busy - busy_before, 0) / max(total - total_before, 1)
+
+
+def percentile(values, percent):
+    return sorted(values)[min(len(values) * percent // 100, len(values) - 1)]
+
+
+def follow(probes, country, address, present, start):
+    """How long after start each probe was first answered with (or without) the address, in ms."""
+    took = []
+    waiting = list(probes)
+    while waiting:
+        for probe in list(waiting):
+            if (address in probe.members(country)) == present:
+                took.append((time.monotonic() - start) * 1000)
+                waiting.remove(probe)
+        check(time.monotonic() - start < 10, f"db.{country} has not changed in 10 s")
+    return took
+
+
+def idle(probes, countries, seconds, control):
+    """Ask while nothing changes: how long an answer takes then is what times are to be compared with."""
+    end = time.monotonic() + seconds
+    while True:
+        for probe in probes:
+            start = time.monotonic()
+            probe.members(next(countries))
+            control.append((time.monotonic() - start) * 1000)
+        if time.monotonic() > end:
+            return
 
 
 def test_follow(case, _):
-    """200 changes under load: from the rename to the first changed answer, 20 ms at the 99th percentile."""
+    """A mirror goes and comes back by 200 feeds at half the server's capacity: in the answers within 20 ms."""
     need_program("dnsperf")
-    mirrors = network()
-    site = case.site()
-    os.makedirs(site.file("state"))
-    site.write("feed.json", feed(1, None))
-    site.pool_site(mirrors, pool={"feed": '"feed.json"', "max_removal": 80}, server='state-directory = "state";')
-    daemon = case.daemon(site)
-    host, country, addresses = mirrors[0]
-    gone = socket.inet_aton(addresses[0])
-    probes = [Probe(daemon.addr, country) for _ in range(8)]
-    load = Load(daemon.addr, [(f"db.{c.lower()}.clamav.test", "A") for c in COUNTRIES], 120, rate=RATE)
-    times = []
+    world = World(case)
+    names = [(f"db.{country.lower()}.clamav.test", rdtype) for _, country, _ in world.mirrors for rdtype in ("A", "AAAA")]
+    names += [("db.local.clamav.test", "A"), ("current.cvd.clamav.test", "TXT"), ("no-such.clamav.test", "A")]
+    rate = FIXED_RATE if is_sanitized() else int(capacity(world, names) / 2)
+    probes = probes_of_all(world)
+    load = Load(world.daemon.addr, names, 170, rate=rate)
     try:
-        time.sleep(1)  # dnsperf takes a moment to come up to its rate
-        for i in range(CHANGES):
-            out = i % 2 == 0
-            site.write("feed.next", feed(2 + i, host if out else None))
-            begin = time.monotonic()
-            os.rename(site.file("feed.next"), site.file("feed.json"))
-            while (gone not in probes[0].members()) != out:
-                check(time.monotonic() < begin + 5, f"change {i} is not followed")
-                time.sleep(0.0005)  # the prober shall not be the load
-            times.append(time.monotonic() - begin)
-            for probe in probes:
-                while (gone not in probe.members()) != out:
-                    check(time.monotonic() < begin + 5, f"change {i} is not followed by every worker")
-            time.sleep(0.02)
+        countries = iter(lambda: case.random.choice(world.mirrors)[1], None)
+        took, control = [], []
+        begin = time.monotonic()
+        others = OthersShare((os.getpid(), world.daemon.pid, load.process.pid))
+        idle(probes, countries, 0.5, control)
+        for _ in range(CHANGES // 2):
+            host, country, addresses = case.random.choice(world.mirrors)
+            for out in (host, None):
+                start = world.write_feed(out)
+                took += follow(probes, country, packed(addresses[0]), out is None, start)
+                # Also so soon that what was kept of the last feed is still on its way to disk.
+                idle(probes, countries, case.random.choice((0, 0.005, 0.02, 0.05)), control)
+        seconds = time.monotonic() - begin
+        others_share = others.get()
     finally:
         statistics = load.stop()
-    times.sort()
-    p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99) - 1]
-    sent = statistics["sent"]
-    print(f"     {CHANGES} changes: p50 {p50 * 1000:.1f} ms, p99 {p99 * 1000:.1f} ms, largest {times[-1] * 1000:.1f} ms, "
-          f"beside {sent} queries of dnsperf at {RATE}/s")
-    check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
-    check_equal([probe.empty for probe in probes], [0] * 8, "empty answers")
-    check_equal([probe.lost for probe in probes], [0] * 8, "probes lost")
-    check(p99 <= LIMIT_S, f"99th percentile {p99 * 1000:.1f} ms")
+        for probe in probes:
+            probe.sock.close()
+    limit = LIMIT_OVERLOADED_MS if others_share > OTHERS_SHARE or is_sanitized() else LIMIT_MS
+    note = (f"{len(took)} first answers after {CHANGES} feeds at {rate}/s: p50 {percentile(took, 50):.1f} "
+            f"p99 {percentile(took, 99):.1f} max {max(took):.1f} ms; a plain answer: p50 {percentile(control, 50):.2f} "
+            f"p99 {percentile(control, 99):.2f} ms; others took {others_share:.0%} of the machine")
+    print(f"note t82_follow: {note}", flush=True)
+    check_equal(statistics.get("lost"), 0, f"queries lost; dnsperf says:\n{load.text}")
+    check(statistics.get("completed", 0) >= rate * seconds / 2, f"{statistics} in {seconds:.0f} s\n{load.text}")
+    check(not re.search(r"SERVFAIL|REFUSED|FORMERR", load.text), f"rcodes:\n{load.text}")
+    check(percentile(took, 99) <= limit, f"p99 is over {limit} ms: {note}")
+    after = world.daemon.counters()
+    check_equal((after["udp_send_errors"], after["servfail"]), (0, 0), "send errors, SERVFAIL")
+
+
+def test_written_beside(case, _):
+    """What is written beside a feed is no reason to look; a feed written in place, or renamed, is."""
+    world = World(case)
+
+    def generation():
+        return Metrics(world.metrics)("dnsd_snapshot_generation")
+
+    def rests():
+        before = generation()
+        time.sleep(0.1)
+        return generation() == before
+    world.write_feed("clamav1.de.example")
+    world.daemon.log.wait("feed serial 2 in force")
+    wait_until(rests, "no more snapshots")
+    before = generation()
+    for _ in range(20):
+        with open(world.site.file("feed/feed.json.new"), "w") as file:
+            file.write("{")
+    with open(world.site.file("feed/feed.json"), "w") as file:
+        json.dump({"format": 1, "pool": "clamav", "serial": 3, "excluded": []}, file)
+    world.daemon.log.wait("feed serial 3 in force")
+    check(generation() - before <= 2, f"{generation() - before} snapshots for one change")
+    world.serial = 3
+    world.write_feed()
+    world.daemon.log.wait("feed serial 4 in force")

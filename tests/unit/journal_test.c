@@ -292,6 +292,44 @@ static void test_full_disk(void **state)
 	diag_fini(&diag);
 }
 
+/* Killed between two renames: one number is free, nothing is lost, and the next rotation closes the gap. */
+static void test_rotate_killed(void **state)
+{
+	(void)state;
+	for (unsigned gap = 0; gap < 4; gap++) {
+		struct journal *journal = open_journal(10, 4);
+		for (unsigned t = 1; t <= 4; t++) {
+			assert_int_equal(append(journal, t * 10, t * 10, 10), 0);
+			if (t < 4)
+				assert_int_equal(journal_rotate(journal), 0);
+		}
+		journal_close(journal);
+		for (unsigned number = 4; number > gap; number--) {
+			char from[128];
+			char to[128];
+			char name[32];
+			snprintf(name, sizeof(name), number > 1 ? "journal.jsonl.%u" : "journal.jsonl",
+			         number - 1);
+			path_of(name, from);
+			snprintf(name, sizeof(name), "journal.jsonl.%u", number);
+			path_of(name, to);
+			assert_int_equal(rename(from, to), 0);
+		}
+		expect(0, "10 20 30 40", 0);
+		expect(10, "10 20 30 40", 0);
+		expect(25, "20 30 40", 0);
+		journal = open_journal(10, 4);
+		assert_int_equal(append(journal, 50, 50, 10), 0);
+		expect(0, "10 20 30 40 50", 0);
+		assert_int_equal(journal_rotate(journal), 0);
+		assert_int_equal(append(journal, 60, 60, 10), 0);
+		expect(0, gap ? "10 20 30 40 50 60" : "20 30 40 50 60", 0);
+		journal_close(journal);
+		assert_int_equal(teardown(NULL), 0);
+		assert_int_equal(setup(NULL), 0);
+	}
+}
+
 /* No new file can be made: it goes on in the old one. */
 static void test_rotate_fails(void **state)
 {
@@ -575,10 +613,19 @@ static void test_strange_state(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_append),       TEST(test_rotate),         TEST(test_cut),
-		TEST(test_garbage),      TEST(test_full_disk),      TEST(test_rotate_fails),
-		TEST(test_override_set), TEST(test_overrides_kept), TEST(test_overrides_damaged),
-		TEST(test_feed_kept),    TEST(test_strange_times),  TEST(test_strange_state),
+		TEST(test_append),
+		TEST(test_rotate),
+		TEST(test_cut),
+		TEST(test_garbage),
+		TEST(test_full_disk),
+		TEST(test_rotate_fails),
+		TEST(test_rotate_killed),
+		TEST(test_override_set),
+		TEST(test_overrides_kept),
+		TEST(test_overrides_damaged),
+		TEST(test_feed_kept),
+		TEST(test_strange_times),
+		TEST(test_strange_state),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
