@@ -40,8 +40,8 @@ struct ctl {
 	unsigned clients_n;
 	ctl_handler *handler;
 	void *context;
-	bool destroyed;
-	unsigned refs; /* the listener's handle, and each client */
+	bool retired;
+	unsigned refs; /* the owner, the listener's handle, and each client */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
@@ -103,7 +103,7 @@ static void on_written(uv_write_t *write, int status)
 	free(client->response);
 	client->response = NULL;
 	client->busy = false;
-	if (status < 0) {
+	if (status < 0 || client->ctl->retired) {
 		close_client(client);
 		return;
 	}
@@ -316,7 +316,7 @@ int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler
 	}
 	ctl->handler = handler;
 	ctl->context = context;
-	ctl->refs = 1;
+	ctl->refs = 2;
 	snprintf(ctl->path, sizeof(ctl->path), "%s", path);
 	uv_pipe_init(loop, &ctl->pipe, 0);
 	ctl->pipe.data = ctl;
@@ -337,15 +337,28 @@ static void on_ctl_closed(uv_handle_t *handle)
 	ctl_unref(handle->data);
 }
 
+void ctl_retire(struct ctl *ctl)
+{
+	if (!ctl || ctl->retired)
+		return;
+	ctl->retired = true;
+	unlink(ctl->path);
+	uv_close((uv_handle_t *)&ctl->pipe, on_ctl_closed);
+	for (struct client *client = ctl->clients, *next; client; client = next) {
+		next = client->next;
+		if (!client->busy)
+			close_client(client);
+	}
+}
+
 void ctl_destroy(struct ctl *ctl)
 {
-	if (!ctl || ctl->destroyed)
+	if (!ctl)
 		return;
-	ctl->destroyed = true;
-	unlink(ctl->path);
+	ctl_retire(ctl);
 	while (ctl->clients)
 		close_client(ctl->clients);
-	uv_close((uv_handle_t *)&ctl->pipe, on_ctl_closed);
+	ctl_unref(ctl);
 }
 
 const char *ctl_path(const struct ctl *ctl)

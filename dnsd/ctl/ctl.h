@@ -39,6 +39,8 @@ typedef void ctl_handler(void *context, struct ctl_request *request);
  */
 int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler *handler, void *context,
                struct ctl **ret_ctl);
+/** Remove the socket file and take no more clients; requests under way are still answered. */
+void ctl_retire(struct ctl *ctl);
 /** Closes all and removes the socket file; freed later by the loop. Requests under way may still be replied
  * to. NULL is fine. */
 void ctl_destroy(struct ctl *ctl);

@@ -28,6 +28,7 @@ static void close_handles(struct server *server)
 	clock_destroy(server->clock);
 	server_metrics_stop(server);
 	server_drop_commands(server);
+	ctl_destroy(server->ctl_before);
 	ctl_destroy(server->ctl);
 	uv_close((uv_handle_t *)&server->notify, NULL);
 	watch_destroy(server->watch);
@@ -216,7 +217,10 @@ int server_create(const char *conf_path, struct server **ret_server)
 		goto fail_running;
 	server_watch_sources(server);
 	server_set_renew_timer(server);
-	server_set_control(server);
+	diag_init(&diag);
+	server_set_control(server, server->load->conf, &diag);
+	log_diag(&diag);
+	diag_fini(&diag);
 	keeping_want_base(server->keeping, "start");
 	server_start_wanted(server);
 	clock_set(server->clock, zones_next_change(server->load->zones, version_clock_now()));
