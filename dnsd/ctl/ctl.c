@@ -14,10 +14,11 @@
 
 #include "inspect/response.h"
 
-#define BACKLOG     16
+#define BACKLOG     128
 #define DEPTH_MAX   16
 #define REQUEST_MS  10000 /* for a request to come in whole, and between two */
 #define RESPONSE_MS 30000 /* for a response to be read */
+#define CROWDED_MS  1000  /* for both, when others wait for their turn */
 
 struct client {
 	uv_pipe_t pipe;
@@ -38,6 +39,7 @@ struct ctl {
 	uv_pipe_t pipe;
 	struct client *clients;
 	unsigned clients_n;
+	bool crowded; /* a connection waits to be accepted */
 	ctl_handler *handler;
 	void *context;
 	bool retired;
@@ -60,9 +62,14 @@ static void client_unref(struct client *client)
 	free(client);
 }
 
+static void accept_client(struct ctl *ctl);
+
 static void on_client_closed(uv_handle_t *handle)
 {
-	client_unref(handle->data);
+	struct client *client = handle->data;
+	if (client->ctl->crowded && !client->ctl->retired)
+		accept_client(client->ctl);
+	client_unref(client);
 }
 
 static void close_client(struct client *client)
@@ -86,6 +93,13 @@ static void on_timeout(uv_timer_t *timer)
 	close_client(timer->data);
 }
 
+static void limit_time(struct client *client, unsigned ms)
+{
+	if (client->ctl->crowded && ms > CROWDED_MS)
+		ms = CROWDED_MS;
+	uv_timer_start(&client->timer, on_timeout, ms, 0);
+}
+
 static void take_request(struct client *client);
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf);
 
@@ -107,7 +121,7 @@ static void on_written(uv_write_t *write, int status)
 		close_client(client);
 		return;
 	}
-	uv_timer_start(&client->timer, on_timeout, REQUEST_MS, 0);
+	limit_time(client, REQUEST_MS);
 	take_request(client);
 	if (!client->busy && !client->closing)
 		uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read);
@@ -129,7 +143,7 @@ static void respond(struct client *client, json_t *response)
 	static char newline[] = "\n";
 	uv_buf_t parts[2] = { uv_buf_init(text, (unsigned)strlen(text)), uv_buf_init(newline, 1) };
 	client->write.data = client;
-	uv_timer_start(&client->timer, on_timeout, RESPONSE_MS, 0);
+	limit_time(client, RESPONSE_MS);
 	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, parts, 2, on_written) < 0)
 		close_client(client);
 }
@@ -220,29 +234,49 @@ static void read_peer(struct client *client)
 	client->request.pid = cred.pid;
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+/* Who keeps a place without anything being done for him has little time left. */
+static void set_crowded(struct ctl *ctl)
 {
-	struct ctl *ctl = listener->data;
-	struct client *client = status == 0 ? calloc(1, sizeof(*client)) : NULL;
-	if (!client)
+	ctl->crowded = true;
+	for (struct client *client = ctl->clients; client; client = client->next) {
+		if (uv_is_active((uv_handle_t *)&client->timer) &&
+		    uv_timer_get_due_in(&client->timer) > CROWDED_MS)
+			limit_time(client, CROWDED_MS);
+	}
+}
+
+/* What is not accepted waits, and libuv takes no more from the socket until it is. */
+static void accept_client(struct ctl *ctl)
+{
+	struct client *client = ctl->clients_n < CTL_CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
+	if (!client) {
+		set_crowded(ctl);
 		return;
+	}
+	ctl->crowded = false;
 	client->ctl = ctl;
 	client->open_n = 2;
 	ctl->refs++;
-	uv_pipe_init(listener->loop, &client->pipe, 0);
-	uv_timer_init(listener->loop, &client->timer);
+	uv_pipe_init(ctl->pipe.loop, &client->pipe, 0);
+	uv_timer_init(ctl->pipe.loop, &client->timer);
 	client->pipe.data = client;
 	client->timer.data = client;
 	client->next = ctl->clients;
 	ctl->clients = client;
 	ctl->clients_n++;
-	if (uv_accept(listener, (uv_stream_t *)&client->pipe) < 0 || ctl->clients_n > CTL_CLIENTS_MAX) {
+	if (uv_accept((uv_stream_t *)&ctl->pipe, (uv_stream_t *)&client->pipe) < 0) {
 		close_client(client);
 		return;
 	}
 	read_peer(client);
-	uv_timer_start(&client->timer, on_timeout, REQUEST_MS, 0);
+	limit_time(client, REQUEST_MS);
 	uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read);
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+	if (status == 0)
+		accept_client(listener->data);
 }
 
 /* --- the socket file --- */
