@@ -29,6 +29,7 @@ struct client {
 	struct ctl_request request;
 	bool busy; /* a request is under way or its response is being written */
 	bool closing;
+	bool too_long;   /* the line: its beginning has been dropped */
 	unsigned open_n; /* handles not closed yet, and one for a request under way */
 	char *response;
 	size_t used;
@@ -178,21 +179,21 @@ static void take_request(struct client *client)
 	char *newline = memchr(client->buffer, '\n', client->used);
 	if (!newline) {
 		if (client->used == sizeof(client->buffer)) {
-			client->busy = true;
+			client->too_long = true;
 			client->used = 0;
-			uv_read_stop((uv_stream_t *)&client->pipe);
-			respond(client,
-			        response_error("a request is one line of at most %d bytes", CTL_REQUEST_MAX));
 		}
 		return;
 	}
 	size_t len = (size_t)(newline - client->buffer);
 	json_error_t error;
 	json_t *body = NULL;
-	if (is_too_deep(client->buffer, len))
+	if (client->too_long)
+		snprintf(error.text, sizeof(error.text), "it is longer than %d bytes", CTL_REQUEST_MAX);
+	else if (is_too_deep(client->buffer, len))
 		snprintf(error.text, sizeof(error.text), "brackets too deep");
 	else
 		body = json_loadb(client->buffer, len, JSON_REJECT_DUPLICATES, &error);
+	client->too_long = false;
 	client->used -= len + 1;
 	memmove(client->buffer, newline + 1, client->used);
 	client->busy = true;
