@@ -433,8 +433,8 @@ class Control:
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(path)  # waits where one with a timeout would fail
         self.sock.settimeout(DEADLINE_S)
-        self.sock.connect(path)
         self.lines = self.sock.makefile("r")
 
     def __enter__(self):
