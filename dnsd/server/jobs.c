@@ -13,6 +13,9 @@
 /* Without version records, how often the age of the geo database is looked at. */
 #define GEO_LOOK_S 3600
 
+/* How soon to try again when the state could not be kept. */
+#define KEEP_AGAIN_MS 3000
+
 /* --- snapshots --- */
 
 static uint64_t oldest_adopted(const struct server *server)
@@ -166,12 +169,22 @@ static void keep(struct server *server)
 		keeping_run(server->keeping, server->load);
 }
 
+static void on_keep_again(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+	keeping_retry(server->keeping);
+	server_start_wanted(server);
+}
+
 void server_keeping_written(void *context)
 {
 	struct server *server = context;
 	server_settle(server);
-	if (!server->stopping)
-		server_start_wanted(server);
+	if (server->stopping)
+		return;
+	if (keeping_error(server->keeping))
+		uv_timer_start(&server->keep_again, on_keep_again, KEEP_AGAIN_MS, 0);
+	server_start_wanted(server);
 }
 
 /* --- jobs --- */

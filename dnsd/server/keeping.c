@@ -411,6 +411,7 @@ void keeping_run(struct keeping *keeping, const struct load *load)
 		json_decref(keeping->news);
 		keeping->news = NULL;
 		keeping->done = keeping->asked;
+		keeping->error = 0;
 		return;
 	}
 	if (!has_work(keeping, load) || !fill_batch(keeping, load))

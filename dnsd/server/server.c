@@ -25,6 +25,7 @@ static void close_handles(struct server *server)
 	for (size_t i = 0; i < sizeof(server->signals) / sizeof(server->signals[0]); i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	uv_close((uv_handle_t *)&server->renew, NULL);
+	uv_close((uv_handle_t *)&server->keep_again, NULL);
 	clock_destroy(server->clock);
 	server_metrics_stop(server);
 	server_drop_commands(server);
@@ -173,6 +174,9 @@ static int start_events(struct server *server)
 	if (rc == 0)
 		rc = uv_timer_init(&server->loop, &server->renew);
 	server->renew.data = server;
+	if (rc == 0)
+		rc = uv_timer_init(&server->loop, &server->keep_again);
+	server->keep_again.data = server;
 	if (rc == 0)
 		rc = clock_create(&server->loop, on_watch, server, &server->clock);
 	if (rc == 0)

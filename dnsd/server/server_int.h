@@ -95,7 +95,8 @@ struct server {
 	struct command_queue commands; /* to be carried out */
 	struct command_queue answered; /* to be sent, once clients see what was changed */
 	struct keeping *keeping;
-	uint64_t started_s; /* since 1970 */
+	uv_timer_t keep_again; /* after the state could not be kept */
+	uint64_t started_s;    /* since 1970 */
 	bool stopping;
 };
 
