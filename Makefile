@@ -115,6 +115,8 @@ install: all ## install programs and examples below PREFIX (/usr/local); honours
 	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/dnsd/
 	install -d $(DESTDIR)$(PREFIX)/lib/nagios/plugins
 	install -m 755 contrib/nagios/check_dnsd_fleet $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 644 contrib/bash-completion/dnsdctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
 
 .PHONY: help
 help: ## this list

@@ -54,9 +54,10 @@ def udp_figures(found):
     """{kind: {server: rate, ratio to the limit in the same round, cost}}"""
     figures = {}
     for kind in KINDS:
-        limits = {one["round"]: one for one in of(found, kind=kind, server="limit")}
+        # On a machine that is very busy a slice may be over before anything has run.
+        limits = {one["round"]: one for one in of(found, kind=kind, server="limit") if one["rate"]}
         for server in SERVERS:
-            mine = of(found, kind=kind, server=server)
+            mine = [one for one in of(found, kind=kind, server=server) if one["round"] in limits and one["rate"]]
             if not mine:
                 continue
             figures.setdefault(kind, {})[server] = {

@@ -199,6 +199,8 @@ int history_note_base(json_t *records, const struct pool *pool, const struct poo
 
 /* --- the way back --- */
 
+#define READS_MAX 10
+
 struct replay {
 	const struct zones *zones;
 	uint64_t at_s;
@@ -341,6 +343,11 @@ int history_replay(const char *directory, const struct zones *zones, uint64_t at
 	struct replay replay = { .zones = zones, .at_s = at_s, .diag = diag, .states = ret_states };
 	memset(ret_states, 0, pools_n * sizeof(*ret_states));
 	int rc = journal_read(directory, at_s, replay_record, &replay, diag);
+	/* A journal that is set aside while it is read: once more, from the new names. */
+	for (unsigned tries = 0; rc == -EAGAIN && tries < READS_MAX; tries++) {
+		replay.rc = 0;
+		rc = journal_read(directory, at_s, replay_record, &replay, diag);
+	}
 	if (rc == 0)
 		rc = replay.rc;
 	for (size_t i = 0; i < pools_n && rc == 0; i++) {

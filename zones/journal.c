@@ -208,14 +208,10 @@ static bool read_lines(FILE *file, const char *path, bool (*each)(const json_t *
 	return go_on;
 }
 
-int journal_read(const char *directory, uint64_t from_s, bool (*each)(const json_t *record, void *context),
-                 void *context, struct diag *diag)
+static int read_all(const char *base, uint64_t from_s, bool (*each)(const json_t *record, void *context),
+                    void *context, struct diag *diag)
 {
-	char base[PATH_MAX];
 	char path[PATH_MAX + 16];
-	int base_len = snprintf(base, sizeof(base), "%s/" FILE_NAME, directory);
-	if (base_len < 0 || (size_t)base_len + 16 > sizeof(base))
-		return -ENAMETOOLONG;
 	unsigned oldest = 0;
 	unsigned missing_n = 0;
 	/* A crash between two renames leaves one number out. */
@@ -248,4 +244,31 @@ int journal_read(const char *directory, uint64_t from_s, bool (*each)(const json
 		fclose(file);
 	}
 	return 0;
+}
+
+/* Is it still the file that was opened? Open, its number can't be given to another. */
+static bool is_same_file(int fd, const char *path)
+{
+	struct stat opened;
+	struct stat now;
+	bool there = stat(path, &now) == 0;
+	if (fd < 0)
+		return !there;
+	return there && fstat(fd, &opened) == 0 && opened.st_ino == now.st_ino && opened.st_dev == now.st_dev;
+}
+
+int journal_read(const char *directory, uint64_t from_s, bool (*each)(const json_t *record, void *context),
+                 void *context, struct diag *diag)
+{
+	char base[PATH_MAX];
+	int base_len = snprintf(base, sizeof(base), "%s/" FILE_NAME, directory);
+	if (base_len < 0 || (size_t)base_len + 16 > sizeof(base))
+		return -ENAMETOOLONG;
+	int fd = open(base, O_PATH | O_CLOEXEC);
+	int rc = read_all(base, from_s, each, context, diag);
+	if (!is_same_file(fd, base))
+		rc = -EAGAIN;
+	if (fd >= 0)
+		close(fd);
+	return rc;
 }

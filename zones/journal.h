@@ -41,7 +41,8 @@ int journal_rotate(struct journal *journal);
 /**
  * Read records in the order they were written, beginning with the last file that has a base of from_s or
  * before. each() gets a borrowed object and returns false to stop. Lines that are no JSON are told and
- * stepped over. Returns 0, or negative errno when there is no journal (told in diag).
+ * stepped over. Returns 0; -EAGAIN when the journal was set aside meanwhile, so that records may be missing:
+ * read again; another negative errno when there is no journal (told in diag).
  */
 int journal_read(const char *directory, uint64_t from_s, bool (*each)(const json_t *record, void *context),
                  void *context, struct diag *diag);

@@ -627,7 +627,7 @@ static void prefetch_group(const struct answer_data *data, struct parsed *group,
 }
 
 void answer_queries(const struct answer_data *data, struct answer_request *requests, size_t requests_n,
-                    struct answer_state *state)
+                    uint8_t *resp, struct answer_state *state)
 {
 	struct parsed group[GROUP_N];
 	while (requests_n) {
@@ -639,9 +639,11 @@ void answer_queries(const struct answer_data *data, struct answer_request *reque
 			prefetch_group(data, group, n);
 		for (size_t i = 0; i < n; i++) {
 			struct answer_request *request = &requests[i];
+			request->resp = resp;
 			request->resp_len =
 			        answer_parsed(data, &request->client, request->req, group[i].verdict,
-			                      &group[i].query, request->resp, request->resp_cap, state);
+			                      &group[i].query, resp, ANSWER_UDP_MAX, state);
+			resp += (request->resp_len + 15) / 16 * 16;
 		}
 		requests += n;
 		requests_n -= n;

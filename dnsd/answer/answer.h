@@ -98,16 +98,18 @@ struct answer_request {
 	struct client client;
 	const uint8_t *req;
 	size_t req_len;
-	uint8_t *resp; /* ANSWER_UDP_MAX or ANSWER_TCP_MAX bytes, as resp_cap says */
-	size_t resp_cap;
+	uint8_t *resp;   /* set: where in the buffer its answer stands */
 	size_t resp_len; /* set: 0 = send nothing */
 };
 
 /**
  * Answer requests in order, as answer_query() would each. What the next ones need is fetched into the cache
  * meanwhile, which is most of their cost when names and addresses are many.
+ *
+ * resp  room for requests_n answers of ANSWER_UDP_MAX bytes; they lie close together in it, so that a batch
+ * of usual ones stays in the cache
  */
 void answer_queries(const struct answer_data *data, struct answer_request *requests, size_t requests_n,
-                    struct answer_state *state);
+                    uint8_t *resp, struct answer_state *state);
 
 #endif

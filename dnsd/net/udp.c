@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -12,12 +13,12 @@
 /* Bound for the last round before a socket closes: more than its receive buffer can hold in small packets. */
 #define BATCHES_AT_CLOSE 1024
 /*
- * Larger requests are cut and then found malformed: no sensible one comes near. The strides are no multiples
+ * Larger requests are cut and then found malformed: no sensible one comes near. The stride is no multiple
  * of 4096, so that the first lines of the buffers do not all fall into the same few sets of the cache.
  */
 #define REQUEST_MAX    2048
 #define REQUEST_STRIDE (REQUEST_MAX + 64)
-#define ANSWER_STRIDE  (ANSWER_UDP_MAX + 128)
+#define HUGE_PAGE      ((size_t)2 << 20)
 
 union control {
 	struct cmsghdr align;
@@ -34,14 +35,18 @@ struct udp_buffers {
 	union control in_control[BATCH];
 	union control out_control[BATCH];
 	uint8_t requests[BATCH][REQUEST_STRIDE];
-	uint8_t answers[BATCH][ANSWER_STRIDE];
+	uint8_t answers[BATCH * ANSWER_UDP_MAX];
 };
 
 struct udp_buffers *udp_buffers_create(void)
 {
-	struct udp_buffers *b = calloc(1, sizeof(*b));
+	/* Each packet lies in another page, which is found faster when they are all one. */
+	struct udp_buffers *b =
+	        aligned_alloc(HUGE_PAGE, (sizeof(*b) + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
 	if (!b)
 		return NULL;
+	(void)madvise(b, sizeof(*b), MADV_HUGEPAGE); /* where there are none it is as before */
+	memset(b, 0, sizeof(*b));
 	for (unsigned i = 0; i < BATCH; i++) {
 		b->in_iov[i] = (struct iovec){ .iov_base = b->requests[i], .iov_len = REQUEST_MAX };
 		b->in[i].msg_hdr.msg_iov = &b->in_iov[i];
@@ -53,8 +58,6 @@ struct udp_buffers *udp_buffers_create(void)
 			.client = { .peer = (const struct sockaddr *)&b->peers[i],
 			            .transport = TRANSPORT_UDP },
 			.req = b->requests[i],
-			.resp = b->answers[i],
-			.resp_cap = ANSWER_UDP_MAX,
 		};
 	}
 	return b;
@@ -144,7 +147,7 @@ static unsigned serve_batch(struct udp_socket *udp)
 	net->between_batches(net);
 	for (unsigned i = 0; i < (unsigned)in_n; i++)
 		b->batch[i].req_len = b->in[i].msg_len;
-	answer_queries(net->data, b->batch, (unsigned)in_n, &net->state);
+	answer_queries(net->data, b->batch, (unsigned)in_n, b->answers, &net->state);
 	unsigned out_n = 0;
 	for (unsigned i = 0; i < (unsigned)in_n; i++) {
 		size_t len = b->batch[i].resp_len;
@@ -152,7 +155,7 @@ static unsigned serve_batch(struct udp_socket *udp)
 		if (len == 0 || b->peers[i].sin6_port == 0)
 			continue;
 		struct msghdr *out = &b->out[out_n].msg_hdr;
-		b->out_iov[out_n] = (struct iovec){ .iov_base = b->answers[i], .iov_len = len };
+		b->out_iov[out_n] = (struct iovec){ .iov_base = b->batch[i].resp, .iov_len = len };
 		out->msg_name = &b->peers[i];
 		out->msg_namelen = b->in[i].msg_hdr.msg_namelen;
 		out->msg_control = NULL;

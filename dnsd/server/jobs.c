@@ -439,6 +439,13 @@ static void run_command(struct server *server)
 	run_job(server, reload ? JOB_RELOAD : JOB_COMMAND, command);
 }
 
+/* Who looks back wants to see what has just happened: it is on disk first. */
+static bool may_run(const struct server *server, const struct command *command)
+{
+	return !json_object_get(command->request->body, "at") ||
+	       keeping_done(server->keeping) == keeping_asked(server->keeping);
+}
+
 /* Commands take turns with other jobs, so that neither waits for ever. */
 void server_start_wanted(struct server *server)
 {
@@ -448,7 +455,8 @@ void server_start_wanted(struct server *server)
 	if (!listeners_settled(server))
 		return;
 	enum job_kind wanted = server->job_wanted;
-	if (server->commands.first && (wanted == JOB_NONE || !server->job_was_command)) {
+	if (server->commands.first && may_run(server, server->commands.first) &&
+	    (wanted == JOB_NONE || !server->job_was_command)) {
 		run_command(server);
 	} else if (wanted != JOB_NONE) {
 		server->job_wanted = JOB_NONE;

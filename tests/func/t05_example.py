@@ -16,7 +16,10 @@ def example(case):
         text = file.read()
     text, listen_n = re.subn(r"listen = \[.*?\];", 'listen = [ "127.0.0.1@0" ];', text)
     text, geo_n = re.subn(r'database = ".*?";', f'database = "{geo_file()}"; max-age = 0;', text)
-    check_equal((listen_n, geo_n), (1, 1), "listen and database lines in the example")
+    text, control_n = re.subn(r'control = ".*?";', 'control = "control.sock";', text)
+    text, state_n = re.subn(r'state-directory = ".*?";', 'state-directory = "state";', text)
+    os.mkdir(site.file("state"))
+    check_equal((listen_n, geo_n, control_n, state_n), (1, 1, 1, 1), "lines of this machine in the example")
     site.write("dnsd.conf", text)
     return site
 
@@ -96,3 +99,17 @@ def test_static(case, daemon):
     kinds = [kind for _, _, kind, _ in records(ask(daemon, "a.old.clamav.net").answer)]
     check_equal(kinds, ["DNAME", "CNAME", "A"], "answer through the DNAME")
     check_negative(ask(daemon, "no-such-name.clamav.net"), "NXDOMAIN", "clamav.net.", 300)
+
+
+def test_control(case, daemon):
+    """The control socket answers, and what outlives a restart is kept."""
+    status, text = run([DNSDCTL, "-s", daemon.site.file("control.sock"), "status"])
+    check_equal(status, 0, text)
+    check("no problems" in text, text)
+    status, text = run([DNSDCTL, "-s", daemon.site.file("control.sock"), "mirror", "down", "clamav1.de.example",
+                        "--reason", "test"])
+    check_equal(status, 0, text)
+    check("warning" not in text, text)
+    check(os.path.exists(daemon.site.file("state/overrides.json")), "overrides.json")
+    status, text = run([DNSDCTL, "-s", daemon.site.file("control.sock"), "mirror", "auto", "clamav1.de.example"])
+    check_equal(status, 0, text)

@@ -617,7 +617,7 @@ static void test_together(void **state)
 	(void)state;
 	enum { N = 53 };
 	static uint8_t reqs[N][WIRE_REQUEST_MAX];
-	static uint8_t resps[N][ANSWER_UDP_MAX];
+	static uint8_t resps[N * ANSWER_UDP_MAX];
 	static uint8_t resp[ANSWER_UDP_MAX];
 	static const char *const more[] = { "db.local.example.net", "db.big.example.net",
 		                            "current.cvd.example.net", "no.such.test" };
@@ -638,20 +638,18 @@ static void test_together(void **state)
 		batch[i] = (struct answer_request){
 			.client = { .peer = (const struct sockaddr *)&peer, .transport = TRANSPORT_UDP },
 			.req = reqs[i],
-			.resp = resps[i],
-			.resp_cap = ANSWER_UDP_MAX,
 		};
 		batch[i].req_len = wire_request_make(name, (size_t)name_len, i % 5 ? 1 : 16, WIRE_CLASS_IN,
 		                                     1232, i % 4 ? &subnet : NULL, reqs[i]);
 		if (i % 7 == 0)
 			batch[i].req_len -= i % 30; /* cut off */
 	}
-	answer_queries(&together.data, batch, N, together.state);
+	answer_queries(&together.data, batch, N, resps, together.state);
 	for (size_t i = 0; i < N; i++) {
 		size_t len = answer_query(&alone.data, &batch[i].client, reqs[i], batch[i].req_len, resp,
 		                          sizeof(resp), alone.state);
 		assert_int_equal(batch[i].resp_len, len);
-		assert_memory_equal(resps[i], resp, len);
+		assert_memory_equal(batch[i].resp, resp, len);
 	}
 	assert_memory_equal(&alone.state->counters, &together.state->counters, sizeof(alone.state->counters));
 	fixture_fini(&alone);

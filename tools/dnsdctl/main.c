@@ -295,7 +295,7 @@ static int run(struct arguments *arguments)
 	return fail_usage("there is no such command");
 }
 
-int main(int argc, char **argv)
+static int run_arguments(struct arguments *arguments, int argc, char **argv)
 {
 	enum { OPTION_VERSION = 256, OPTION_JSON, OPTION_TEXT };
 	static const struct option options[] = {
@@ -315,30 +315,35 @@ int main(int argc, char **argv)
 		{ "pool", required_argument, NULL, OPTION_TEXT },
 		{ NULL, 0, NULL, 0 },
 	};
-	struct arguments arguments = { .socket_path = SOCKET_DEFAULT,
-		                       .timeout_s = 30,
-		                       .request = json_object() };
 	int option;
 	int index = 0;
 	while ((option = getopt_long(argc, argv, "c:s:t:h", options, &index)) != -1) {
 		switch (option) {
-		case 'c': arguments.conf_path = optarg; break;
-		case 's': arguments.socket_path = optarg; break;
+		case 'c': arguments->conf_path = optarg; break;
+		case 's': arguments->socket_path = optarg; break;
 		case 't':
-			arguments.timeout_s = (unsigned)strtoul(optarg, NULL, 10);
-			if (arguments.timeout_s == 0 || arguments.timeout_s > 86400)
+			arguments->timeout_s = (unsigned)strtoul(optarg, NULL, 10);
+			if (arguments->timeout_s == 0 || arguments->timeout_s > 86400)
 				return fail_usage("a timeout is 1 to 86400 seconds");
 			break;
 		case 'h': fputs(usage, stdout); return EXIT_DONE;
 		case OPTION_VERSION: printf("dnsdctl %s\n", DNSD_VERSION); return EXIT_DONE;
-		case OPTION_JSON: arguments.json = true; break;
-		case OPTION_TEXT: set(arguments.request, options[index].name, optarg); break;
+		case OPTION_JSON: arguments->json = true; break;
+		case OPTION_TEXT: set(arguments->request, options[index].name, optarg); break;
 		default: return fail_usage("wrong option");
 		}
 	}
-	arguments.words = argv + optind;
-	arguments.words_n = argc - optind;
-	int status = run(&arguments);
+	arguments->words = argv + optind;
+	arguments->words_n = argc - optind;
+	return run(arguments);
+}
+
+int main(int argc, char **argv)
+{
+	struct arguments arguments = { .socket_path = SOCKET_DEFAULT,
+		                       .timeout_s = 30,
+		                       .request = json_object() };
+	int status = run_arguments(&arguments, argc, argv);
 	json_decref(arguments.request);
 	return status;
 }
