@@ -84,6 +84,7 @@ int main(int argc, char **argv)
 		return check(conf_path);
 
 	signal(SIGPIPE, SIG_IGN); /* a TCP client that is gone is an error return, not a signal */
+	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
 	struct server *server;
 	if (server_create(conf_path, &server) < 0)
 		return EXIT_FAILED;

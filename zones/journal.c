@@ -128,6 +128,14 @@ int journal_append(struct journal *journal, const json_t *records)
 	return rc;
 }
 
+bool journal_is_there(const struct journal *journal)
+{
+	struct stat ours;
+	struct stat named;
+	return fstat(journal->fd, &ours) == 0 && stat(journal->path, &named) == 0 &&
+	       ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
+}
+
 bool journal_is_full(const struct journal *journal)
 {
 	return (size_t)journal->len >= journal->max_bytes;

@@ -29,6 +29,9 @@ void journal_close(struct journal *journal);
  */
 int journal_append(struct journal *journal, const json_t *records);
 
+/** Is the file still the one of its name? Somebody may have removed it, or its directory. */
+bool journal_is_there(const struct journal *journal);
+
 /** Is it time for a new file? */
 bool journal_is_full(const struct journal *journal);
 /** Set the file aside and begin a new one; the caller writes base records to it. Returns 0 or negative errno,

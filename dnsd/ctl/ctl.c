@@ -14,10 +14,11 @@
 
 #include "inspect/response.h"
 
-#define BACKLOG     16
+#define BACKLOG     128
 #define DEPTH_MAX   16
 #define REQUEST_MS  10000 /* for a request to come in whole, and between two */
 #define RESPONSE_MS 30000 /* for a response to be read */
+#define CROWDED_MS  1000  /* for both, when others wait for their turn */
 
 struct client {
 	uv_pipe_t pipe;
@@ -28,6 +29,7 @@ struct client {
 	struct ctl_request request;
 	bool busy; /* a request is under way or its response is being written */
 	bool closing;
+	bool too_long;   /* the line: its beginning has been dropped */
 	unsigned open_n; /* handles not closed yet, and one for a request under way */
 	char *response;
 	size_t used;
@@ -38,10 +40,11 @@ struct ctl {
 	uv_pipe_t pipe;
 	struct client *clients;
 	unsigned clients_n;
+	bool crowded; /* a connection waits to be accepted */
 	ctl_handler *handler;
 	void *context;
-	bool destroyed;
-	unsigned refs; /* the listener's handle, and each client */
+	bool retired;
+	unsigned refs; /* the owner, the listener's handle, and each client */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 
@@ -60,9 +63,14 @@ static void client_unref(struct client *client)
 	free(client);
 }
 
+static void accept_client(struct ctl *ctl);
+
 static void on_client_closed(uv_handle_t *handle)
 {
-	client_unref(handle->data);
+	struct client *client = handle->data;
+	if (client->ctl->crowded && !client->ctl->retired)
+		accept_client(client->ctl);
+	client_unref(client);
 }
 
 static void close_client(struct client *client)
@@ -86,6 +94,13 @@ static void on_timeout(uv_timer_t *timer)
 	close_client(timer->data);
 }
 
+static void limit_time(struct client *client, unsigned ms)
+{
+	if (client->ctl->crowded && ms > CROWDED_MS)
+		ms = CROWDED_MS;
+	uv_timer_start(&client->timer, on_timeout, ms, 0);
+}
+
 static void take_request(struct client *client);
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf);
 
@@ -103,11 +118,11 @@ static void on_written(uv_write_t *write, int status)
 	free(client->response);
 	client->response = NULL;
 	client->busy = false;
-	if (status < 0) {
+	if (status < 0 || client->ctl->retired) {
 		close_client(client);
 		return;
 	}
-	uv_timer_start(&client->timer, on_timeout, REQUEST_MS, 0);
+	limit_time(client, REQUEST_MS);
 	take_request(client);
 	if (!client->busy && !client->closing)
 		uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read);
@@ -129,7 +144,7 @@ static void respond(struct client *client, json_t *response)
 	static char newline[] = "\n";
 	uv_buf_t parts[2] = { uv_buf_init(text, (unsigned)strlen(text)), uv_buf_init(newline, 1) };
 	client->write.data = client;
-	uv_timer_start(&client->timer, on_timeout, RESPONSE_MS, 0);
+	limit_time(client, RESPONSE_MS);
 	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, parts, 2, on_written) < 0)
 		close_client(client);
 }
@@ -164,21 +179,21 @@ static void take_request(struct client *client)
 	char *newline = memchr(client->buffer, '\n', client->used);
 	if (!newline) {
 		if (client->used == sizeof(client->buffer)) {
-			client->busy = true;
+			client->too_long = true;
 			client->used = 0;
-			uv_read_stop((uv_stream_t *)&client->pipe);
-			respond(client,
-			        response_error("a request is one line of at most %d bytes", CTL_REQUEST_MAX));
 		}
 		return;
 	}
 	size_t len = (size_t)(newline - client->buffer);
 	json_error_t error;
 	json_t *body = NULL;
-	if (is_too_deep(client->buffer, len))
+	if (client->too_long)
+		snprintf(error.text, sizeof(error.text), "it is longer than %d bytes", CTL_REQUEST_MAX);
+	else if (is_too_deep(client->buffer, len))
 		snprintf(error.text, sizeof(error.text), "brackets too deep");
 	else
 		body = json_loadb(client->buffer, len, JSON_REJECT_DUPLICATES, &error);
+	client->too_long = false;
 	client->used -= len + 1;
 	memmove(client->buffer, newline + 1, client->used);
 	client->busy = true;
@@ -220,29 +235,49 @@ static void read_peer(struct client *client)
 	client->request.pid = cred.pid;
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+/* Who keeps a place without anything being done for him has little time left. */
+static void set_crowded(struct ctl *ctl)
 {
-	struct ctl *ctl = listener->data;
-	struct client *client = status == 0 ? calloc(1, sizeof(*client)) : NULL;
-	if (!client)
+	ctl->crowded = true;
+	for (struct client *client = ctl->clients; client; client = client->next) {
+		if (uv_is_active((uv_handle_t *)&client->timer) &&
+		    uv_timer_get_due_in(&client->timer) > CROWDED_MS)
+			limit_time(client, CROWDED_MS);
+	}
+}
+
+/* What is not accepted waits, and libuv takes no more from the socket until it is. */
+static void accept_client(struct ctl *ctl)
+{
+	struct client *client = ctl->clients_n < CTL_CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
+	if (!client) {
+		set_crowded(ctl);
 		return;
+	}
+	ctl->crowded = false;
 	client->ctl = ctl;
 	client->open_n = 2;
 	ctl->refs++;
-	uv_pipe_init(listener->loop, &client->pipe, 0);
-	uv_timer_init(listener->loop, &client->timer);
+	uv_pipe_init(ctl->pipe.loop, &client->pipe, 0);
+	uv_timer_init(ctl->pipe.loop, &client->timer);
 	client->pipe.data = client;
 	client->timer.data = client;
 	client->next = ctl->clients;
 	ctl->clients = client;
 	ctl->clients_n++;
-	if (uv_accept(listener, (uv_stream_t *)&client->pipe) < 0 || ctl->clients_n > CTL_CLIENTS_MAX) {
+	if (uv_accept((uv_stream_t *)&ctl->pipe, (uv_stream_t *)&client->pipe) < 0) {
 		close_client(client);
 		return;
 	}
 	read_peer(client);
-	uv_timer_start(&client->timer, on_timeout, REQUEST_MS, 0);
+	limit_time(client, REQUEST_MS);
 	uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read);
+}
+
+static void on_connection(uv_stream_t *listener, int status)
+{
+	if (status == 0)
+		accept_client(listener->data);
 }
 
 /* --- the socket file --- */
@@ -316,7 +351,7 @@ int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler
 	}
 	ctl->handler = handler;
 	ctl->context = context;
-	ctl->refs = 1;
+	ctl->refs = 2;
 	snprintf(ctl->path, sizeof(ctl->path), "%s", path);
 	uv_pipe_init(loop, &ctl->pipe, 0);
 	ctl->pipe.data = ctl;
@@ -337,15 +372,28 @@ static void on_ctl_closed(uv_handle_t *handle)
 	ctl_unref(handle->data);
 }
 
+void ctl_retire(struct ctl *ctl)
+{
+	if (!ctl || ctl->retired)
+		return;
+	ctl->retired = true;
+	unlink(ctl->path);
+	uv_close((uv_handle_t *)&ctl->pipe, on_ctl_closed);
+	for (struct client *client = ctl->clients, *next; client; client = next) {
+		next = client->next;
+		if (!client->busy)
+			close_client(client);
+	}
+}
+
 void ctl_destroy(struct ctl *ctl)
 {
-	if (!ctl || ctl->destroyed)
+	if (!ctl)
 		return;
-	ctl->destroyed = true;
-	unlink(ctl->path);
+	ctl_retire(ctl);
 	while (ctl->clients)
 		close_client(ctl->clients);
-	uv_close((uv_handle_t *)&ctl->pipe, on_ctl_closed);
+	ctl_unref(ctl);
 }
 
 const char *ctl_path(const struct ctl *ctl)

@@ -5,8 +5,9 @@
  *            <──{"ok": true, ...}\n─────      <──ctl_reply()──────────
  *
  * A client has one request under way at a time; its next ones wait in the socket. Nothing a client does
- * delays another or the loop: requests are limited in length, nesting and time, so are clients in number, and
- * one that does not read its answer is cut off.
+ * delays another or the loop: requests are limited in length, nesting and time, and one that does not read
+ * its answer is cut off. So are clients in number: who comes when there are CTL_CLIENTS_MAX waits for a
+ * place, and those who hold one without a request under way have a second left.
  */
 #ifndef DNSD_CTL_CTL_H
 #define DNSD_CTL_CTL_H
@@ -39,6 +40,8 @@ typedef void ctl_handler(void *context, struct ctl_request *request);
  */
 int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler *handler, void *context,
                struct ctl **ret_ctl);
+/** Remove the socket file and take no more clients; requests under way are still answered. */
+void ctl_retire(struct ctl *ctl);
 /** Closes all and removes the socket file; freed later by the loop. Requests under way may still be replied
  * to. NULL is fine. */
 void ctl_destroy(struct ctl *ctl);

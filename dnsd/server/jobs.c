@@ -13,6 +13,9 @@
 /* Without version records, how often the age of the geo database is looked at. */
 #define GEO_LOOK_S 3600
 
+/* How soon to try again when the state could not be kept. */
+#define KEEP_AGAIN_MS 3000
+
 /* --- snapshots --- */
 
 static uint64_t oldest_adopted(const struct server *server)
@@ -122,27 +125,38 @@ static void on_request(void *context, struct ctl_request *request)
 	server_start_wanted(server);
 }
 
-void server_set_control(struct server *server)
+static void tell_control(const struct server *server, const struct conf *conf, int rc, struct diag *diag)
 {
-	const struct conf *conf = server->load->conf;
+	const char *why = strerror(-rc);
+	if (rc == -EADDRINUSE)
+		why = "another process answers on it";
+	else if (rc == -EEXIST)
+		why = "this file is no socket";
+	else if (rc == -ENOENT && conf->control_group)
+		why = "its folder or the group of control-group does not exist";
+	diag_error(diag, conf->control, 0,
+	           "cannot open the control socket: %s; dnsdctl reaches this server %s", why,
+	           server->ctl ? ctl_path(server->ctl) : "not at all");
+}
+
+void server_set_control(struct server *server, const struct conf *conf, struct diag *diag)
+{
+	struct ctl *ctl = NULL;
 	if (server->ctl && conf->control && strcmp(ctl_path(server->ctl), conf->control) == 0)
 		return;
-	ctl_destroy(server->ctl);
-	server->ctl = NULL;
-	if (!conf->control)
+	int rc = conf->control ? ctl_create(&server->loop, conf->control, conf->control_group, on_request,
+	                                    server, &ctl)
+	                       : 0;
+	if (rc < 0) {
+		tell_control(server, conf, rc, diag);
 		return;
-	int rc = ctl_create(&server->loop, conf->control, conf->control_group, on_request, server,
-	                    &server->ctl);
-	if (rc == -EADDRINUSE)
-		log_error(
-		        "%s: another process answers on this control socket; dnsdctl will not reach this one",
-		        conf->control);
-	else if (rc == -ENOENT && conf->control_group)
-		log_error("%s: cannot open the control socket: its folder or the group \"%s\" does not exist",
-		          conf->control, conf->control_group);
-	else if (rc < 0)
-		log_error("%s: cannot open the control socket: %s", conf->control, strerror(-rc));
-	else
+	}
+	/* Who asked for the reload is a client of the one before. */
+	ctl_retire(server->ctl);
+	ctl_destroy(server->ctl_before);
+	server->ctl_before = server->ctl;
+	server->ctl = ctl;
+	if (ctl)
 		log_info("control socket: %s", conf->control);
 }
 
@@ -155,12 +169,22 @@ static void keep(struct server *server)
 		keeping_run(server->keeping, server->load);
 }
 
+static void on_keep_again(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+	keeping_retry(server->keeping);
+	server_start_wanted(server);
+}
+
 void server_keeping_written(void *context)
 {
 	struct server *server = context;
 	server_settle(server);
-	if (!server->stopping)
-		server_start_wanted(server);
+	if (server->stopping)
+		return;
+	if (keeping_error(server->keeping))
+		uv_timer_start(&server->keep_again, on_keep_again, KEEP_AGAIN_MS, 0);
+	server_start_wanted(server);
 }
 
 /* --- jobs --- */
@@ -278,6 +302,8 @@ static void finish_reload(struct server *server, struct job *job)
 		rc = set_listeners(server, job->load->conf, &job->diag);
 	if (rc == 0)
 		rc = publish(server, job->snap);
+	if (rc == 0)
+		server_set_control(server, job->load->conf, &job->diag);
 	log_diag(&job->diag);
 	server_metrics_note_reload(server, rc < 0);
 	if (rc < 0) {
@@ -301,7 +327,6 @@ static void finish_reload(struct server *server, struct job *job)
 		metrics_http_commit(server->metrics.http);
 		bool changed = server_watch_sources(server);
 		server_set_renew_timer(server);
-		server_set_control(server);
 		server_log_loaded(server, "reloaded");
 		note_news(server, job);
 		/* Sources may have changed before the watch was set, and the moment of the next change is

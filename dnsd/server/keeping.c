@@ -34,7 +34,8 @@ struct batch {
 	uint32_t files_n;
 	uint64_t asked; /* up to which number it goes */
 	bool base_written;
-	bool full; /* the journal is, now */
+	bool was_gone; /* the journal, and who knows what else */
+	bool full;     /* the journal is, now */
 	int rc;
 };
 
@@ -147,10 +148,13 @@ int keeping_error(const struct keeping *keeping)
 
 /* --- a batch, on the thread pool --- */
 
-static int open_journal(struct keeping *keeping, const struct batch *batch)
+static int open_journal(struct keeping *keeping, struct batch *batch)
 {
-	if (keeping->journal && strcmp(keeping->journal_dir, batch->directory) == 0)
-		return 0;
+	if (keeping->journal && strcmp(keeping->journal_dir, batch->directory) == 0) {
+		if (journal_is_there(keeping->journal))
+			return 0;
+		batch->was_gone = true;
+	}
 	journal_close(keeping->journal);
 	keeping->journal = NULL;
 	free(keeping->journal_dir);
@@ -239,17 +243,22 @@ static bool is_elsewhere(const struct keeping *keeping, const struct load *load)
 	return keeping->journal_dir && strcmp(keeping->journal_dir, load->conf->state_dir) != 0;
 }
 
+static void want_all(struct keeping *keeping, const char *why)
+{
+	free_feeds(keeping->feeds, keeping->feeds_n);
+	keeping->feeds = NULL;
+	keeping->feeds_n = 0;
+	keeping->base_why = why;
+	keeping->rotate = false;
+	keeping->wants_overrides = keeping->wants_versions = true;
+}
+
 /* A new directory has no past: it gets all there is. */
 static void begin_anew(struct keeping *keeping)
 {
 	json_decref(keeping->news);
 	keeping->news = NULL;
-	free_feeds(keeping->feeds, keeping->feeds_n);
-	keeping->feeds = NULL;
-	keeping->feeds_n = 0;
-	keeping->base_why = "new directory";
-	keeping->rotate = false;
-	keeping->wants_overrides = keeping->wants_versions = true;
+	want_all(keeping, "new directory");
 }
 
 static bool has_work(struct keeping *keeping, const struct load *load)
@@ -374,6 +383,8 @@ static void end_batch(struct keeping *keeping)
 	keeping->rotate = batch->rotate || batch->full;
 	if (keeping->rotate)
 		keeping->base_why = "new journal";
+	if (batch->was_gone)
+		want_all(keeping, "journal was gone");
 	/* Also when it failed: whoever waits is told so. */
 	keeping->done = batch->asked;
 	json_decref(batch->base);
@@ -400,6 +411,7 @@ void keeping_run(struct keeping *keeping, const struct load *load)
 		json_decref(keeping->news);
 		keeping->news = NULL;
 		keeping->done = keeping->asked;
+		keeping->error = 0;
 		return;
 	}
 	if (!has_work(keeping, load) || !fill_batch(keeping, load))

@@ -25,9 +25,11 @@ static void close_handles(struct server *server)
 	for (size_t i = 0; i < sizeof(server->signals) / sizeof(server->signals[0]); i++)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	uv_close((uv_handle_t *)&server->renew, NULL);
+	uv_close((uv_handle_t *)&server->keep_again, NULL);
 	clock_destroy(server->clock);
 	server_metrics_stop(server);
 	server_drop_commands(server);
+	ctl_destroy(server->ctl_before);
 	ctl_destroy(server->ctl);
 	uv_close((uv_handle_t *)&server->notify, NULL);
 	watch_destroy(server->watch);
@@ -173,6 +175,9 @@ static int start_events(struct server *server)
 		rc = uv_timer_init(&server->loop, &server->renew);
 	server->renew.data = server;
 	if (rc == 0)
+		rc = uv_timer_init(&server->loop, &server->keep_again);
+	server->keep_again.data = server;
+	if (rc == 0)
 		rc = clock_create(&server->loop, on_watch, server, &server->clock);
 	if (rc == 0)
 		rc = watch_create(&server->loop, on_watch, server, &server->watch);
@@ -216,7 +221,10 @@ int server_create(const char *conf_path, struct server **ret_server)
 		goto fail_running;
 	server_watch_sources(server);
 	server_set_renew_timer(server);
-	server_set_control(server);
+	diag_init(&diag);
+	server_set_control(server, server->load->conf, &diag);
+	log_diag(&diag);
+	diag_fini(&diag);
 	keeping_want_base(server->keeping, "start");
 	server_start_wanted(server);
 	clock_set(server->clock, zones_next_change(server->load->zones, version_clock_now()));

@@ -91,10 +91,12 @@ struct server {
 	bool job_was_command;     /* commands and other jobs take turns */
 	struct server_metrics metrics;
 	struct ctl *ctl;
+	struct ctl *ctl_before;        /* retired: the one that a reload has moved away from, or NULL */
 	struct command_queue commands; /* to be carried out */
 	struct command_queue answered; /* to be sent, once clients see what was changed */
 	struct keeping *keeping;
-	uint64_t started_s; /* since 1970 */
+	uv_timer_t keep_again; /* after the state could not be kept */
+	uint64_t started_s;    /* since 1970 */
 	bool stopping;
 };
 
@@ -116,8 +118,9 @@ bool server_watch_sources(struct server *server);
 bool server_has_to_look(const struct server *server);
 void server_set_renew_timer(struct server *server);
 void server_log_loaded(const struct server *server, const char *what);
-/** Open the control socket that the configuration names, or close it. */
-void server_set_control(struct server *server);
+/** Open the control socket that the configuration names, or close it. Where that can't be, the one before
+ * stays (told). */
+void server_set_control(struct server *server, const struct conf *conf, struct diag *diag);
 
 /* --- command.c, command_show.c --- */
 

@@ -6,6 +6,7 @@
 Programs: DNSD_BIN, DNSDCTL_BIN, GEODB_BIN, by default those in build/bin.
 """
 import atexit
+import collections
 import contextlib
 import functools
 import ipaddress
@@ -140,6 +141,7 @@ class Daemon:
     """A running dnsd. Always started through Case.daemon(), which stops it."""
 
     def __init__(self, conf_path, netns=None, ready=True):
+        self.conf_path = conf_path
         command = [DNSD, "-c", conf_path]
         if netns:
             command = ["ip", "netns", "exec", netns] + command
@@ -204,6 +206,26 @@ class Daemon:
                 check_equal(moved(), expected, f"counters moved by {what}")
             time.sleep(0.02)
 
+    def ctl(self, *words, **keywords):
+        """A command of dnsdctl that must be done: its result."""
+        said = self.dnsdctl("--json", *words, **keywords)
+        check_equal(said.status, 0, f"exit status of dnsdctl {' '.join(words)}: {said.err}")
+        return json.loads(said.out)
+
+    def ctl_fails(self, *words, status=1):
+        """One that must not be done: what it says about it."""
+        said = self.dnsdctl(*words)
+        check_equal((said.status, said.out), (status, ""), f"exit status and output of dnsdctl {' '.join(words)}: {said.err}")
+        return said.err
+
+    def dnsdctl(self, *words, **keywords):
+        return dnsdctl("-s", self.control, *words, **keywords)
+
+    @property
+    def control(self):
+        """The control socket, by the name that CONTROL gives it."""
+        return os.path.join(os.path.dirname(self.conf_path), "ctl.sock")
+
     def rss_kb(self):
         with open(f"/proc/{self.pid}/status") as file:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1])
@@ -246,6 +268,19 @@ def run(command, deadline_s=60, env=None, **keywords):
     if SANITIZER_REPORT.search(done.stdout):
         raise Failure(f"sanitizer report of {' '.join(command)}:\n{done.stdout}")
     return done.returncode, done.stdout
+
+
+Said = collections.namedtuple("Said", "status out err")
+
+
+def dnsdctl(*words, stdin="", deadline_s=60):
+    """dnsdctl to its end, what it prints and what it complains about apart."""
+    env = {name: value for name, value in os.environ.items() if name != "SUDO_USER"}
+    done = subprocess.run([DNSDCTL, *words], input=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          errors="replace", timeout=deadline_s, env=env)
+    if SANITIZER_REPORT.search(done.stderr):
+        raise Failure(f"sanitizer report of dnsdctl {' '.join(words)}:\n{done.stderr}")
+    return Said(done.returncode, done.stdout, done.stderr)
 
 
 # --- geo databases ---
@@ -322,6 +357,10 @@ POOL_NAMES = """pools = (
 		}
 	);"""
 
+# Keys of the server group, for those who use Daemon.ctl(): without a state directory, and with one.
+CONTROL = 'control = "ctl.sock";'
+STATE = CONTROL + ' state-directory = "state";'
+
 ZONE_TEXT = """$TTL 1h
 @	SOA	ns1 hostmaster 1 3h 30m 2w 5m
 @	NS	ns1
@@ -349,6 +388,11 @@ class Site:
             file.write(text)
         os.rename(path + ".new", path)
         return path
+
+    def folder_for(self, name):
+        """A folder that is there."""
+        os.makedirs(self.file(name), exist_ok=True)
+        return self.file(name)
 
     def conf(self, zones, pools="", geo=None, listen=("127.0.0.1@0",), workers=0, server=""):
         """dnsd.conf. zones, pools: [text of a block]; geo: text of the group or None for the loopback database."""
@@ -389,8 +433,8 @@ class Control:
 
     def __init__(self, path):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.connect(path)  # waits where one with a timeout would fail
         self.sock.settimeout(DEADLINE_S)
-        self.sock.connect(path)
         self.lines = self.sock.makefile("r")
 
     def __enter__(self):

@@ -99,7 +99,7 @@ json_t *control_ask(struct control *control, const json_t *request)
 			        control->timeout_s);
 		else
 			fprintf(stderr, "dnsdctl: dnsd closed the connection: %s\n",
-			        errno ? strerror(errno) : "did it stop, or are there too many clients?");
+			        errno ? strerror(errno) : "did it stop?");
 		return NULL;
 	}
 	json_t *response = json_loadb(control->line, (size_t)len, 0, &error);
