@@ -138,12 +138,13 @@ static json_t *explain(const struct inspect *inspect, const json_t *body)
 {
 	uint8_t name[WIRE_NAME_MAX];
 	struct prefix subnet;
-	struct explain_question question;
+	struct explain_question question = { .name = NULL };
 	struct view view;
 	json_t *result = NULL;
 	json_t *wrong = read_question(body, name, &subnet, &question);
-	if (!wrong)
-		wrong = view_begin(inspect, body, &view);
+	if (wrong || !question.name) /* without memory there is not even a message */
+		return wrong;
+	wrong = view_begin(inspect, body, &view);
 	if (wrong)
 		return wrong;
 	int rc = explain_question(view.zones, &view.data, &question, &result);
@@ -177,10 +178,10 @@ static json_t *query(const struct inspect *inspect, const json_t *body)
 	uint8_t name[WIRE_NAME_MAX];
 	uint8_t req[WIRE_REQUEST_MAX];
 	struct prefix subnet;
-	struct explain_question question;
+	struct explain_question question = { .name = NULL };
 	struct sockaddr_storage peer;
 	json_t *wrong = read_question(body, name, &subnet, &question);
-	if (wrong)
+	if (wrong || !question.name) /* without memory there is not even a message */
 		return wrong;
 	struct answer_state *state = calloc(1, sizeof(*state));
 	uint8_t *resp = malloc(ANSWER_TCP_MAX);

@@ -187,10 +187,10 @@ static json_t *command_mirror(struct job *job, const json_t *body)
 	uint64_t now_s = utc_now();
 	char author[AUTHOR_MAX];
 	size_t pool = 0;
-	struct override override;
+	struct override override = { .host = NULL };
 	author_of(job->command->request, author);
 	json_t *wrong = read_override(zones, body, author, now_s, &pool, &override);
-	if (wrong)
+	if (wrong || !override.host) /* without memory there is not even a message */
 		return wrong;
 	bool is_auto = override.action == OVERRIDE_ACTION_N;
 	const struct override *before = override_set_find(zones->overrides, override.pool, override.host);

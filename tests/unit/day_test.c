@@ -199,7 +199,7 @@ static bool is_of_pool(const struct zones_slot *slot)
 /* Everything that a decision says, for a slot. For "nearest" names the country changes with the slot. */
 static uint64_t hash_decision(const struct zones *zones, size_t slot)
 {
-	struct pool_decision decision;
+	struct pool_decision decision = { .members_n = 0 };
 	uint16_t country = country_from_code(slot % 2 ? "TW" : "LI");
 	assert_int_equal(zones_decide_slot(zones, &zones->slots[slot], country, &decision), 0);
 	uint64_t hash = 0xcbf29ce484222325U;
@@ -506,6 +506,8 @@ static void test_explain_disagrees(void **state)
 			lowered = &day->moments[i];
 	}
 	assert_non_null(lowered);
+	if (!lowered)
+		return;
 	struct answer_data then = {
 		.store = day->site.zones->store, .pools = lowered->pools, .edns_size = 1232, .serial = 1
 	};

@@ -342,7 +342,7 @@ static void test_extended_error(void **state)
 		assert_int_equal(wire_get16(option), WIRE_EDE_INVALID_DATA);
 		assert_int_equal(option_len, 2 + strlen(why));
 		assert_memory_equal(option + 2, why, strlen(why));
-		len = fixture_ask(fixture, names[i], WIRE_TYPE_TXT, 0, resp);
+		fixture_ask(fixture, names[i], WIRE_TYPE_TXT, 0, resp);
 		assert_int_equal(rcode(resp), WIRE_RCODE_SERVFAIL);
 		assert_int_equal(wire_get16(resp + 10), 0);
 		len = fixture_ask(fixture, "current.cvd.example.net", WIRE_TYPE_TXT, 1232, resp);
