@@ -197,9 +197,11 @@ def test_offline(_case, daemon):
         check_equal(said.status, 0, said.err)
         offline = json.loads(said.out)
         for result in (live, offline):
-            for key in ("time", "generation"):
-                if isinstance(result, dict):
-                    result.pop(key, None)
+            if words[0] == "explain":
+                del result["time"]
+                result.pop("generation", None)
+                # The serial is the time of the last change, here of the start.
+                result["authority"] = [re.sub(r"SOA (\S+ \S+) \d+", r"SOA \1 SERIAL", text) for text in result["authority"]]
         check_equal(offline, live, f"{words} offline")
 
 
