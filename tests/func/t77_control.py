@@ -322,7 +322,8 @@ def check_drain(daemon, override):
             break
         ttl = answer.answer[0].ttl
         check("192.0.2.4" in addresses(answer), f"out {left:.2f} s before its time")
-        check(ttl <= max(1, left), f"TTL {ttl} with {left:.2f} s left")
+        # The step itself and the way of the answer take a moment.
+        check(ttl <= max(1, left + 0.2), f"TTL {ttl} with {left:.2f} s left")
         ttls.append(ttl)
         time.sleep(0.02)
     check(ttls == sorted(ttls, reverse=True) and len(set(ttls)) >= 2, f"the TTL steps down: {sorted(set(ttls))}")
