@@ -197,9 +197,11 @@ def test_offline(_case, daemon):
         check_equal(said.status, 0, said.err)
         offline = json.loads(said.out)
         for result in (live, offline):
-            for key in ("time", "generation"):
-                if isinstance(result, dict):
-                    result.pop(key, None)
+            if words[0] == "explain":
+                del result["time"]
+                result.pop("generation", None)
+                # The serial is the time of the last change, here of the start.
+                result["authority"] = [re.sub(r"SOA (\S+ \S+) \d+", r"SOA \1 SERIAL", text) for text in result["authority"]]
         check_equal(offline, live, f"{words} offline")
 
 
@@ -320,7 +322,8 @@ def check_drain(daemon, override):
             break
         ttl = answer.answer[0].ttl
         check("192.0.2.4" in addresses(answer), f"out {left:.2f} s before its time")
-        check(ttl <= max(1, left), f"TTL {ttl} with {left:.2f} s left")
+        # The step itself and the way of the answer take a moment.
+        check(ttl <= max(1, left + 0.2), f"TTL {ttl} with {left:.2f} s left")
         ttls.append(ttl)
         time.sleep(0.02)
     check(ttls == sorted(ttls, reverse=True) and len(set(ttls)) >= 2, f"the TTL steps down: {sorted(set(ttls))}")
