@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Functional tests: run.py [-v] [NAME...]
+"""Functional tests: run.py [-v] [--not=NAME,...] [NAME...]
 
 NAME is a module (t20_pool) or a test (t20_pool.rotation), or the start of one; without one, all are run.
 A module has functions test_*(case, fixture); fixture is what its setup(case) returns, when it has one.
@@ -89,6 +89,7 @@ def main(arguments):
         print(__doc__.strip())
         return 0
     wanted = [argument for argument in arguments if not argument.startswith("-")]
+    unwanted = tuple(name for argument in arguments if argument.startswith("--not=") for name in argument[6:].split(","))
     results = Results(verbose)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of atexit, so that nothing is left behind
     start = time.monotonic()
@@ -98,6 +99,8 @@ def main(arguments):
         # In the order of the file: basics first.
         tests = [(name[len("test_"):], function) for name, function in vars(module).items()
                  if name.startswith("test_")]
+        if unwanted:
+            tests = [(name, function) for name, function in tests if not f"{module_name}.{name}".startswith(unwanted)]
         if wanted:
             tests = [(name, function) for name, function in tests
                      if any(f"{module_name}.{name}".startswith(prefix) for prefix in wanted)]

@@ -210,7 +210,8 @@ static uint64_t hash_decision(const struct zones *zones, size_t slot)
 		               (uint32_t)decision.ttl_mirror,
 		               decision.neighbour,
 		               (uint32_t)decision.members_n };
-	hash = mix(hash, numbers, sizeof(numbers));
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
+		hash = (hash ^ numbers[i]) * 0x100000001b3U;
 	for (size_t i = 0; i < decision.members_n; i++) {
 		const struct pool_member *member = &decision.members[i];
 		hash = mix(hash, &member->weight, sizeof(member->weight));
