@@ -8,47 +8,30 @@
 
 #include "answer/answer.h"
 #include "answer/trace.h"
+#include "base/object.h"
 #include "base/utc.h"
 #include "wire/name.h"
 #include "wire/request.h"
 #include "wire/wire.h"
 #include "zones/history.h"
 
-static void set_text(json_t *object, const char *key, const char *text)
-{
-	json_t *value = json_string(text);
-	json_object_set_new(object, key, value ? value : json_string("(not UTF-8)"));
-}
-
-static void set_number(json_t *object, const char *key, uint64_t number)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)number));
-}
-
-static void set_time(json_t *object, const char *key, uint64_t time_s)
-{
-	char text[UTC_TEXT_MAX];
-	if (time_s)
-		set_text(object, key, utc_format(time_s, text));
-}
-
 static void set_country(json_t *object, const char *key, uint16_t country)
 {
 	char code[3];
 	country_to_code(country, code);
-	set_text(object, key, country == COUNTRY_UNKNOWN ? "unknown" : code);
+	object_set_text(object, key, country == COUNTRY_UNKNOWN ? "unknown" : code);
 }
 
 static void set_addr(json_t *object, const char *key, const struct addr *addr)
 {
 	char text[ADDR_TEXT_MAX];
-	set_text(object, key, addr_format(addr, text, sizeof(text)));
+	object_set_text(object, key, addr_format(addr, text, sizeof(text)));
 }
 
 static void set_prefix(json_t *object, const char *key, const struct prefix *prefix)
 {
 	char text[ADDR_TEXT_MAX];
-	set_text(object, key, prefix_format(prefix, text, sizeof(text)));
+	object_set_text(object, key, prefix_format(prefix, text, sizeof(text)));
 }
 
 /* --- the answer --- */
@@ -152,10 +135,10 @@ static json_t *mirror_base(const struct mirror *mirror, const struct mirror_stat
 	json_t *object = history_mirror_state(mirror, state);
 	if (!object)
 		return NULL;
-	set_text(object, "mirror", mirror->host);
+	object_set_text(object, "mirror", mirror->host);
 	set_country(object, "country", mirror->country);
-	set_number(object, "weight", mirror->weight);
-	set_text(object, "state", state->reason == REASON_NONE ? "in" : reason_text(state->reason));
+	object_set_number(object, "weight", mirror->weight);
+	object_set_text(object, "state", state->reason == REASON_NONE ? "in" : reason_text(state->reason));
 	return object;
 }
 
@@ -187,7 +170,7 @@ static void tell_mirrors(const struct zones *zones, const struct zones_slot *slo
 			continue;
 		json_object_set_new(entry, "addresses-all", addr_list(&pool->mirrors[i]));
 		json_object_set_new(entry, "used", json_boolean(pick->taken));
-		set_text(entry, "level", pool_level_text(pick->level));
+		object_set_text(entry, "level", pool_level_text(pick->level));
 		if (pick->taken && state->mirrors[i].reason != REASON_NONE)
 			json_object_set_new(entry, "taken-back", json_true());
 		if (pick->family_only)
@@ -195,7 +178,7 @@ static void tell_mirrors(const struct zones *zones, const struct zones_slot *slo
 		json_array_append_new(mirrors, entry);
 	}
 	json_object_set_new(object, "mirrors", mirrors);
-	set_number(object, "mirrors-not-asked", others_n);
+	object_set_number(object, "mirrors-not-asked", others_n);
 }
 
 /* The addresses of one family that the name may be answered with. */
@@ -245,15 +228,15 @@ static bool agrees(const ldns_pkt *pkt, uint16_t type, const json_t *members, si
 
 static void tell_level(const struct pool *pool, const struct pool_decision *decision, json_t *object)
 {
-	set_text(object, "level", pool_level_text(decision->level));
+	object_set_text(object, "level", pool_level_text(decision->level));
 	if (decision->level == POOL_LEVEL_NEIGHBOUR)
 		set_country(object, "neighbour", decision->neighbour);
 	if (decision->level == POOL_LEVEL_REGION && decision->region >= 0)
-		set_text(object, "region", pool->regions[decision->region].name);
+		object_set_text(object, "region", pool->regions[decision->region].name);
 	if (decision->level_v4 != decision->level)
-		set_text(object, "level-ipv4", pool_level_text(decision->level_v4));
+		object_set_text(object, "level-ipv4", pool_level_text(decision->level_v4));
 	if (decision->readmitted != REASON_NONE)
-		set_text(object, "taken-back-up-to", reason_text(decision->readmitted));
+		object_set_text(object, "taken-back-up-to", reason_text(decision->readmitted));
 }
 
 static const char *slot_kind_text(enum zones_slot_kind kind)
@@ -271,24 +254,24 @@ static int tell_pool(const struct zones *zones, const struct explain_question *q
 	int rc = zones_decide_slot(zones, slot, asked->trace.match.country, &decision);
 	if (rc < 0)
 		return rc;
-	set_text(object, "pool", pool->conf->name);
-	set_text(object, "kind", slot_kind_text(slot->kind));
-	set_text(object, "pool-name", slot->name);
+	object_set_text(object, "pool", pool->conf->name);
+	object_set_text(object, "kind", slot_kind_text(slot->kind));
+	object_set_text(object, "pool-name", slot->name);
 	if (slot->kind == ZONES_REGION)
-		set_text(object, "asked-region", pool->regions[slot->region].name);
+		object_set_text(object, "asked-region", pool->regions[slot->region].name);
 	else if (slot->kind != ZONES_WORLD)
 		set_country(object, "asked-country", decision.country);
-	set_number(object, "min-mirrors", pool->conf->min_mirrors);
+	object_set_number(object, "min-mirrors", pool->conf->min_mirrors);
 	tell_level(pool, &decision, object);
-	set_number(object, "ttl", decision.ttl_s);
+	object_set_number(object, "ttl", decision.ttl_s);
 	if (decision.ttl_mirror >= 0) {
-		set_text(object, "ttl-lowered-for", pool->mirrors[decision.ttl_mirror].host);
-		set_time(object, "ttl-lowered-until",
-		         zones->feeds[slot->pool].state.mirrors[decision.ttl_mirror].out_at_s);
+		object_set_text(object, "ttl-lowered-for", pool->mirrors[decision.ttl_mirror].host);
+		object_set_time(object, "ttl-lowered-until",
+		                zones->feeds[slot->pool].state.mirrors[decision.ttl_mirror].out_at_s);
 	}
 	size_t most = slot->kind == ZONES_COUNTRY_ALL ? SIZE_MAX : pool->conf->max_answers;
 	if (most != SIZE_MAX)
-		set_number(object, "max-answers", most);
+		object_set_number(object, "max-answers", most);
 	json_t *members = member_texts(&decision, question->type == WIRE_TYPE_AAAA ? 6 : 4);
 	bool address = question->type == WIRE_TYPE_A || question->type == WIRE_TYPE_AAAA;
 	if (address && asked->trace.found != TRACE_PING)
@@ -309,7 +292,7 @@ static json_t *client_of(const struct explain_question *question, const struct a
 		set_prefix(object, "subnet", question->subnet);
 	if (!asked->trace.by_country)
 		return object;
-	set_text(object, "used", asked->trace.by_subnet ? "subnet" : "address");
+	object_set_text(object, "used", asked->trace.by_subnet ? "subnet" : "address");
 	set_country(object, "country", asked->trace.match.country);
 	bool by_subnet = asked->trace.by_subnet && question->subnet;
 	struct prefix network = { .addr = by_subnet ? question->subnet->addr : question->from,
@@ -333,14 +316,14 @@ int explain_question(const struct zones *zones, const struct answer_data *data,
 	char name[NAME_TEXT_MAX];
 	char *type = ldns_rr_type2str((ldns_rr_type)question->type);
 	char *rcode = ldns_pkt_rcode2str(ldns_pkt_get_rcode(asked.pkt));
-	set_text(object, "name", name_to_text(question->name, name));
-	set_text(object, "type", type ? type : "?");
+	object_set_text(object, "name", name_to_text(question->name, name));
+	object_set_text(object, "type", type ? type : "?");
 	json_object_set_new(object, "client", client_of(question, &asked));
-	set_text(object, "result", result_text(&asked, slot));
-	set_text(object, "rcode", rcode ? rcode : "?");
+	object_set_text(object, "result", result_text(&asked, slot));
+	object_set_text(object, "rcode", rcode ? rcode : "?");
 	json_object_set_new(object, "authoritative", json_boolean(ldns_pkt_aa(asked.pkt)));
 	if (asked.has_scope)
-		set_number(object, "scope", asked.scope_len);
+		object_set_number(object, "scope", asked.scope_len);
 	json_object_set_new(object, "answer", answer_texts(ldns_pkt_answer(asked.pkt)));
 	json_object_set_new(object, "authority", answer_texts(ldns_pkt_authority(asked.pkt)));
 	if (slot && slot->kind != ZONES_VERSION && slot->kind != ZONES_VERSION_DATABASE)
@@ -381,12 +364,12 @@ static json_t *name_list(const struct zones *zones, size_t number)
 		    zones_decide_slot(zones, slot, COUNTRY_UNKNOWN, &decision) < 0)
 			continue;
 		json_t *entry = json_object();
-		set_text(entry, "name", slot->name);
-		set_text(entry, "kind", slot_kind_text(slot->kind));
-		set_number(entry, "own-mirrors", own_mirrors(zones->pools[number], slot));
+		object_set_text(entry, "name", slot->name);
+		object_set_text(entry, "kind", slot_kind_text(slot->kind));
+		object_set_number(entry, "own-mirrors", own_mirrors(zones->pools[number], slot));
 		tell_level(zones->pools[number], &decision, entry);
-		set_number(entry, "mirrors", decision.members_n);
-		set_number(entry, "ttl", decision.ttl_s);
+		object_set_number(entry, "mirrors", decision.members_n);
+		object_set_number(entry, "ttl", decision.ttl_s);
 		json_array_append_new(names, entry);
 		pool_decision_fini(&decision);
 	}
@@ -404,10 +387,10 @@ json_t *explain_pool(const struct zones *zones, size_t number)
 		json_decref(mirrors);
 		return NULL;
 	}
-	set_text(object, "pool", pool->conf->name);
-	set_time(object, "at", entry->state.at_s);
-	set_number(object, "mirrors-total", pool->mirrors_n);
-	set_number(object, "mirrors-out", entry->state.out_n);
+	object_set_text(object, "pool", pool->conf->name);
+	object_set_time(object, "at", entry->state.at_s);
+	object_set_number(object, "mirrors-total", pool->mirrors_n);
+	object_set_number(object, "mirrors-out", entry->state.out_n);
 	for (size_t i = 0; i < pool->mirrors_n; i++) {
 		json_t *mirror = mirror_base(&pool->mirrors[i], &entry->state.mirrors[i]);
 		if (!mirror)
@@ -423,23 +406,23 @@ json_t *explain_pool(const struct zones *zones, size_t number)
 static json_t *feed_object(const struct feed *feed)
 {
 	json_t *object = json_object();
-	set_number(object, "serial", feed->serial);
-	set_time(object, "generated", feed->generated_s);
-	set_time(object, "valid-until", feed->valid_until_s);
+	object_set_number(object, "serial", feed->serial);
+	object_set_time(object, "generated", feed->generated_s);
+	object_set_time(object, "valid-until", feed->valid_until_s);
 	if (feed->monitor)
-		set_text(object, "monitor", feed->monitor);
+		object_set_text(object, "monitor", feed->monitor);
 	json_t *excluded = json_array();
 	for (size_t i = 0; i < feed->exclusions_n; i++) {
 		const struct feed_exclusion *exclusion = &feed->exclusions[i];
 		json_t *entry = json_object();
 		if (exclusion->host)
-			set_text(entry, "mirror", exclusion->host);
+			object_set_text(entry, "mirror", exclusion->host);
 		else
 			set_addr(entry, "address", &exclusion->addr);
-		set_text(entry, "reason", reason_text(exclusion->reason));
-		set_time(entry, "since", exclusion->since_s);
+		object_set_text(entry, "reason", reason_text(exclusion->reason));
+		object_set_time(entry, "since", exclusion->since_s);
 		if (exclusion->detail)
-			set_text(entry, "detail", exclusion->detail);
+			object_set_text(entry, "detail", exclusion->detail);
 		json_array_append_new(excluded, entry);
 	}
 	json_object_set_new(object, "excluded", excluded);
@@ -453,9 +436,9 @@ json_t *explain_feed(const struct zones *zones, size_t number)
 	json_t *object = json_object();
 	if (!object)
 		return NULL;
-	set_text(object, "pool", pool->conf->name);
+	object_set_text(object, "pool", pool->conf->name);
 	if (pool->conf->feed_file)
-		set_text(object, "file", pool->conf->feed_file);
+		object_set_text(object, "file", pool->conf->feed_file);
 	if (entry->feed)
 		json_object_set_new(object, "in-force", feed_object(entry->feed));
 	if (entry->feed)
@@ -463,12 +446,12 @@ json_t *explain_feed(const struct zones *zones, size_t number)
 	if (!entry->held)
 		return object;
 	json_t *held = feed_object(entry->held);
-	set_time(held, "held-since", entry->held_since_s);
+	object_set_time(held, "held-since", entry->held_since_s);
 	bool rejected = zones_feed_is_rejected(entry);
 	json_object_set_new(held, "rejected", json_boolean(rejected));
 	if (!rejected)
-		set_time(held, "comes-into-force", entry->held_since_s + pool->conf->feed_hold_s);
-	set_number(held, "takes-out", entry->held_removed_n);
+		object_set_time(held, "comes-into-force", entry->held_since_s + pool->conf->feed_hold_s);
+	object_set_number(held, "takes-out", entry->held_removed_n);
 	if (entry->held_emptied != COUNTRY_UNKNOWN)
 		set_country(held, "empties", entry->held_emptied);
 	json_object_set_new(object, "held", held);
@@ -496,18 +479,18 @@ json_t *explain_versions(const struct zones *zones)
 		char text[VERSION_TEXT_MAX];
 		json_t *object = json_object();
 		json_t *databases = json_object();
-		set_text(object, "zone", entry->zone->name);
-		set_text(object, "name", entry->conf->name);
-		set_text(object, "source", source_text(entry->conf));
-		set_time(object, "verified", entry->version.verified_s);
-		set_text(
+		object_set_text(object, "zone", entry->zone->name);
+		object_set_text(object, "name", entry->conf->name);
+		object_set_text(object, "source", source_text(entry->conf));
+		object_set_time(object, "verified", entry->version.verified_s);
+		object_set_text(
 		        object, "state",
 		        freshness_text(version_freshness(entry->conf, &entry->version, version_clock_now())));
 		version_text(entry->conf, &entry->version, text);
-		set_text(object, "text", text);
+		object_set_text(object, "text", text);
 		for (size_t k = 0; k < entry->version.databases_n; k++)
-			set_number(databases, entry->version.databases[k].name,
-			           entry->version.databases[k].version);
+			object_set_number(databases, entry->version.databases[k].name,
+			                  entry->version.databases[k].version);
 		json_object_set_new(object, "databases", databases);
 		json_array_append_new(list, object);
 	}

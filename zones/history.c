@@ -5,39 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/object.h"
 #include "base/utc.h"
 #include "zones/journal.h"
 #include "zones/pool/country.h"
 
 /* --- making records --- */
 
-/* Texts of plain feeds may be in any encoding; JSON has one. */
-static json_t *text_or_mark(const char *text)
-{
-	json_t *value = json_string(text);
-	return value ? value : json_string("(not UTF-8)");
-}
-
-static void set_text(json_t *object, const char *key, const char *text)
-{
-	if (text)
-		json_object_set_new(object, key, text_or_mark(text));
-}
-
-static void set_time(json_t *object, const char *key, uint64_t time_s)
-{
-	char text[UTC_TEXT_MAX];
-	if (time_s)
-		json_object_set_new(object, key, json_string(utc_format(time_s, text)));
-}
-
 static json_t *record(const char *type, const struct pool *pool, uint64_t now_s)
 {
 	json_t *object = json_object();
 	json_object_set_new(object, "t", json_integer((json_int_t)now_s));
-	set_time(object, "time", now_s);
-	set_text(object, "type", type);
-	set_text(object, "pool", pool->conf->name);
+	object_set_time(object, "time", now_s);
+	object_set_text(object, "type", type);
+	object_set_text(object, "pool", pool->conf->name);
 	return object;
 }
 
@@ -45,16 +26,16 @@ json_t *history_mirror_state(const struct mirror *mirror, const struct mirror_st
 {
 	json_t *object = json_object();
 	if (state->reason != REASON_NONE)
-		set_text(object, "reason", reason_text(state->reason));
+		object_set_text(object, "reason", reason_text(state->reason));
 	if (state->cause != CAUSE_NONE)
-		set_text(object, "cause", cause_text(state->cause));
+		object_set_text(object, "cause", cause_text(state->cause));
 	if (state->permille != 1000)
 		json_object_set_new(object, "permille", json_integer(state->permille));
-	set_time(object, "since", state->since_s);
-	set_time(object, "until", state->until_s);
-	set_time(object, "out-at", state->out_at_s);
-	set_text(object, "detail", state->detail);
-	set_text(object, "author", state->author);
+	object_set_time(object, "since", state->since_s);
+	object_set_time(object, "until", state->until_s);
+	object_set_time(object, "out-at", state->out_at_s);
+	object_set_text(object, "detail", state->detail);
+	object_set_text(object, "author", state->author);
 	json_t *addresses = NULL;
 	for (size_t i = 0; i < mirror->addrs_n && state->addr_reasons; i++) {
 		char text[ADDR_TEXT_MAX];
@@ -62,8 +43,8 @@ json_t *history_mirror_state(const struct mirror *mirror, const struct mirror_st
 			continue;
 		if (!addresses)
 			addresses = json_object();
-		set_text(addresses, addr_format(&mirror->addrs[i], text, sizeof(text)),
-		         reason_text(state->addr_reasons[i]));
+		object_set_text(addresses, addr_format(&mirror->addrs[i], text, sizeof(text)),
+		                reason_text(state->addr_reasons[i]));
 	}
 	if (addresses)
 		json_object_set_new(object, "addresses", addresses);
@@ -103,17 +84,17 @@ void history_note_mirrors(json_t *records, const struct pool *pool, const struct
 		char old_text[96];
 		char new_text[96];
 		json_t *object = record("mirror", pool, after->at_s);
-		set_text(object, "mirror", mirror->host);
-		set_text(object, "old", state_word(mirror, old, old_text, sizeof(old_text)));
-		set_text(object, "new", state_word(mirror, new, new_text, sizeof(new_text)));
+		object_set_text(object, "mirror", mirror->host);
+		object_set_text(object, "old", state_word(mirror, old, old_text, sizeof(old_text)));
+		object_set_text(object, "new", state_word(mirror, new, new_text, sizeof(new_text)));
 		/* What brought it back is what had taken it out: the feed, or time. */
 		enum cause cause = new->cause != CAUSE_NONE ? new->cause : old->cause;
-		set_text(object, "cause", cause_text(cause));
+		object_set_text(object, "cause", cause_text(cause));
 		if (cause == CAUSE_FEED && feed) {
 			json_object_set_new(object, "serial", json_integer((json_int_t)feed->serial));
-			set_text(object, "monitor", feed->monitor);
+			object_set_text(object, "monitor", feed->monitor);
 		}
-		set_text(object, "author", new->cause == CAUSE_OVERRIDE ? new->author : old->author);
+		object_set_text(object, "author", new->cause == CAUSE_OVERRIDE ? new->author : old->author);
 		json_object_set_new(object, "state", history_mirror_state(mirror, new));
 		json_array_append_new(records, object);
 	}
@@ -125,11 +106,11 @@ void history_note_feed(json_t *records, const struct pool *pool, const struct fe
 	if (!records)
 		return;
 	json_t *object = record("feed", pool, now_s);
-	set_text(object, "event", event);
+	object_set_text(object, "event", event);
 	json_object_set_new(object, "serial", json_integer((json_int_t)feed->serial));
 	json_object_set_new(object, "excluded", json_integer((json_int_t)feed->exclusions_n));
-	set_text(object, "monitor", feed->monitor);
-	set_text(object, "author", author);
+	object_set_text(object, "monitor", feed->monitor);
+	object_set_text(object, "author", author);
 	json_array_append_new(records, object);
 }
 
@@ -142,10 +123,10 @@ void history_note_override(json_t *records, const struct override *override, con
 		return;
 	}
 	json_object_set_new(object, "t", json_integer((json_int_t)now_s));
-	set_time(object, "time", now_s);
-	set_text(object, "type", "override");
-	set_text(object, "event", event);
-	set_text(object, "author", author);
+	object_set_time(object, "time", now_s);
+	object_set_text(object, "type", "override");
+	object_set_text(object, "event", event);
+	object_set_text(object, "author", author);
 	json_array_append_new(records, object);
 }
 
@@ -171,9 +152,9 @@ void history_note_name(json_t *records, const struct pool *pool, const char *nam
 {
 	char text[128];
 	json_t *object = record("name", pool, now_s);
-	set_text(object, "name", name);
-	set_text(object, "old", history_level_text(before, text, sizeof(text)));
-	set_text(object, "new", history_level_text(after, text, sizeof(text)));
+	object_set_text(object, "name", name);
+	object_set_text(object, "old", history_level_text(before, text, sizeof(text)));
+	object_set_text(object, "new", history_level_text(after, text, sizeof(text)));
 	json_object_set_new(object, "old-mirrors", json_integer(before->members_n));
 	json_object_set_new(object, "mirrors", json_integer(after->members_n));
 	json_array_append_new(records, object);
@@ -185,7 +166,7 @@ int history_note_base(json_t *records, const struct pool *pool, const struct poo
 	static const struct mirror_state nothing = { .permille = 1000 };
 	json_t *mirrors = json_object();
 	json_t *object = record("base", pool, now_s);
-	set_text(object, "why", why);
+	object_set_text(object, "why", why);
 	json_object_set_new(object, "mirrors", json_integer((json_int_t)pool->mirrors_n));
 	for (size_t i = 0; i < pool->mirrors_n; i++) {
 		const struct mirror *mirror = &pool->mirrors[i];

@@ -6,29 +6,13 @@
 
 #include "answer/answer.h"
 #include "answer/pools_build.h"
+#include "base/object.h"
 #include "base/utc.h"
 #include "inspect/response.h"
 #include "wire/name.h"
 #include "wire/request.h"
 #include "wire/wire.h"
 #include "zones/explain.h"
-
-static const char *get_text(const json_t *body, const char *key)
-{
-	return json_string_value(json_object_get(body, key));
-}
-
-static void set_number(json_t *object, const char *key, uint64_t number)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)number));
-}
-
-static void set_time(json_t *object, const char *key, uint64_t time_s)
-{
-	char text[UTC_TEXT_MAX];
-	if (time_s)
-		json_object_set_new(object, key, json_string(utc_format(time_s, text)));
-}
 
 /* --- now and in the past --- */
 
@@ -54,7 +38,7 @@ static json_t *diag_response(const struct diag *diag, int rc)
 static json_t *view_begin(const struct inspect *inspect, const json_t *body, struct view *view)
 {
 	const struct load *load = inspect->load;
-	const char *at = get_text(body, "at");
+	const char *at = object_get_text(body, "at");
 	*view = (struct view){ .zones = load->zones, .data = *inspect->data, .at_s = utc_now() };
 	if (!at)
 		return NULL;
@@ -90,7 +74,7 @@ static void view_end(struct view *view)
 static json_t *show_pool(const struct inspect *inspect, const json_t *body)
 {
 	struct view view;
-	const char *name = get_text(body, "pool");
+	const char *name = object_get_text(body, "pool");
 	const struct zones *zones = inspect->load->zones;
 	if (name && zones_find_pool(zones, name) < 0)
 		return response_error("there is no pool \"%.80s\"", name);
@@ -112,9 +96,9 @@ static json_t *show_pool(const struct inspect *inspect, const json_t *body)
 static json_t *read_question(const json_t *body, uint8_t name[WIRE_NAME_MAX], struct prefix *subnet,
                              struct explain_question *ret)
 {
-	const char *text = get_text(body, "name");
-	const char *from = get_text(body, "from");
-	const char *ecs = get_text(body, "ecs");
+	const char *text = object_get_text(body, "name");
+	const char *from = object_get_text(body, "from");
+	const char *ecs = object_get_text(body, "ecs");
 	const json_t *type = json_object_get(body, "type");
 	int len = text ? name_from_text(text, NULL, 0, name) : -1;
 	if (len < 0)
@@ -149,9 +133,9 @@ static json_t *explain(const struct inspect *inspect, const json_t *body)
 		return wrong;
 	int rc = explain_question(view.zones, &view.data, &question, &result);
 	if (rc == 0) {
-		set_time(result, "time", view.at_s);
+		object_set_time(result, "time", view.at_s);
 		if (!view.past_pools && inspect->generation)
-			set_number(result, "generation", inspect->generation);
+			object_set_number(result, "generation", inspect->generation);
 	}
 	view_end(&view);
 	return rc == 0 ? response_done(result) : NULL;
@@ -201,7 +185,7 @@ static json_t *query(const struct inspect *inspect, const json_t *body)
 
 static json_t *look_up(const struct inspect *inspect, const json_t *body)
 {
-	const char *text = get_text(body, "address");
+	const char *text = object_get_text(body, "address");
 	struct addr addr;
 	struct geo_match match;
 	if (!text || addr_parse(text, &addr) < 0)
@@ -219,7 +203,7 @@ static json_t *look_up(const struct inspect *inspect, const json_t *body)
 static json_t *show_feed(const struct inspect *inspect, const json_t *body)
 {
 	const struct zones *zones = inspect->load->zones;
-	const char *name = get_text(body, "pool");
+	const char *name = object_get_text(body, "pool");
 	if (name && zones_find_pool(zones, name) < 0)
 		return response_error("there is no pool \"%.80s\"", name);
 	json_t *list = json_array();
@@ -245,7 +229,7 @@ json_t *inspect_run(const struct inspect *inspect, const json_t *body, bool *ret
 		{ "explain", explain }, { "query", query },    { "geo", look_up },
 		{ "pool", show_pool },  { "feed", show_feed }, { "version", show_version },
 	};
-	const char *command = get_text(body, "command");
+	const char *command = object_get_text(body, "command");
 	for (size_t i = 0; command && i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(command, commands[i].command) == 0) {
 			*ret_known = true;

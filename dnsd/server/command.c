@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/object.h"
 #include "base/utc.h"
 #include "conf/value.h"
 #include "inspect/inspect.h"
@@ -19,18 +20,13 @@
 #define AUTHOR_MAX      128
 #define FOR_MAX_S       (UINT64_C(366) * 86400)
 
-static const char *get_text(const json_t *body, const char *key)
-{
-	return json_string_value(json_object_get(body, key));
-}
-
 /* Who asks: the user the kernel names; for root, who became root with sudo, as the client says. */
 static const char *author_of(const struct ctl_request *request, char text[AUTHOR_MAX])
 {
 	struct passwd entry;
 	struct passwd *found = NULL;
 	char buffer[4096];
-	const char *sudo = get_text(request->body, "sudo-user");
+	const char *sudo = object_get_text(request->body, "sudo-user");
 	getpwuid_r(request->uid, &entry, buffer, sizeof(buffer), &found);
 	if (!found)
 		snprintf(text, AUTHOR_MAX, "uid %u", (unsigned)request->uid);
@@ -88,7 +84,7 @@ static json_t *unknown_mirror(const struct zones *zones, const char *host)
 /* A length of time given as text; 0 when the key is not there. Returns false when it is no duration. */
 static bool get_duration(const json_t *body, const char *key, uint64_t *ret_s)
 {
-	const char *text = get_text(body, key);
+	const char *text = object_get_text(body, key);
 	uint64_t ms = 0;
 	*ret_s = 0;
 	if (!json_object_get(body, key))
@@ -104,7 +100,7 @@ static json_t *read_times(const json_t *body, const struct pool *pool, uint64_t 
 {
 	uint64_t for_s;
 	uint64_t in_s;
-	const char *at = get_text(body, "at");
+	const char *at = object_get_text(body, "at");
 	if (!get_duration(body, "for", &for_s) || !get_duration(body, "in", &in_s))
 		return response_error(
 		        "for and in are lengths of time from 1s to 366d, such as 90s, 2h or 1d");
@@ -133,12 +129,12 @@ static bool has_control(const char *text)
 static json_t *read_override(const struct zones *zones, const json_t *body, const char *author,
                              uint64_t now_s, size_t *ret_pool, struct override *ret)
 {
-	const char *host = get_text(body, "mirror");
-	const char *reason = get_text(body, "reason");
-	const char *action = get_text(body, "action");
+	const char *host = object_get_text(body, "mirror");
+	const char *reason = object_get_text(body, "reason");
+	const char *action = object_get_text(body, "action");
 	if (!host || !action)
 		return response_error("a mirror and what to do with it are needed");
-	int pool = find_mirror(zones, get_text(body, "pool"), host);
+	int pool = find_mirror(zones, object_get_text(body, "pool"), host);
 	if (pool < 0)
 		return unknown_mirror(zones, host);
 	*ret_pool = (size_t)pool;
@@ -225,7 +221,7 @@ static json_t *command_mirror(struct job *job, const json_t *body)
 /* The pool that is named, or the only one. Returns its number, or -1 with what is wrong. */
 static int choose_pool(const struct zones *zones, const json_t *body, json_t **ret_wrong)
 {
-	const char *name = get_text(body, "pool");
+	const char *name = object_get_text(body, "pool");
 	int pool = name ? zones_find_pool(zones, name) : zones->conf->pools_n == 1 ? 0 : -1;
 	if (pool >= 0)
 		return pool;
@@ -275,7 +271,7 @@ static json_t *command_feed(struct job *job, const json_t *body, const char *act
 static json_t *command_log(struct job *job, const json_t *body)
 {
 	static const char *const word[] = { "error", "warning", "info", "debug" };
-	const char *level = get_text(body, "level");
+	const char *level = object_get_text(body, "level");
 	if (level) {
 		int number = 0;
 		while (number < 4 && strcmp(word[number], level) != 0)
@@ -328,8 +324,8 @@ void command_run(struct job *job)
 {
 	const struct server *server = job->server;
 	const json_t *body = job->command->request->body;
-	const char *name = get_text(body, "command");
-	const char *action = get_text(body, "action");
+	const char *name = object_get_text(body, "command");
+	const char *action = object_get_text(body, "action");
 	struct inspect inspect = { .load = server->load,
 		                   .data = &server->snap->data,
 		                   .generation = server->generation };

@@ -3,21 +3,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/object.h"
 #include "base/utc.h"
 #include "server/server_int.h"
 #include "zones/explain.h"
-
-static void set_number(json_t *object, const char *key, uint64_t number)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)number));
-}
-
-static void set_time(json_t *object, const char *key, uint64_t time_s)
-{
-	char text[UTC_TEXT_MAX];
-	if (time_s)
-		json_object_set_new(object, key, json_string(utc_format(time_s, text)));
-}
 
 /* --- status --- */
 
@@ -34,11 +23,11 @@ static json_t *pool_status(const struct zones *zones, size_t number, json_t *pro
 	const struct zones_feed *entry = &zones->feeds[number];
 	json_t *object = json_object();
 	json_object_set_new(object, "pool", json_string(pool->conf->name));
-	set_number(object, "mirrors", pool->mirrors_n);
-	set_number(object, "out", entry->state.out_n);
+	object_set_number(object, "mirrors", pool->mirrors_n);
+	object_set_number(object, "out", entry->state.out_n);
 	if (entry->feed) {
-		set_number(object, "feed-serial", entry->feed->serial);
-		set_time(object, "feed-generated", entry->feed->generated_s);
+		object_set_number(object, "feed-serial", entry->feed->serial);
+		object_set_time(object, "feed-generated", entry->feed->generated_s);
 	}
 	json_object_set_new(object, "feed-held", json_boolean(entry->held != NULL));
 	json_object_set_new(object, "feed-expired", json_boolean(entry->feed && entry->stale_told));
@@ -61,18 +50,18 @@ json_t *command_status(const struct server *server)
 	json_t *pools = json_array();
 	json_t *problems = json_array();
 	json_object_set_new(object, "version", json_string(DNSD_VERSION));
-	set_number(object, "pid", (uint64_t)getpid());
-	set_time(object, "started", server->started_s);
-	set_number(object, "generation", server->generation);
+	object_set_number(object, "pid", (uint64_t)getpid());
+	object_set_time(object, "started", server->started_s);
+	object_set_number(object, "generation", server->generation);
 	json_object_set_new(object, "config", json_string(server->conf_path));
-	set_time(object, "last-reload", server->metrics.reloaded_s);
+	object_set_time(object, "last-reload", server->metrics.reloaded_s);
 	json_object_set_new(object, "last-reload-ok", json_boolean(!server->metrics.reload_failed));
 	if (server->metrics.reload_failed)
 		add_problem(problems, "%s", "the last reload failed; the configuration before it is in use");
-	set_number(object, "workers", server->workers_n);
-	set_number(object, "zones", server->load->conf->zones_n);
-	set_number(object, "records", zones->records_n);
-	set_number(object, "names", zones->store->names_n);
+	object_set_number(object, "workers", server->workers_n);
+	object_set_number(object, "zones", server->load->conf->zones_n);
+	object_set_number(object, "records", zones->records_n);
+	object_set_number(object, "names", zones->store->names_n);
 	for (size_t i = 0; i < server->load->conf->pools_n; i++)
 		json_array_append_new(pools, pool_status(zones, i, problems));
 	json_object_set_new(object, "pools", pools);
@@ -97,10 +86,10 @@ json_t *command_stats(const struct server *server)
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_read_counters(server->workers[i], &sum, &sum_net);
 	json_t *object = json_object();
-#define SET_COUNTER(name, help) set_number(object, #name, sum.name);
+#define SET_COUNTER(name, help) object_set_number(object, #name, sum.name);
 	ANSWER_COUNTERS(SET_COUNTER)
 #undef SET_COUNTER
-#define SET_COUNTER(name, help) set_number(object, #name, sum_net.name);
+#define SET_COUNTER(name, help) object_set_number(object, #name, sum_net.name);
 	NET_COUNTERS(SET_COUNTER)
 #undef SET_COUNTER
 	return object;

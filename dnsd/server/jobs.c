@@ -237,8 +237,9 @@ bool server_watch_sources(struct server *server)
 	}
 	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
 		const struct conf_pool *pool = &server->load->conf->pools[i];
-		if (pool->feed_file)
-			watch_add_file(server->watch, pool->feed_file);
+		if (!pool->feed_file)
+			continue;
+		watch_add_file(server->watch, pool->feed_file);
 		char signature[PATH_MAX];
 		int len = snprintf(signature, sizeof(signature), "%s.minisig", pool->feed_file);
 		if (pool->feed_keys_n && len > 0 && (size_t)len < sizeof(signature))

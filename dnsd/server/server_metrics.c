@@ -8,16 +8,12 @@
 #include <time.h>
 
 #include "base/log.h"
+#include "base/utc.h"
 #include "metrics/text.h"
 #include "server/server_int.h"
 
 /* A worker that has not taken a snapshot over for so long answers nobody. */
 #define WORKER_SILENT_MS 10000
-
-static uint64_t now_s(void)
-{
-	return (uint64_t)time(NULL);
-}
 
 static void sample_alone(struct metrics_text *text, const char *name, enum metrics_kind kind,
                          const char *help, uint64_t value)
@@ -329,7 +325,7 @@ void server_metrics_note_reload(struct server *server, bool failed)
 {
 	server->metrics.reload_failed = failed;
 	if (!failed)
-		server->metrics.reloaded_s = now_s();
+		server->metrics.reloaded_s = utc_now();
 }
 
 /* --- answers --- */
@@ -349,7 +345,7 @@ static void write_server(struct metrics_text *text, const struct server *server)
 	             "when the configuration in use was taken over", metrics->reloaded_s);
 	metrics_text_family(text, "dnsd_state_source_age_seconds", METRICS_GAUGE,
 	                    "time since the source was made or last verified");
-	uint64_t now = now_s();
+	uint64_t now = utc_now();
 	for (size_t i = 0; i < metrics->sources_n; i++)
 		metrics_text_sample(text, now > metrics->sources[i].at_s ? now - metrics->sources[i].at_s : 0,
 		                    "source", metrics->sources[i].name, NULL);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/object.h"
 #include "base/utc.h"
 
 #define FORMAT 1
@@ -104,22 +105,15 @@ const struct override *override_set_find(const struct override_set *set, const c
 
 /* --- JSON --- */
 
-static void set_time(json_t *object, const char *key, uint64_t time_s)
-{
-	char text[UTC_TEXT_MAX];
-	if (time_s)
-		json_object_set_new(object, key, json_string(utc_format(time_s, text)));
-}
-
 json_t *override_to_json(const struct override *override)
 {
 	json_t *object = json_pack("{ss ss ss ss ss}", "pool", override->pool, "mirror", override->host,
 	                           "action", override_action_text(override->action), "author",
 	                           override->author, "reason", override->reason);
 	if (object) {
-		set_time(object, "set", override->set_s);
-		set_time(object, "from", override->from_s);
-		set_time(object, "until", override->until_s);
+		object_set_time(object, "set", override->set_s);
+		object_set_time(object, "from", override->from_s);
+		object_set_time(object, "until", override->until_s);
 	}
 	return object;
 }

@@ -1,0 +1,28 @@
+#include "base/object.h"
+
+#include "base/utc.h"
+
+const char *object_get_text(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+void object_set_text(json_t *object, const char *key, const char *text)
+{
+	if (!text)
+		return;
+	json_t *value = json_string(text);
+	json_object_set_new(object, key, value ? value : json_string("(not UTF-8)"));
+}
+
+void object_set_number(json_t *object, const char *key, uint64_t number)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)number));
+}
+
+void object_set_time(json_t *object, const char *key, uint64_t time_s)
+{
+	char text[UTC_TEXT_MAX];
+	if (time_s)
+		object_set_text(object, key, utc_format(time_s, text));
+}
