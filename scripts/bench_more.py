@@ -3,7 +3,7 @@
 
     growth           start, memory and cost of an answer by the number of mirrors and of static records
     scaling          cost of an answer with one worker and with two
-    changes [PAIRS]  a saturated server while feeds and reloads come in, against itself in peace (default 50 pairs of slices)
+    changes [PAIRS]  a saturated server while feeds and reloads come in, against itself in peace (default 56 pairs of slices: 1,000 feeds, 100 reloads)
     soak [SECONDS]   four fifths of what the server can do, with feeds and reloads (default 3600)
 
 The cost of an answer is the time that the workers' threads ran, divided by the answers: on a shared machine answers a second say little.
@@ -263,7 +263,7 @@ def soak(seconds):
 
 
 def main():
-    parts = {"growth": (growth, ()), "scaling": (scaling, ()), "changes": (changes, (50,)), "soak": (soak, (3600,))}
+    parts = {"growth": (growth, ()), "scaling": (scaling, ()), "changes": (changes, (56,)), "soak": (soak, (3600,))}
     words = sys.argv[1:]
     if not words or words[0] not in parts or len(words) > 1 + len(parts[words[0]][1]):
         sys.exit(__doc__)
