@@ -122,6 +122,11 @@ int load_make_snap(const struct load *load, uint64_t generation, const struct sn
 	rc = snap_create(store, pools, load->geo, load->conf->edns_size, generation, serial, &ident,
 	                 ret_snap);
 	answer_pools_unref(pools);
+	if (rc == 0) {
+		rc = snap_set_front_ends(*ret_snap, load->conf->proxy_allow, load->conf->proxy_allow_n);
+		if (rc < 0)
+			snap_destroy(*ret_snap);
+	}
 	return rc;
 }
 
