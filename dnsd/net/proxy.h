@@ -1,8 +1,7 @@
 /*
  * proxy: the PROXY header, version 2, by which a front end such as dnsdist says who really asks.
  *
- *     signature 12 | version, command 1 | family, protocol 1 | length 2 | addresses and ports | TLVs |
- * message
+ *     signature 12 | version, command 1 | family, protocol 1 | length 2 | addresses, ports | TLVs | message
  *
  * It stands before each message over UDP, and once at the beginning of a connection over TCP. Who sends it
  * chooses who the client is, so it is read from front ends that the configuration lists (proxy-allow) and

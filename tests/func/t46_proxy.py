@@ -186,9 +186,8 @@ def test_udp_allow(case, _):
     check_rcode(behind(daemon, header("127.3.0.9")), "REFUSED", aa=False)
 
 
-def test_udp_mixed(case, daemon):
-    """Clients behind two front ends, direct ones and bad packets, all at once: each is answered as itself."""
-    n = 300
+def burst(case, daemon, n, listed=True):
+    """Clients behind two front ends (if they are), direct ones and bad packets, all at once: each is answered as itself."""
     senders = {}
     for source in (FRONT, "127.99.7.7", "127.2.0.1", "127.3.0.1"):
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -201,12 +200,12 @@ def test_udp_mixed(case, daemon):
         want = {source: {} for source in senders}
         for i in range(start, start + 50):
             for source, sock in senders.items():
-                if source.startswith("127.99."):
+                client = source
+                if listed and source.startswith("127.99."):
                     client = f"127.{1 + i % 3}.{i // 256}.{i % 256}"
                     sock.send(header(client, tlvs=tlv(4, bytes(i % 7))) + query(i=i))
                     sock.send(query(i=60000))  # without a header
                 else:
-                    client = source
                     sock.send(query(i=i))
                 want[source][i] = client
         for source, sock in senders.items():
@@ -215,8 +214,13 @@ def test_udp_mixed(case, daemon):
                 i = struct.unpack(">H", wire[:2])[0]
                 client = want[source].pop(i, None)
                 check(client, f"an answer to {i} that was not asked, to {source}")
-                country = {"1": "US", "2": "DE", "3": "FR"}[client.split(".")[1]]
+                country = {"1": "US", "2": "DE", "3": "FR"}.get(client.split(".")[1], "unknown")
                 check_equal(client_of(parse_answer(query(i=i), wire)), (client, country), f"client of {i}")
+
+
+def test_udp_mixed(case, daemon):
+    """Many of each kind at once."""
+    burst(case, daemon, 300)
 
 
 # --- handmade, over TCP ---
@@ -335,8 +339,10 @@ def test_reload(case, _):
             check_equal(client_of(parse_answer(query(), tcp.receive())), ("127.3.0.9", "FR"), "over TCP")
         old.send(query(i=2))
         check_equal(client_of(parse_answer(query(i=2), old.receive())), (FRONT, "unknown"), "an old connection goes on")
+    burst(case, daemon, 100)
     site.write("dnsd.conf", text)
     daemon.reload()
+    burst(case, daemon, 100, listed=False)
     for source in (FRONT, "127.2.0.1"):
         check_equal(client_of(ask(daemon, "whoami.clamav.test", "TXT", source=source))[0], source, "a direct client again")
         check_equal(client_of(ask(daemon, "whoami.clamav.test", "TXT", TCP, source))[0], source, "over TCP")

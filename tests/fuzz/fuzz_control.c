@@ -206,19 +206,35 @@ static int connect_client(void)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	require(fd >= 0);
 	strcpy(address.sun_path, ctl_path(ctl));
-	require(connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0);
+	/* The fuzzer's alarm interrupts it. */
+	while (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 && errno != EISCONN)
+		require(errno == EINTR);
 	return fd;
+}
+
+static void send_all(int fd, const uint8_t *data, size_t len, size_t step, struct responses *responses)
+{
+	while (len > 0) {
+		ssize_t sent = send(fd, data, len < step ? len : step, MSG_DONTWAIT | MSG_NOSIGNAL);
+		require(sent > 0 || errno == EAGAIN || errno == EINTR);
+		data += sent > 0 ? sent : 0;
+		len -= sent > 0 ? (size_t)sent : 0;
+		uv_run(&server.loop, UV_RUN_NOWAIT);
+		require(receive(fd, responses));
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct responses responses;
+	static uint8_t spaces[CTL_REQUEST_MAX - 32];
 	if (!ctl)
 		set_up();
 	if (size == 0)
 		return 0;
-	/* The first byte says in pieces of which size the others come. */
+	/* The first byte says in pieces of which size the others come, and whether the first line is long. */
 	size_t step = (size_t)1 << (data[0] & 15);
+	bool is_long = data[0] & 16;
 	if (size / step > 512)
 		step = size / 512;
 	data++;
@@ -228,14 +244,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < size; i++)
 		lines_n += data[i] == '\n';
 	int fd = connect_client();
-	while (size > 0) {
-		ssize_t sent = send(fd, data, size < step ? size : step, MSG_DONTWAIT | MSG_NOSIGNAL);
-		require(sent > 0 || errno == EAGAIN);
-		data += sent > 0 ? sent : 0;
-		size -= sent > 0 ? (size_t)sent : 0;
-		uv_run(&server.loop, UV_RUN_NOWAIT);
-		require(receive(fd, &responses));
+	if (is_long) {
+		memset(spaces, ' ', sizeof(spaces));
+		send_all(fd, spaces, sizeof(spaces), sizeof(spaces), &responses);
 	}
+	send_all(fd, data, size, step, &responses);
 	shutdown(fd, SHUT_WR);
 	while (receive(fd, &responses))
 		uv_run(&server.loop, UV_RUN_NOWAIT);

@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -26,10 +27,12 @@ static const char zone[] = "$TTL 3600\n"
                            "web A 192.0.2.80\n"
                            "*.wild MX 5 mail.wild\n";
 
-static void require(bool holds)
+static void require(bool holds, const char *what)
 {
-	if (!holds)
-		abort();
+	if (holds)
+		return;
+	perror(what);
+	abort();
 }
 
 /* --- what must come back --- */
@@ -73,11 +76,11 @@ static void check_received(struct reference *ref, const uint8_t *data, size_t le
 {
 	while (len > 0) {
 		if (ref->answer_at == ref->answer_len)
-			require(next_answer(ref));
+			require(next_answer(ref), "as many bytes as the answers have");
 		size_t part = ref->answer_len - ref->answer_at;
 		if (part > len)
 			part = len;
-		require(memcmp(ref->answer + ref->answer_at, data, part) == 0);
+		require(memcmp(ref->answer + ref->answer_at, data, part) == 0, "the bytes of the answer");
 		ref->answer_at += part;
 		data += part;
 		len -= part;
@@ -125,14 +128,17 @@ static void set_up(void)
 	fixture_init(&fixture, zone, NULL);
 	net.data = &fixture.data;
 	net.between_batches = between_batches;
-	server_addr = (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f000001) };
+	/* An address of our own, where nobody comes who takes us for somebody else. */
+	server_addr =
+	        (struct sockaddr_in){ .sin_family = AF_INET,
+		                      .sin_addr.s_addr = htonl(0x7f640000 + (uint32_t)getpid() % 0x10000) };
 	socklen_t len = sizeof(server_addr);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	require(fd >= 0 && bind(fd, (struct sockaddr *)&server_addr, len) == 0);
-	require(getsockname(fd, (struct sockaddr *)&server_addr, &len) == 0);
-	require(uv_loop_init(&loop) == 0);
-	require(tcp_server_create(&loop, &net, 600000, 100, &server) == 0);
-	require(tcp_listen(&listener, server, fd) == 0);
+	require(fd >= 0 && bind(fd, (struct sockaddr *)&server_addr, len) == 0, "socket");
+	require(getsockname(fd, (struct sockaddr *)&server_addr, &len) == 0, "getsockname");
+	require(uv_loop_init(&loop) == 0, "uv_loop_init");
+	require(tcp_server_create(&loop, &net, 600000, 100, &server) == 0, "tcp_server_create");
+	require(tcp_listen(&listener, server, fd) == 0, "tcp_listen");
 }
 
 /* From another address each time, or the ports of one would all be in TIME_WAIT. */
@@ -143,11 +149,13 @@ static int connect_client(struct sockaddr_in *ret_peer)
 	peer.sin_addr.s_addr = htonl(0x7f020000 + number++ % 0x10000);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int on = 1;
-	require(fd >= 0);
-	require(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) == 0);
-	require(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0);
-	require(bind(fd, (struct sockaddr *)&peer, sizeof(peer)) == 0);
-	require(connect(fd, (struct sockaddr *)&server_addr, sizeof(server_addr)) == 0);
+	require(fd >= 0, "socket");
+	require(setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) == 0, "setsockopt");
+	require(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0, "setsockopt");
+	require(bind(fd, (struct sockaddr *)&peer, sizeof(peer)) == 0, "bind");
+	/* The fuzzer's alarm interrupts it. */
+	while (connect(fd, (struct sockaddr *)&server_addr, sizeof(server_addr)) < 0 && errno != EISCONN)
+		require(errno == EINTR || errno == EALREADY, "connect");
 	*ret_peer = peer;
 	return fd;
 }
@@ -166,7 +174,7 @@ static void send_all(int fd, const uint8_t *data, size_t len, size_t step, struc
 {
 	while (len > 0) {
 		ssize_t sent = send(fd, data, len < step ? len : step, MSG_DONTWAIT | MSG_NOSIGNAL);
-		if (sent < 0 && errno != EAGAIN)
+		if (sent < 0 && errno != EAGAIN && errno != EINTR)
 			return; /* closed by the server: whether rightly so is seen by what has come back */
 		data += sent > 0 ? sent : 0;
 		len -= sent > 0 ? (size_t)sent : 0;
@@ -179,6 +187,7 @@ static void send_all(int fd, const uint8_t *data, size_t len, size_t step, struc
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct reference ref;
+	static uint64_t connections_n;
 	if (!server)
 		set_up();
 	if (size == 0)
@@ -206,7 +215,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool complete = ref.answer_at == ref.answer_len;
 	while (next_answer(&ref))
 		complete = false;
-	require(complete || ref.broken);
-	require(memcmp(&net.state.counters, &fixture.state->counters, sizeof(net.state.counters)) == 0);
+	require(complete || ref.broken, "every answer");
+	require(memcmp(&net.state.counters, &fixture.state->counters, sizeof(net.state.counters)) == 0,
+	        "the same counters");
+	require(net.counters.tcp_accepted == ++connections_n, "no connection but ours");
 	return 0;
 }
