@@ -66,7 +66,7 @@ replay: $(REPLAY)
 .PHONY: fuzz
 TIME ?= 60
 fuzz: setup-test ## libFuzzer on each target for TIME seconds (default 60)
-	@scripts/fuzz.sh $(TIME) "$(LOAD_LIBS)"
+	@scripts/fuzz.sh $(TIME) "$(LOAD_LIBS) $(SERVE_LIBS)"
 
 .PHONY: bench bench-quick
 BENCHES := $(addprefix $(BUILD)/tests/bench/,echo flood load tcp_new geo_bench)

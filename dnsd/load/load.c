@@ -119,9 +119,16 @@ int load_make_snap(const struct load *load, uint64_t generation, const struct sn
 	uint32_t serial = next_serial(store, pools, previous, now_s);
 	struct answer_ident ident;
 	describe_server(load, generation, serial, &ident);
-	rc = snap_create(store, pools, load->geo, load->conf->edns_size, generation, serial, &ident,
-	                 ret_snap);
+	struct snap *snap;
+	rc = snap_create(store, pools, load->geo, load->conf->edns_size, generation, serial, &ident, &snap);
 	answer_pools_unref(pools);
+	if (rc < 0)
+		return rc;
+	rc = snap_set_front_ends(snap, load->conf->proxy_allow, load->conf->proxy_allow_n);
+	if (rc < 0)
+		snap_destroy(snap);
+	else
+		*ret_snap = snap;
 	return rc;
 }
 

@@ -29,6 +29,21 @@ int snap_create(struct answer_store *store, struct answer_pools *pools, struct g
 	return 0;
 }
 
+int snap_set_front_ends(struct snap *snap, const char *const *texts, size_t texts_n)
+{
+	if (texts_n == 0)
+		return 0;
+	struct prefix *prefixes = calloc(texts_n, sizeof(*prefixes));
+	if (!prefixes)
+		return -ENOMEM;
+	for (size_t i = 0; i < texts_n; i++)
+		prefix_parse(texts[i], &prefixes[i]);
+	snap->front_ends = prefixes;
+	snap->data.front_ends = prefixes;
+	snap->data.front_ends_n = texts_n;
+	return 0;
+}
+
 void snap_destroy(struct snap *snap)
 {
 	if (!snap)
@@ -36,5 +51,6 @@ void snap_destroy(struct snap *snap)
 	answer_store_unref(snap->store);
 	answer_pools_unref(snap->pools);
 	geo_map_unref(snap->geo);
+	free(snap->front_ends);
 	free(snap);
 }

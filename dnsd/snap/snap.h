@@ -21,6 +21,7 @@ struct snap {
 	struct answer_pools *pools;
 	struct geo_map *geo;
 	struct answer_ident ident;
+	struct prefix *front_ends;
 	uint64_t generation; /* rises by one with each snapshot of this process */
 };
 
@@ -32,6 +33,12 @@ struct snap {
 int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo,
                 uint16_t edns_size, uint64_t generation, uint32_t serial, const struct answer_ident *ident,
                 struct snap **ret_snap);
+/**
+ * Before it is published: who puts a PROXY header before what it sends.
+ * texts    networks, checked for form
+ * Returns  0 or -ENOMEM
+ */
+int snap_set_front_ends(struct snap *snap, const char *const *texts, size_t texts_n);
 /** Only after every worker has adopted another one. NULL is fine. */
 void snap_destroy(struct snap *snap);
 
