@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/rate_limit.h"
+
 #define BATCH            64
 #define BATCHES_A_WAKEUP 16
 /* Bound for the last round before a socket closes: more than its receive buffer can hold in small packets. */
@@ -148,6 +150,8 @@ static unsigned serve_batch(struct udp_socket *udp)
 	for (unsigned i = 0; i < (unsigned)in_n; i++)
 		b->batch[i].req_len = b->in[i].msg_len;
 	answer_queries(net->data, b->batch, (unsigned)in_n, b->answers, &net->state);
+	if (net->rrl)
+		rate_limit_apply(net, b->batch, (unsigned)in_n);
 	unsigned out_n = 0;
 	for (unsigned i = 0; i < (unsigned)in_n; i++) {
 		size_t len = b->batch[i].resp_len;

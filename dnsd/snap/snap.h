@@ -21,7 +21,8 @@ struct snap {
 	struct answer_pools *pools;
 	struct geo_map *geo;
 	struct answer_ident ident;
-	uint64_t generation; /* rises by one with each snapshot of this process */
+	struct prefix *prefixes; /* those of data.access */
+	uint64_t generation;     /* rises by one with each snapshot of this process */
 };
 
 /**
@@ -32,6 +33,8 @@ struct snap {
 int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo,
                 uint16_t edns_size, uint64_t generation, uint32_t serial, const struct answer_ident *ident,
                 struct snap **ret_snap);
+/** Say who may ask what, before it is published. The prefixes are copied. Returns 0 or -ENOMEM. */
+int snap_set_access(struct snap *snap, const struct answer_access *access);
 /** Only after every worker has adopted another one. NULL is fine. */
 void snap_destroy(struct snap *snap);
 
