@@ -241,8 +241,10 @@ static void test_clock_back(void **state)
 	struct rrl *rrl = create(&config);
 	rrl_set_time(rrl, 5000000);
 	assert_int_equal(passes(rrl, "192.0.2.1", 100), 10);
+	assert_int_equal(passes(rrl, "192.0.3.1", 1), 1);
 	rrl_set_time(rrl, 1000);
 	assert_int_equal(passes(rrl, "192.0.2.1", 100), 0);
+	assert_int_equal(passes(rrl, "192.0.3.1", 100), 9);
 	rrl_set_time(rrl, 1500);
 	assert_int_equal(passes(rrl, "192.0.2.1", 100), 5);
 	rrl_set_time(rrl, 0);
@@ -412,7 +414,7 @@ static void test_notes(void **state)
 		if (note->kind != cases[i].kind || note->type != cases[i].noted ||
 		    !note->node != !cases[i].owner)
 			fail_msg("%s: kind %u type %u", cases[i].name, note->kind, note->type);
-		if (cases[i].owner) {
+		if (cases[i].owner && note->node) {
 			uint8_t name[WIRE_NAME_MAX];
 			int name_len = name_from_text(cases[i].owner, NULL, 0, name);
 			assert_int_equal(note->node->name_len, name_len);
@@ -488,6 +490,47 @@ static void test_truncated(void **state)
 	assert_int_equal(world->net.counters.rrl_slipped, 6);
 }
 
+/* Whatever is sent in, what an answer is told to be made of is inside it, and cutting it down leaves a
+ * message. */
+static void test_any_request(void **state)
+{
+	struct world *world = *state;
+	static const char *const names[] = { "www.example.net",   "x.old.example.net", "db.local.example.net",
+		                             "x.sub.example.net", "x.example.net",     "whoami.example.net" };
+	uint64_t number = 88172645463325252U;
+	size_t kinds[ANSWER_KINDS_N] = { 0 };
+	limit_to_one(world, 1);
+	for (unsigned i = 0; i < 300000; i++) {
+		if (i % 50 == 0)
+			ask(world, names[i / 50 % 6], i % 100 ? WIRE_TYPE_A : WIRE_TYPE_TXT);
+		uint64_t bits = next_random(&number);
+		if (world->request.req_len > 0 && i % 50) {
+			world->req[bits % world->request.req_len] = (uint8_t)(bits >> 32);
+			if (bits >> 61 == 0)
+				world->request.req_len -= bits >> 58 & 1;
+		}
+		answer_queries(world->net.data, &world->request, 1, world->resp, world->fixture.state);
+		size_t len = world->request.resp_len;
+		const struct answer_note *note = &world->request.note;
+		kinds[note->kind]++;
+		if (len) {
+			assert_in_range(note->body_off, WIRE_HEADER_LEN, note->opt_off);
+			assert_in_range(note->opt_off, note->body_off, len);
+		}
+		rate_limit_apply(&world->net, &world->request, 1);
+		assert_in_range(world->request.resp_len, 0, len);
+		const uint8_t *resp = world->request.resp;
+		if (note->kind == ANSWER_KIND_ERROR || !(wire_get16(resp + 2) & WIRE_FLAG_TC))
+			continue;
+		assert_int_equal(wire_get16(resp + 4), 1);
+		assert_int_equal(world->request.resp_len, note->body_off + len - note->opt_off);
+		assert_int_equal(wire_get16(resp + 10), len > note->opt_off);
+	}
+	for (unsigned kind = 0; kind < ANSWER_KINDS_N; kind++)
+		assert_true(kinds[kind] > 100);
+	assert_true(world->net.counters.rrl_slipped > 100000);
+}
+
 /* Without slip nothing is sent; a valid cookie is trusted, and takes nobody's share. */
 static void test_cookie(void **state)
 {
@@ -525,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_no_limit),
 		cmocka_unit_test_setup_teardown(test_notes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_any_request, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cookie, setup, teardown),
 	};
 	return cmocka_run_group_tests_name("rrl", tests, NULL, NULL);
