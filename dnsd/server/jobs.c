@@ -332,6 +332,7 @@ static void finish_reload(struct server *server, struct job *job)
 		for (unsigned i = 0; i < server->workers_n; i++)
 			worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
 			               server->load->conf->tcp_clients_max);
+		server_set_rate_limit(server);
 		metrics_http_commit(server->metrics.http);
 		bool changed = server_watch_sources(server);
 		server_set_renew_timer(server);
