@@ -117,45 +117,13 @@ size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsi
 	return len;
 }
 
-static size_t ecs_option_len(const struct wire_query *query)
-{
-	return query->has_ecs ? 8U + (query->ecs.source_len + 7U) / 8 : 0;
-}
-
-/* Room that the options need in any case; an extended error takes what is left. */
-static size_t options_len(const struct wire_query *query)
-{
-	return ecs_option_len(query) + (query->has_zoneversion ? WIRE_ZONEVERSION_LEN : 0);
-}
-
-/* RFC 9660 section 3.2: how many labels the zone's name has, type 0 (SOA-SERIAL), the serial. */
-static uint8_t *put_zoneversion(const struct reply *reply, uint8_t *at)
-{
-	const struct answer_store *store = reply->data->store;
-	const struct store_zone *zone = &store->zones[reply->node->zone];
-	wire_put16(at, WIRE_OPTION_ZONEVERSION);
-	wire_put16(at + 2, WIRE_ZONEVERSION_LEN - 4);
-	at[4] = store->nodes[zone->apex].labels_n;
-	at[5] = 0;
-	wire_put32(at + 6, answer_zone_serial(reply->data, zone));
-	return at + WIRE_ZONEVERSION_LEN;
-}
-
-static uint8_t *put_ede(const struct reply *reply, uint8_t *at)
-{
-	wire_put16(at, WIRE_OPTION_EDE);
-	wire_put16(at + 2, (uint16_t)reply->ede_len);
-	memcpy(at + 4, reply->ede, reply->ede_len);
-	return at + 4 + reply->ede_len;
-}
-
 size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode)
 {
 	const struct wire_query *query = reply->query;
 	if (!query->has_edns)
 		return len;
 	uint8_t *opt = reply->resp + len;
-	size_t ecs_len = ecs_option_len(query);
+	size_t ecs_len = answer_ecs_len(query);
 	opt[0] = 0;
 	wire_put16(opt + 1, WIRE_TYPE_OPT);
 	wire_put16(opt + 3, reply->data->edns_size);
@@ -174,10 +142,8 @@ size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode)
 		memcpy(ecs + 8, query->ecs.addr.bytes, ecs_len - 8);
 		at += ecs_len;
 	}
-	if (query->has_zoneversion && reply->node)
-		at = put_zoneversion(reply, at);
-	if (reply->ede && (size_t)(at - reply->resp) + 4 + reply->ede_len <= reply->limit)
-		at = put_ede(reply, at);
+	if (__builtin_expect(reply->options || reply->ede, 0))
+		at = answer_options_put(reply, at);
 	wire_put16(opt + 9, (uint16_t)(at - opt - WIRE_OPT_LEN));
 	return (size_t)(at - reply->resp);
 }
@@ -531,7 +497,7 @@ static size_t answer_question(struct reply *reply)
 
 static size_t answer_parsed(const struct answer_data *data, const struct client *client, const uint8_t *req,
                             enum wire_verdict verdict, struct wire_query *query, uint8_t *resp,
-                            size_t resp_cap, struct answer_state *state)
+                            size_t resp_cap, struct answer_state *state, bool *ret_cookie_ok)
 {
 	struct answer_counters *counters = &state->counters;
 	bool udp = client->transport == TRANSPORT_UDP;
@@ -559,10 +525,19 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 		.resp = resp,
 		.limit = limit,
 	};
+	struct answer_options options;
+	*ret_cookie_ok = false;
+	if (__builtin_expect(query->asked != 0, 0) && (verdict == WIRE_OK || verdict == WIRE_COOKIE_ONLY)) {
+		verdict = answer_options_begin(&reply, verdict, &options);
+		*ret_cookie_ok = verdict != WIRE_FORMERR && options.cookie_ok;
+		/* Kept free from the start: nobody takes a turn in a pool for an answer that does not fit. */
+		if (verdict == WIRE_OK)
+			limit -= options.len;
+	}
 	if (verdict == WIRE_OK) {
 		counters->edns += query->has_edns;
 		counters->ecs += query->has_ecs;
-		reply.body_max = limit - (query->has_edns ? WIRE_OPT_LEN + options_len(query) : 0);
+		reply.body_max = limit - (query->has_edns ? WIRE_OPT_LEN + answer_ecs_len(query) : 0);
 		return answer_question(&reply);
 	}
 	query->has_ecs = false;
@@ -572,6 +547,14 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 	case WIRE_DROP_RESPONSE: counters->dropped_response++; return 0;
 	case WIRE_NOTIMP: counters->notimp++; return answer_rcode(&reply, WIRE_RCODE_NOTIMP);
 	case WIRE_BADVERS: counters->badvers++; return answer_rcode(&reply, WIRE_RCODE_BADVERS);
+	case WIRE_COOKIE_ONLY:
+		counters->edns++;
+		counters->noerror++;
+		return answer_rcode(&reply, WIRE_RCODE_NOERROR);
+	case WIRE_BADCOOKIE:
+		counters->edns++;
+		counters->badcookie++;
+		return answer_rcode(&reply, WIRE_RCODE_BADCOOKIE);
 	case WIRE_FORMERR: break;
 	}
 	counters->formerr++;
@@ -582,8 +565,9 @@ size_t answer_query(const struct answer_data *data, const struct client *client,
                     size_t req_len, uint8_t *resp, size_t resp_cap, struct answer_state *state)
 {
 	struct wire_query query;
+	bool cookie_ok;
 	enum wire_verdict verdict = wire_query_parse(req, req_len, &query);
-	return answer_parsed(data, client, req, verdict, &query, resp, resp_cap, state);
+	return answer_parsed(data, client, req, verdict, &query, resp, resp_cap, state, &cookie_ok);
 }
 
 /* As many as hide the way to memory; more would only push each other out of the first cache. */
@@ -640,9 +624,9 @@ void answer_queries(const struct answer_data *data, struct answer_request *reque
 		for (size_t i = 0; i < n; i++) {
 			struct answer_request *request = &requests[i];
 			request->resp = resp;
-			request->resp_len =
-			        answer_parsed(data, &request->client, request->req, group[i].verdict,
-			                      &group[i].query, resp, ANSWER_UDP_MAX, state);
+			request->resp_len = answer_parsed(data, &request->client, request->req,
+			                                  group[i].verdict, &group[i].query, resp,
+			                                  ANSWER_UDP_MAX, state, &request->cookie_ok);
 			resp += (request->resp_len + 15) / 16 * 16;
 		}
 		requests += n;

@@ -10,6 +10,7 @@
 #ifndef DNSD_ANSWER_ANSWER_H
 #define DNSD_ANSWER_ANSWER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -19,7 +20,7 @@
 struct answer_trace; /* answer/trace.h */
 struct answer_data;  /* answer/data.h: all that a query needs, immutable */
 
-enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
+enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS };
 
 /** Everything a worker knows about who asked; lives for one query. */
 struct client {
@@ -37,12 +38,18 @@ struct client {
 	X(notimp, "answers with NOTIMP: opcodes other than QUERY, types MAILA and MAILB")                    \
 	X(refused, "answers with REFUSED: names outside every zone, other classes, whoami, zone transfers")  \
 	X(badvers, "answers with BADVERS: EDNS version over 0")                                              \
+	X(badcookie,                                                                                         \
+	  "answers with BADCOOKIE: a valid cookie is required, or a cookie was all that was asked")          \
 	X(servfail, "answers with SERVFAIL")                                                                 \
 	X(noerror, "answers with NOERROR, NODATA and referrals included")                                    \
 	X(nxdomain, "answers with NXDOMAIN")                                                                 \
 	X(truncated, "UDP answers with TC set")                                                              \
 	X(edns, "requests with an OPT record")                                                               \
 	X(ecs, "requests with a client subnet option")                                                       \
+	X(cookie_client, "requests with a client cookie alone")                                              \
+	X(cookie_valid, "requests with a valid server cookie")                                               \
+	X(cookie_expired, "requests with a server cookie of ours that is too old, or ahead of the clock")    \
+	X(cookie_invalid, "requests with a server cookie that is none of ours")                              \
 	X(pool, "answers from a mirror pool")                                                                \
 	X(pool_geo, "answers chosen by the country of who asks")                                             \
 	X(geo_unknown, "of these, the country was unknown")                                                  \
@@ -73,6 +80,7 @@ struct answer_state {
 	uint32_t rotation[ANSWER_ROTATION_N];
 	struct answer_pings pings[ANSWER_MIRRORS_N]; /* by the number in pool_address */
 	struct answer_trace *trace;                  /* what the answer went by; NULL = nobody asks */
+	uint32_t now_s; /* since 1970, for the age of cookies; whoever owns the state sets it now and then */
 	uint64_t countries[COUNTRY_N];    /* requests for "nearest" names, by the country of who asks */
 	uint64_t first[ANSWER_MIRRORS_N]; /* answers from pools, by the mirror whose address stands first:
 	                                     old clients take no other */
@@ -85,7 +93,7 @@ struct answer_state {
 /**
  * Answer one DNS message.
  *
- * Source    RFC 1034 section 4.3.2, RFC 1035 section 4, RFC 6891, RFC 7871
+ * Source    RFC 1034 section 4.3.2, RFC 1035 section 4, RFC 6891, RFC 7871; options: options.c
  * req       [req_len] the message without a TCP length prefix; any bytes at all
  * resp      [resp_cap] at least ANSWER_UDP_MAX or ANSWER_TCP_MAX bytes; must not overlap req
  * Returns   bytes written to resp, never over the limit of transport and EDNS; 0 = send nothing
@@ -100,6 +108,7 @@ struct answer_request {
 	size_t req_len;
 	uint8_t *resp;   /* set: where in the buffer its answer stands */
 	size_t resp_len; /* set: 0 = send nothing */
+	bool cookie_ok;  /* set: it had a valid server cookie, so its source address is no lie */
 };
 
 /**

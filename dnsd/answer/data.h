@@ -18,6 +18,7 @@
 
 #include <stdint.h>
 
+#include "answer/cookie.h"
 #include "answer/geo_map.h"
 
 /*
@@ -188,10 +189,12 @@ struct answer_ident {
 struct answer_data {
 	const struct answer_store *store;
 	const struct answer_pools *pools;
-	const struct geo_map *geo;        /* NULL: every client is of unknown country */
-	uint16_t edns_size;               /* largest UDP answer, and what we advertise */
-	uint32_t serial;                  /* SOA serial of all zones that have STORE_ZONE_DYNAMIC */
-	const struct answer_ident *ident; /* NULL: nothing is told */
+	const struct geo_map *geo;            /* NULL: every client is of unknown country */
+	uint16_t edns_size;                   /* largest UDP answer, and what we advertise */
+	uint32_t serial;                      /* SOA serial of all zones that have STORE_ZONE_DYNAMIC */
+	const struct answer_ident *ident;     /* NULL: nothing is told */
+	const struct answer_cookies *cookies; /* NULL: cookies are ignored */
+	uint32_t tcp_idle_ms; /* after which a connection is closed, for keepalive options; 0 = not told */
 };
 
 static inline uint32_t pool_address_hash(const struct addr *addr)

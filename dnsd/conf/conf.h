@@ -200,7 +200,9 @@ struct conf {
 	const char *control_group; /* group that may use it; NULL = our own */
 	const char *state_dir;     /* what outlives a restart; NULL = nothing does */
 	uint32_t journal_max_bytes;
-	uint32_t journal_files; /* old journals that are kept */
+	uint32_t journal_files;         /* old journals that are kept */
+	const char *cookies;            /* "on", "off" or "require" */
+	const char *cookie_secret_file; /* secrets that servers share; NULL = one of our own */
 
 	/* metrics: { } */
 	struct conf_listen *metrics_listen; /* HTTP; none = no metrics */

@@ -69,6 +69,12 @@ static const struct conf_key server_keys[] = {
 	{ "version-text", CONF_TEXT, AT(conf, version_text), .check = conf_check_string, .may_be_empty = true,
 	  .example = "\"dnsd\"",
 	  .help = "What version.bind answers; default the program and its version, \"\" tells nothing." },
+	{ "cookies", CONF_TEXT, AT(conf, cookies), .check = conf_check_cookies, .fallback = "on",
+	  .example = "\"require\"",
+	  .help = "DNS Cookies: on, off, or require: over UDP, a client that knows cookies must have one of "
+	          "ours." },
+	{ "cookie-secret-file", CONF_PATH, AT(conf, cookie_secret_file), .example = "\"cookie-secrets\"",
+	  .help = "Secrets of 32 hex digits, shared by all servers of the zones; read again at reload." },
 };
 
 static const struct conf_group server_group = {

@@ -21,6 +21,7 @@ struct snap {
 	struct answer_pools *pools;
 	struct geo_map *geo;
 	struct answer_ident ident;
+	struct answer_cookies cookies;
 	uint64_t generation; /* rises by one with each snapshot of this process */
 };
 
@@ -32,6 +33,9 @@ struct snap {
 int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo,
                 uint16_t edns_size, uint64_t generation, uint32_t serial, const struct answer_ident *ident,
                 struct snap **ret_snap);
+/** Say by which cookies are made and checked (copied; NULL = they are ignored), and when idle connections are
+ * closed. Before the snapshot is published. */
+void snap_set_options(struct snap *snap, const struct answer_cookies *cookies, uint32_t tcp_idle_ms);
 /** Only after every worker has adopted another one. NULL is fine. */
 void snap_destroy(struct snap *snap);
 
