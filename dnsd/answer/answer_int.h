@@ -19,7 +19,8 @@ struct answer_options {
 	bool is_padded;
 	bool cookie_ok; /* the query had a valid server cookie */
 	uint16_t idle_100ms;
-	uint8_t nsid_len; /* 0 = no server id */
+	uint8_t nsid_len;
+	const char *nsid; /* [nsid_len] the server's id; NULL = not told */
 	uint8_t server_cookie[WIRE_COOKIE_SERVER_LEN];
 };
 

@@ -38,11 +38,13 @@ static bool begin_cookie(struct reply *reply, bool is_only_cookie, struct answer
 static void begin_nsid(const struct reply *reply, struct answer_options *options)
 {
 	const struct wire_query *query = reply->query;
-	size_t id_len = strlen(reply->data->ident->id);
+	const char *id = reply->data->ident->id;
+	size_t id_len = strlen(id);
 	size_t least_len = WIRE_HEADER_LEN + (size_t)query->question_len + WIRE_OPT_LEN +
 	                   answer_ecs_len(query) + options->len;
 	if (id_len == 0 || least_len + 4 + id_len > reply->limit)
 		return;
+	options->nsid = id;
 	options->nsid_len = (uint8_t)id_len;
 	options->len += 4 + id_len;
 }
@@ -141,8 +143,8 @@ uint8_t *answer_options_put(const struct reply *reply, uint8_t *at)
 		wire_put16(at, options->idle_100ms);
 		at += 2;
 	}
-	if (options->nsid_len)
-		at = put_bytes(at, WIRE_OPTION_NSID, reply->data->ident->id, options->nsid_len);
+	if (options->nsid)
+		at = put_bytes(at, WIRE_OPTION_NSID, options->nsid, options->nsid_len);
 	if (reply->ede && (size_t)(at - reply->resp) + 4 + reply->ede_len <= reply->limit)
 		at = put_bytes(at, WIRE_OPTION_EDE, reply->ede, reply->ede_len);
 	if (options->is_padded)

@@ -133,7 +133,7 @@ def test_names(case, _):
     check_equal(first.total("dnsd_queries_total"), 0, "queries")
     check_equal({dict(labels)["worker"] for labels in first.all("dnsd_queries_total")}, {"0", "1"}, "workers")
     check_equal({dict(labels)["rcode"] for labels in first.all("dnsd_queries_by_rcode_total")},
-                {"NOERROR", "NXDOMAIN", "FORMERR", "NOTIMP", "REFUSED", "SERVFAIL", "BADVERS"}, "rcodes")
+                {"NOERROR", "NXDOMAIN", "FORMERR", "NOTIMP", "REFUSED", "SERVFAIL", "BADVERS", "BADCOOKIE"}, "rcodes")
     for name in ("dnsd_queries_with_edns_total", "dnsd_queries_with_ecs_total", "dnsd_answers_truncated_total",
                  "dnsd_queries_dropped_total", "dnsd_pool_total", "dnsd_pool_geo_total", "dnsd_geo_unknown_total",
                  "dnsd_ping_ok_total", "dnsd_tcp_accepted_total", "dnsd_udp_send_errors_total"):

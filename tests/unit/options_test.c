@@ -26,8 +26,8 @@ static const char zone[] = "$TTL 1h\n"
 #define MADE_1_S 1559731985
 /* As struct got has it. */
 #define COOKIE_2_OPTION "000a 0018 2464c4abcf10c957010000005cf7a871d4a564a1442aca77"
-#define NSID     "0003 0003 6e7331"
-#define IDLE     "000b 0002 007b" /* 12.3 s */
+#define NSID            "0003 0003 6e7331"
+#define IDLE            "000b 0002 007b" /* 12.3 s */
 
 static const struct answer_ident ident = { .id = "ns1" };
 
