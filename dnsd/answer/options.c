@@ -101,11 +101,11 @@ static uint8_t *put_zoneversion(const struct reply *reply, uint8_t *at)
 	return at + WIRE_ZONEVERSION_LEN - 4;
 }
 
-static uint8_t *put_cookie(const struct reply *reply, uint8_t *at)
+static uint8_t *put_cookie(uint8_t *at, const uint8_t *client_cookie, const uint8_t *server_cookie)
 {
 	at = put_head(at, WIRE_OPTION_COOKIE, WIRE_COOKIE_CLIENT_LEN + WIRE_COOKIE_SERVER_LEN);
-	memcpy(at, reply->query->cookie, WIRE_COOKIE_CLIENT_LEN);
-	memcpy(at + WIRE_COOKIE_CLIENT_LEN, reply->options->server_cookie, WIRE_COOKIE_SERVER_LEN);
+	memcpy(at, client_cookie, WIRE_COOKIE_CLIENT_LEN);
+	memcpy(at + WIRE_COOKIE_CLIENT_LEN, server_cookie, WIRE_COOKIE_SERVER_LEN);
 	return at + WIRE_COOKIE_CLIENT_LEN + WIRE_COOKIE_SERVER_LEN;
 }
 
@@ -137,7 +137,7 @@ uint8_t *answer_options_put(const struct reply *reply, uint8_t *at)
 	if (options->has_zoneversion && reply->node)
 		at = put_zoneversion(reply, at);
 	if (options->has_cookie)
-		at = put_cookie(reply, at);
+		at = put_cookie(at, reply->query->cookie, options->server_cookie);
 	if (options->has_keepalive) {
 		at = put_head(at, WIRE_OPTION_KEEPALIVE, 2);
 		wire_put16(at, options->idle_100ms);

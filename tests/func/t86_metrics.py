@@ -148,7 +148,7 @@ def test_names(case, _):
     # SIGUSR1 and the text know the same counters.
     for name in daemon.counters():
         check(any(name in family for family in first.types)
-              or name in ("noerror", "nxdomain", "formerr", "notimp", "refused", "servfail", "badvers",
+              or name in ("noerror", "nxdomain", "formerr", "notimp", "refused", "servfail", "badvers", "badcookie",
                           "queries_udp", "queries_tcp", "dropped_short", "dropped_response"), f"no family for {name}")
 
 
