@@ -224,6 +224,8 @@ struct conf {
 	const char **any_allow; /* the same */
 	size_t any_allow_n;
 	struct conf_rate_limit rate_limit;
+	const char *cookies;            /* "on", "off" or "require" */
+	const char *cookie_secret_file; /* secrets that servers share; NULL = one of our own */
 
 	/* metrics: { } */
 	struct conf_listen *metrics_listen; /* HTTP; none = no metrics */

@@ -145,6 +145,12 @@ static const struct conf_key server_keys[] = {
 	  .help = "Networks that get records for ANY; default all. Others get a HINFO record (RFC 8482)." },
 	{ "rate-limit", CONF_GROUP, AT(conf, rate_limit), .group = &rate_limit_group, .example = "{ ... }",
 	  .shown = true, .help = "Limits on answers over UDP, against forged sources." },
+	{ "cookies", CONF_TEXT, AT(conf, cookies), .check = conf_check_cookies, .fallback = "on",
+	  .example = "\"require\"",
+	  .help = "DNS Cookies: on, off, or require: over UDP, a client that knows cookies must have one of "
+	          "ours." },
+	{ "cookie-secret-file", CONF_PATH, AT(conf, cookie_secret_file), .example = "\"cookie-secrets\"",
+	  .help = "Secrets of 32 hex digits, shared by all servers of the zones; read again at reload." },
 };
 
 static const struct conf_group server_group = {
