@@ -12,7 +12,7 @@ build_packages=(gcc libc6-dev make pkg-config binutils libldns-dev libssl-dev li
 run_packages=(dpkg ca-certificates bind9-dnsutils)
 # Unit tests and lint; then the functional tests: kdig, dnsperf, and a real client in a network namespace.
 test_packages=(libcmocka-dev clang clang-tidy clang-format cppcheck libclang-rt-14-dev
-	python3 python3-dnspython dnsperf knot-dnsutils clamav-freshclam iproute2 procps minisign valgrind)
+	python3 python3-dnspython dnsdist dnsperf knot-dnsutils clamav-freshclam iproute2 procps minisign valgrind)
 
 usage() {
 	cat <<-END
@@ -75,8 +75,8 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root=(sudo)
 fi
 
-# clamav-freshclam would start its service at once and fetch hundreds of megabytes: we want the program, not the
-# service. policy-rc.d is Debian's way to say so; one that is there already (containers) is left alone.
+# clamav-freshclam would start its service at once and fetch hundreds of megabytes, dnsdist would take port 53: we want
+# the programs, not the services. policy-rc.d is Debian's way to say so; one that is there already (containers) is left alone.
 policy=/usr/sbin/policy-rc.d
 made_policy=
 remove_policy() {
@@ -98,6 +98,9 @@ fi
 # Not at the next boot either.
 if [[ " ${missing[*]} " == *" clamav-freshclam "* ]] && command -v systemctl >/dev/null; then
 	"${as_root[@]}" systemctl disable clamav-freshclam >/dev/null 2>&1 || true
+fi
+if [[ " ${missing[*]} " == *" dnsdist "* ]] && command -v systemctl >/dev/null; then
+	"${as_root[@]}" systemctl disable dnsdist >/dev/null 2>&1 || true
 fi
 
 installed=("${missing[@]}")

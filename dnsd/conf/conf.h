@@ -210,6 +210,8 @@ struct conf {
 	uint32_t tcp_clients_max;  /* per worker */
 	uint32_t stop_drain_ms;    /* SIGTERM: how long open TCP connections may finish */
 	uint32_t max_zone_records; /* 0 = no limit */
+	const char **proxy_allow;  /* networks, checked for form: front ends that send PROXY headers */
+	size_t proxy_allow_n;
 	const char *id;            /* for id.server, hostname.bind; NULL = the host name, "" = not told */
 	const char *version_text;  /* for version.bind; NULL = "dnsd VERSION", "" = not told */
 	const char *control;       /* path of the control socket; NULL = none */

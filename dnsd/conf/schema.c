@@ -115,6 +115,10 @@ static const struct conf_key server_keys[] = {
 	  .help = "How long open TCP connections may finish when the server is told to stop." },
 	{ "max-zone-records", CONF_NUMBER, AT(conf, max_zone_records), .fallback = "0", .max = UINT32_MAX,
 	  .example = "100000", .help = "A zone file with more records is refused; 0 is no limit." },
+	{ "proxy-allow", CONF_TEXTS, LIST(conf, proxy_allow), .check = conf_check_net,
+	  .example = "[ \"192.0.2.7\", \"2001:db8:7::/64\" ]",
+	  .help = "Front ends (dnsdist, say) that put a PROXY header, version 2, before what they pass on; "
+	          "from them nothing is taken without one, from others none is read." },
 	{ "control", CONF_PATH, AT(conf, control), .example = "\"/run/dnsd/control.sock\"",
 	  .help = "The socket that dnsdctl talks to; without one there is no control of the running "
 	          "server." },

@@ -27,6 +27,10 @@
 	X(tcp_refused, "TCP connections closed at once: tcp-clients reached, nobody idle")                   \
 	X(tcp_displaced, "idle TCP connections closed to make room for new ones")                            \
 	X(tcp_idle_closed, "TCP connections closed after the idle limit")                                    \
+	X(proxy_ok, "PROXY headers of front ends, over UDP and TCP")                                         \
+	X(proxy_bad, "packets and connections of front ends given up: their PROXY header is malformed")      \
+	X(proxy_missing,                                                                                     \
+	  "packets and connections of front ends given up: they begin without a PROXY header")               \
 	X(tcp_open, "TCP connections open now")
 
 struct net_counters {

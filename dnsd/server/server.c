@@ -249,6 +249,8 @@ int server_create(const char *conf_path, struct server **ret_server)
 	if (server_has_to_look(server))
 		server_start_job(server, JOB_RENEW);
 	bindings_log_changes(NULL, server->bindings);
+	server->trim_wanted = true;
+	server_settle(server);
 	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);
 	*ret_server = server;
 	return 0;

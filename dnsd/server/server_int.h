@@ -80,6 +80,7 @@ struct server {
 	struct load *load;
 	struct snap *snap;
 	struct retired *retired;
+	bool trim_wanted; /* a load has ended: what it needed meanwhile goes back to the system */
 	uint64_t generation;
 	struct bindings *bindings;
 	struct watch *watch;
