@@ -200,10 +200,10 @@ struct answer_data {
 	uint16_t edns_size;               /* largest UDP answer, and what we advertise */
 	uint32_t serial;                  /* SOA serial of all zones that have STORE_ZONE_DYNAMIC */
 	const struct answer_ident *ident; /* NULL: nothing is told */
-	struct answer_access access;
 	/* Not for answer_query(): peers that say with a PROXY header who asks, see net/proxy.h */
 	const struct prefix *front_ends;
 	size_t front_ends_n;
+	struct answer_access access;
 };
 
 static inline uint32_t pool_address_hash(const struct addr *addr)

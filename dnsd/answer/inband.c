@@ -113,7 +113,7 @@ size_t answer_whoami(struct reply *reply, const struct store_rrset *rrset)
 	answer_match_client(reply, &addr, &match);
 	struct addr block = cut_addr(&addr, match.prefix_len);
 	uint8_t *at = put_string(record + 12, "address=", addr_format(&peer, text, sizeof(text)));
-	if (query->has_ecs)
+	if (query->has_ecs && query->ecs.family)
 		at = put_prefix(at, "ecs=", &query->ecs.addr, query->ecs.source_len);
 	country_to_code(match.country, country);
 	at = put_string(at, "country=", match.country == COUNTRY_UNKNOWN ? "unknown" : country);

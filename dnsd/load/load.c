@@ -132,19 +132,18 @@ int load_make_snap(const struct load *load, uint64_t generation, const struct sn
 		return rc;
 	uint32_t serial = next_serial(store, pools, previous, now_s);
 	struct answer_ident ident;
-	struct snap *snap;
+	struct snap *snap = NULL;
 	describe_server(load, generation, serial, &ident);
 	rc = snap_create(store, pools, load->geo, load->conf->edns_size, generation, serial, &ident, &snap);
 	answer_pools_unref(pools);
-	if (rc < 0)
-		return rc;
-	rc = snap_set_front_ends(snap, load->conf->proxy_allow, load->conf->proxy_allow_n);
 	if (rc == 0)
 		rc = set_access(load->conf, snap);
-	if (rc < 0)
-		snap_destroy(snap);
-	else
+	if (rc == 0)
+		rc = snap_set_front_ends(snap, load->conf->proxy_allow, load->conf->proxy_allow_n);
+	if (rc == 0)
 		*ret_snap = snap;
+	else
+		snap_destroy(snap);
 	return rc;
 }
 

@@ -21,9 +21,9 @@ struct snap {
 	struct answer_pools *pools;
 	struct geo_map *geo;
 	struct answer_ident ident;
-	struct prefix *prefixes; /* those of data.access */
 	struct prefix *front_ends;
-	uint64_t generation; /* rises by one with each snapshot of this process */
+	struct prefix *prefixes; /* those of data.access */
+	uint64_t generation;     /* rises by one with each snapshot of this process */
 };
 
 /**
