@@ -201,6 +201,10 @@ struct conf {
 	const char *state_dir;     /* what outlives a restart; NULL = nothing does */
 	uint32_t journal_max_bytes;
 	uint32_t journal_files; /* old journals that are kept */
+	const char *user;       /* to become once the sockets are bound; NULL = stay who we are */
+	const char *group;      /* NULL = that of the user */
+	bool keep_bind_capability;
+	const char *sandbox; /* "on", "log", "off" */
 
 	/* metrics: { } */
 	struct conf_listen *metrics_listen; /* HTTP; none = no metrics */
