@@ -117,6 +117,11 @@ install: all ## install programs and examples below PREFIX (/usr/local); honours
 	install -m 755 contrib/nagios/check_dnsd_fleet $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 644 contrib/bash-completion/dnsdctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+	install -m 644 contrib/dnsd.service contrib/dnsd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	sed -i 's,/usr/local,$(PREFIX),g' $(DESTDIR)$(PREFIX)/lib/systemd/system/dnsd.service
+	install -m 644 contrib/sysusers.d/dnsd.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/
+	install -m 644 contrib/tmpfiles.d/dnsd.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/
 
 .PHONY: help
 help: ## this list
