@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 #include "wire/name.h"
 #include "wire/wire.h"
 
-#define PROBE_MAX 512
+#define PROBE_MAX    512
+#define PROBE_TRY_MS 200
 /* Rounds missed when the log names the worker: half of the manager's limit. */
 #define TELL_AFTER_ROUNDS 2
 /* What stopping takes beside the time for connections. */
@@ -105,7 +107,6 @@ static void on_answer(uv_poll_t *poll, int status, int events)
 	struct supervise *supervise = probe->supervise;
 	uint8_t wire[PROBE_MAX];
 	ssize_t len;
-	(void)status;
 	(void)events;
 	while ((len = recv(probe->fd, wire, sizeof(wire), MSG_DONTWAIT)) >= 0) {
 		bool is_answer = len >= 12 && wire[2] & 0x80;
@@ -113,6 +114,9 @@ static void on_answer(uv_poll_t *poll, int status, int events)
 		                                   (uint16_t)((unsigned)wire[0] << 8 | wire[1])))
 			notify_send(&supervise->notify, "WATCHDOG=1\n");
 	}
+	/* libuv gives up a socket after an error, which recv() has taken. */
+	if (status < 0 && !supervise->server->stopping)
+		uv_poll_start(poll, UV_READABLE, on_answer);
 }
 
 static void on_round(uv_timer_t *timer)
@@ -136,6 +140,21 @@ static void on_round(uv_timer_t *timer)
 		(void)send(supervise->probes[i].fd, wire, len, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+/* A byte each way: a firewall on loopback would make healthy workers look dead, and the manager restart us
+ * for ever. */
+static int try_pair(const int fds[2])
+{
+	char byte = 0;
+	for (int i = 0; i < 2; i++) {
+		struct pollfd other = { .fd = fds[1 - i], .events = POLLIN };
+		if (send(fds[i], &byte, 1, MSG_NOSIGNAL) < 0)
+			return -errno;
+		if (poll(&other, 1, PROBE_TRY_MS) != 1 || recv(other.fd, &byte, 1, MSG_DONTWAIT) != 1)
+			return -EHOSTUNREACH;
+	}
+	return 0;
+}
+
 /* Two UDP sockets on loopback that hear nobody but each other. */
 static int open_pair(int fds[2])
 {
@@ -155,6 +174,8 @@ static int open_pair(int fds[2])
 		if (connect(fds[i], (struct sockaddr *)&addrs[1 - i], sizeof(addrs[0])) < 0)
 			rc = -errno;
 	}
+	if (rc == 0)
+		rc = try_pair(fds);
 	for (int i = 0; i < 2 && rc < 0; i++) {
 		if (fds[i] >= 0)
 			close(fds[i]);
@@ -162,22 +183,23 @@ static int open_pair(int fds[2])
 	return rc;
 }
 
-static int open_probe(struct supervise *supervise, unsigned worker, struct probe *probe)
+static int open_pairs(struct supervise *supervise, unsigned workers_n)
 {
-	int fds[2];
-	int rc = open_pair(fds);
-	if (rc < 0)
-		return rc;
-	*probe =
-	        (struct probe){ .supervise = supervise, .worker = worker, .fd = fds[0], .worker_fd = fds[1] };
-	rc = uv_poll_init(&supervise->server->loop, &probe->poll, probe->fd);
-	if (rc < 0) {
-		close(fds[0]);
-		close(fds[1]);
-		return rc;
+	for (unsigned i = 0; i < workers_n; i++) {
+		int fds[2];
+		int rc = open_pair(fds);
+		if (rc < 0) {
+			for (unsigned k = 0; k < i; k++) {
+				close(supervise->probes[k].fd);
+				close(supervise->probes[k].worker_fd);
+			}
+			return rc;
+		}
+		supervise->probes[i] = (struct probe){
+			.supervise = supervise, .worker = i, .fd = fds[0], .worker_fd = fds[1]
+		};
 	}
-	probe->poll.data = probe;
-	return uv_poll_start(&probe->poll, UV_READABLE, on_answer);
+	return 0;
 }
 
 int supervise_open_probes(struct supervise *supervise, unsigned workers_n)
@@ -188,12 +210,25 @@ int supervise_open_probes(struct supervise *supervise, unsigned workers_n)
 	supervise->probes = rc == 0 ? calloc(workers_n, sizeof(*supervise->probes)) : NULL;
 	if (!supervise->probes)
 		return -ENOMEM;
+	rc = open_pairs(supervise, workers_n);
+	if (rc < 0) {
+		log_warning(
+		        "watchdog: it sees the main thread only: no UDP packet gets over loopback: %s; look "
+		        "after the firewall",
+		        strerror(-rc));
+		return 0;
+	}
 	for (unsigned i = 0; i < workers_n && rc == 0; i++) {
-		rc = open_probe(supervise, i, &supervise->probes[i]);
-		supervise->probes_n += rc == 0;
+		struct probe *probe = &supervise->probes[i];
+		rc = uv_poll_init(&supervise->server->loop, &probe->poll, probe->fd);
+		if (rc < 0)
+			break;
+		supervise->probes_n++;
+		probe->poll.data = probe;
+		rc = uv_poll_start(&probe->poll, UV_READABLE, on_answer);
 	}
 	if (rc < 0)
-		log_error("watchdog: cannot open a socket on 127.0.0.1: %s", strerror(-rc));
+		log_error("watchdog: %s", uv_strerror(rc));
 	return rc;
 }
 
