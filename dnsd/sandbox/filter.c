@@ -73,15 +73,18 @@ static int export_code(scmp_filter_ctx context, struct filter **ret_filter)
 	if (rc == 0 && fstat(fd, &st) < 0)
 		rc = -errno;
 	size_t bytes = (size_t)st.st_size;
-	struct filter *filter = rc == 0 ? malloc(sizeof(*filter) + bytes) : NULL;
-	if (rc == 0 && !filter)
-		rc = -ENOMEM;
-	if (rc == 0 && pread(fd, filter->code, bytes, 0) != (ssize_t)bytes)
-		rc = -EIO;
+	struct filter *filter = NULL;
+	if (rc == 0) {
+		filter = malloc(sizeof(*filter) + bytes);
+		if (!filter)
+			rc = -ENOMEM;
+		else if (pread(fd, filter->code, bytes, 0) != (ssize_t)bytes)
+			rc = -EIO;
+	}
 	close(fd);
-	if (rc < 0) {
+	if (rc < 0 || !filter) {
 		free(filter);
-		return rc;
+		return rc < 0 ? rc : -EIO;
 	}
 	filter->program.len = (unsigned short)(bytes / sizeof(filter->code[0]));
 	filter->program.filter = filter->code;

@@ -148,6 +148,8 @@ class Daemon:
             command = ["ip", "netns", "exec", netns] + command
         env = dict(os.environ)
         env.pop("JOURNAL_STREAM", None)  # time stamps as on a terminal
+        for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"):
+            env.pop(name, None)  # of whoever runs the tests
         env.update(more_env or {})
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                         stderr=subprocess.STDOUT, text=True, errors="replace", env=env,

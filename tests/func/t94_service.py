@@ -1,4 +1,5 @@
 """dnsd and a service manager: what it is told, the watchdog, sockets it hands over, the unit files."""
+import ctypes
 import os
 import re
 import signal
@@ -6,7 +7,7 @@ import socket
 import sys
 import time
 
-from harness import (DEADLINE_S, TCP, TOP, Daemon, Lookups, ask, check, check_equal, check_rcode, make_query,
+from harness import (DEADLINE_S, TCP, TOP, Daemon, Failure, Lookups, Skip, ask, check, check_equal, check_rcode, make_query,
                      need_program, parse_answer, run, wait_until)
 
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1"]), ("m2.fr.example", "FR", ["192.0.2.2"])]
@@ -151,10 +152,60 @@ def test_watchdog_misses(case, _):
     check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
 
 
+class StoppedThread:
+    """One thread of a process stands still, the others run. From one thread of ours alone, as ptrace wants it."""
+
+    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, thread):
+        self.thread = thread
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        self.libc.ptrace.restype = ctypes.c_long
+
+    def ptrace(self, request):
+        if self.libc.ptrace(request, self.thread, None, None) < 0:
+            raise Skip(f"no ptrace here: {os.strerror(ctypes.get_errno())}")
+
+    def __enter__(self):
+        self.ptrace(self.SEIZE)
+        self.ptrace(self.INTERRUPT)
+        os.waitpid(self.thread, self.WALL)
+        return self
+
+    def __exit__(self, *_):
+        self.ptrace(self.DETACH)
+
+
+def worker_thread(daemon, number):
+    for thread in os.listdir(f"/proc/{daemon.pid}/task"):
+        with open(f"/proc/{daemon.pid}/task/{thread}/comm") as file:
+            if file.read().strip() == f"dnsd-worker-{number}":
+                return int(thread)
+    raise Failure(f"no thread of worker {number}")
+
+
+def test_watchdog_hung_worker(case, _):
+    """One worker of three hangs: within the limit nothing is told any more, and the log says which one."""
+    limit_s = 0.8
+    manager = Manager(case, os.path.join(case.folder, "notify"))
+    daemon = case.daemon(case.site().pool_site(MIRRORS, workers=3),
+                         more_env=manager.env | {"WATCHDOG_USEC": str(int(limit_s * 1e6))})
+    manager.wait("WATCHDOG")
+    with StoppedThread(worker_thread(daemon, 1)):
+        manager.drain()
+        daemon.log.wait("error: watchdog: worker 1 has not answered")
+        check_equal(manager.receive(2 * limit_s), None, "while a worker hangs")
+    manager.wait("WATCHDOG")
+    manager.wait("WATCHDOG")
+    check(not any("worker 0" in line or "worker 2" in line for line in daemon.log.lines), "the others are not accused")
+
+
 def test_watchdog_of_another(case, _):
     """A limit that is meant for another process, and one without a socket to tell."""
     manager = Manager(case, os.path.join(case.folder, "notify"))
-    daemon = case.daemon(case.site().pool_site(MIRRORS), more_env=manager.env | {"WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"})
+    daemon = case.daemon(case.site().pool_site(MIRRORS),
+                         more_env=manager.env | {"WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"})
     manager.wait("READY")
     check_equal(manager.receive(0.5), None, "after READY")
     quiet = case.daemon(case.site().pool_site(MIRRORS), more_env={"WATCHDOG_USEC": "100000"})
@@ -267,7 +318,7 @@ def test_waits(case, _):
             daemon.stop()
 
 
-def check_no_start(case, site, sockets, want):
+def check_no_start(site, sockets, want):
     daemon = Daemon(site.path, ready=False, **launch(sockets))
     try:
         check_equal(daemon.process.wait(DEADLINE_S), 1, "exit status")
@@ -283,12 +334,13 @@ def test_refused(case, _):
     """Sockets nobody would read are no start, with advice."""
     port, sockets = pair(case)
     site = case.site().pool_site(MIRRORS, workers=1, listen=("127.0.0.1@0",))
-    check_no_start(case, site, sockets, f'is UDP 127.0.0.1@{port}, which server.listen does not have; add "127.0.0.1@{port}"')
+    check_no_start(site, sockets,
+                   f'is UDP 127.0.0.1@{port}, which server.listen does not have; add "127.0.0.1@{port}"')
     port, sockets = pair(case, times=2)
     site = case.site().pool_site(MIRRORS, workers=1, listen=(f"127.0.0.1@{port}",))
-    check_no_start(case, site, sockets, f"passes 2 UDP sockets for 127.0.0.1@{port} to 1 workers")
+    check_no_start(site, sockets, f"passes 2 UDP sockets for 127.0.0.1@{port} to 1 workers")
     unix = case.stack.enter_context(socket.socket(socket.AF_UNIX))
-    check_no_start(case, site, [unix], "is no internet socket")
+    check_no_start(site, [unix], "is no internet socket")
 
 
 # --- files ---

@@ -118,7 +118,11 @@ static int call_exec(void)
 }
 static int call_fork(void)
 {
+#ifdef SYS_fork
 	return result(syscall(SYS_fork));
+#else
+	return KILLED; /* some machines have clone only */
+#endif
 }
 static int call_clone_process(void)
 {
@@ -208,6 +212,8 @@ static int in_thread(enum filter_kind kind, enum filter_mode mode, int (*call)(v
 		if (pthread_create(&thread, NULL, run_job, &job) != 0)
 			_exit(255);
 		pthread_join(thread, NULL);
+		if (job.result == KILLED)
+			raise(SIGSYS);
 		_exit(job.result == 500 ? 254 : job.result);
 	}
 	filter_destroy(filter);
