@@ -12,8 +12,8 @@ import socket
 import struct
 import threading
 
-from harness import (CONTROL, DNSD, STATE, TCP, TOP, Failure, Lookups, Skip, Tcp, addresses, ask, check, check_equal, check_rcode,
-                     cvd_file, geo_file, is_sanitized, make_query, need_program, open_socket, run, text_of,
+from harness import (CONTROL, DNSD, STATE, TCP, TOP, Failure, Lookups, Skip, Tcp, addresses, ask, check, check_equal,
+                     check_rcode, cvd_file, geo_file, is_sanitized, make_query, need_program, open_socket, run, text_of,
                      wait_until)
 
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1", "2001:db8::1"]), ("m2.fr.example", "FR", ["192.0.2.2"])]

@@ -7,8 +7,8 @@ import socket
 import sys
 import time
 
-from harness import (DEADLINE_S, TCP, TOP, Daemon, Failure, Lookups, Skip, ask, check, check_equal, check_rcode, make_query,
-                     need_program, parse_answer, run, wait_until)
+from harness import (DEADLINE_S, TCP, TOP, Daemon, Failure, Lookups, Skip, ask, check, check_equal, check_rcode,
+                     make_query, need_program, parse_answer, run, wait_until)
 
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1"]), ("m2.fr.example", "FR", ["192.0.2.2"])]
 
@@ -348,7 +348,8 @@ def test_refused(case, _):
 def test_unit(case, _):
     """The unit's exposure by systemd's own measure."""
     analyze = need_program("systemd-analyze")
-    status, text = run([analyze, "security", "--offline=true", "--no-pager", os.path.join(TOP, "contrib", "dnsd.service")])
+    unit = os.path.join(TOP, "contrib", "dnsd.service")
+    status, text = run([analyze, "security", "--offline=true", "--no-pager", unit])
     match = re.search(r"exposure level for dnsd.service: ([\d.]+)", text)
     check(match, f"{status} {text}")
     check(float(match[1]) <= 1.6, match[0])
