@@ -5,7 +5,7 @@
 # prints what to install and stops.
 set -euo pipefail
 
-# To compile. libldns-dev brings libssl-dev; we link libcrypto ourselves too.
+# To compile. libldns-dev brings libssl-dev; we use it ourselves too, for TLS.
 build_packages=(gcc libc6-dev make pkg-config binutils libldns-dev libssl-dev libmaxminddb-dev libuv1-dev libconfig-dev libjansson-dev
 	libmicrohttpd-dev libsodium-dev)
 # To make the country database (the .deb is fetched with apt-get and checked against its signature chain) and to ask.

@@ -19,7 +19,7 @@
 struct answer_trace; /* answer/trace.h */
 struct answer_data;  /* answer/data.h: all that a query needs, immutable */
 
-enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
+enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS };
 
 /** Everything a worker knows about who asked; lives for one query. */
 struct client {
@@ -31,6 +31,7 @@ struct client {
 #define ANSWER_COUNTERS(X)                                                                                   \
 	X(queries_udp, "requests received over UDP")                                                         \
 	X(queries_tcp, "requests received over TCP")                                                         \
+	X(queries_tls, "requests received over TLS")                                                         \
 	X(dropped_short, "packets too short to hold a header: nothing sent")                                 \
 	X(dropped_response, "packets with QR=1: nothing sent, so that no loop can start")                    \
 	X(formerr, "answers with FORMERR")                                                                   \

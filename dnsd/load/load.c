@@ -25,6 +25,7 @@ void load_destroy(struct load *load)
 	if (!load)
 		return;
 	zones_destroy(load->zones);
+	tls_context_unref(load->tls);
 	geo_map_unref(load->geo);
 	conf_destroy(load->conf);
 	free(load);
@@ -39,12 +40,18 @@ int load_create(const char *path, const struct load *previous, struct diag *diag
 	int rc = conf_load(path, diag, &load->conf);
 	if (rc < 0)
 		goto out;
-	/* Both are tried whatever the other says, so that one run shows the mistakes of both. */
+	/* All are tried whatever the others say, so that one run shows the mistakes of all. */
+	int tls_rc = 0;
+	if (load->conf->tls_certificate && load->conf->tls_key)
+		tls_rc = tls_context_create(load->conf->tls_certificate, load->conf->tls_key,
+		                            previous ? previous->tls : NULL, diag, &load->tls);
 	int geo_rc = load__geo(load, previous, diag);
 	rc = zones_load(load->conf, previous ? previous->zones : NULL, version_clock_now(), diag,
 	                &load->zones);
 	if (rc == 0)
 		rc = geo_rc;
+	if (rc == 0)
+		rc = tls_rc;
 	if (rc < 0)
 		goto out;
 	if (previous && load->geo && !load->geo_reused)

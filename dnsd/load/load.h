@@ -18,6 +18,7 @@
 #include "conf/conf.h"
 #include "geo/mmdb_load.h"
 #include "snap/snap.h"
+#include "tls/tls.h"
 #include "zones/zones.h"
 
 /** Tells one state of a file from another, without reading it. */
@@ -32,7 +33,8 @@ struct load_stamp {
 struct load {
 	struct conf *conf;
 	struct zones *zones;
-	struct geo_map *geo; /* NULL when none is configured */
+	struct tls_context *tls; /* NULL when there is no certificate */
+	struct geo_map *geo;     /* NULL when none is configured */
 	struct mmdb_load_info geo_info;
 	struct load_stamp geo_stamp[2];   /* the files that the table was made of */
 	struct load_stamp geo_refused[2]; /* those that were refused since, when geo_is_refused */

@@ -18,6 +18,11 @@
 	X(tcp_refused, "TCP connections closed at once: tcp-clients reached, nobody idle")                   \
 	X(tcp_displaced, "idle TCP connections closed to make room for new ones")                            \
 	X(tcp_idle_closed, "TCP connections closed after the idle limit")                                    \
+	X(tcp_refused_prefix, "TCP connections closed at once: tcp-clients-per-prefix reached")              \
+	X(tcp_stuck_closed, "TCP connections closed because too much waited for clients that do not read")   \
+	X(tls_handshakes, "TLS handshakes done")                                                             \
+	X(tls_handshake_failures, "connections that ended before their TLS handshake was done")              \
+	X(tls_resumed, "TLS handshakes that resumed a session by a ticket")                                  \
 	X(tcp_open, "TCP connections open now")
 
 struct net_counters {

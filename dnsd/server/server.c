@@ -138,7 +138,7 @@ static int start_workers(struct server *server)
 		workers_n = WORKERS_MAX;
 	struct diag diag;
 	diag_init(&diag);
-	int rc = bindings_create(NULL, conf->listen, conf->listen_n, workers_n, &diag, &server->bindings);
+	int rc = bindings_create(NULL, conf, workers_n, &diag, &server->bindings);
 	log_diag(&diag);
 	diag_fini(&diag);
 	for (unsigned i = 0; i < workers_n && rc == 0; i++) {
@@ -146,8 +146,7 @@ static int start_workers(struct server *server)
 			.index = i,
 			/* Fewer or more threads than cores: the kernel places them better. */
 			.cpu = workers_n == cores_n ? cores[i] : -1,
-			.tcp_idle_ms = conf->tcp_idle_ms,
-			.tcp_clients_max = conf->tcp_clients_max,
+			.tcp = server_tcp_limits(server->load),
 			.notify = &server->notify
 		};
 		rc = worker_start(&config, server->snap, bindings_of(server->bindings, i),
