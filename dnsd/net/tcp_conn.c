@@ -297,8 +297,8 @@ static void note_handshake(struct tcp_conn *conn)
 {
 	struct tcp_server *server = conn->server;
 	/* What we have signed has cost us something; what we still wait for has not. */
-	size_t work = server->io->out_len ? TCP_WORK_HANDSHAKE : TCP_WORK_MESSAGE;
-	server->work_left -= work < server->work_left ? work : server->work_left;
+	if (server->io->out_len && server->handshakes_left)
+		server->handshakes_left--;
 	if (!tls_session_is_open(conn->tls))
 		return;
 	server->net->counters.tls_handshakes++;
@@ -334,8 +334,8 @@ static void take_bytes(struct tcp_conn *conn, const uint8_t *data, size_t len)
 {
 	if (!conn->tls) {
 		take_stream(conn, data, len);
-	} else if (tcp_conn_is_shaking_hands(conn) && conn->server->work_left == 0) {
-		/* Handshakes take turns as requests do. */
+	} else if (tcp_conn_is_shaking_hands(conn) && conn->server->handshakes_left == 0) {
+		/* These take turns as requests do. */
 		if (keep(conn, data, len) < 0)
 			tcp_conn_close(conn);
 		else

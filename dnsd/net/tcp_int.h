@@ -23,12 +23,14 @@
 /*
  * Between two looks at UDP, a turn of a connection ends after so much work, and so do the turns of all
  * together; the others wait in line. Counted in bytes of answers, each answer being worth TCP_WORK_MESSAGE at
- * least; a TLS handshake costs as much time as this many.
+ * least. Handshakes of TLS, which cost a signature each, stand in a line of their own.
  */
 #define TCP_WORK_CONNECTION (64 * 1024)
 #define TCP_WORK_ALL        (256 * 1024)
 #define TCP_WORK_MESSAGE    128
-#define TCP_WORK_HANDSHAKE  (32 * 1024)
+#define TCP_HANDSHAKES_ALL  1
+
+enum tcp_line { TCP_LINE_REQUESTS, TCP_LINE_HANDSHAKES, TCP_LINES_N };
 
 /* Connections stand in lists by when they last got on: a request complete, an answer taken. */
 enum tcp_list { TCP_LIST_OPEN, TCP_LIST_HOLDING, TCP_LISTS_N };
@@ -52,7 +54,7 @@ struct tcp_conn {
 	size_t held_len; /* bytes kept for it: in_cap, and answers it has not taken */
 	bool paused;     /* not reading: too many answers wait */
 	bool ended;      /* the peer has sent all it will */
-	bool waiting;    /* not reading: in line for its next turn */
+	bool waiting;    /* not reading: in line for its next turn, or for the next step of its handshake */
 };
 
 struct tcp_server {
@@ -66,12 +68,15 @@ struct tcp_server {
 		struct tcp_conn *oldest, *newest;
 	} lists[TCP_LISTS_N];
 	struct client_counts *counts;
-	size_t held_len;       /* of all */
-	struct tcp_conn *line; /* first of those that wait for their turn */
-	struct tcp_conn **line_end;
+	size_t held_len; /* of all */
+	struct {
+		struct tcp_conn *first;
+		struct tcp_conn **end;
+	} lines[TCP_LINES_N];
 	uv_prepare_t prepare; /* before UDP and everybody's reads: the work of a round begins */
 	uv_idle_t idle;       /* runs while somebody is in line */
 	size_t work_left;
+	unsigned handshakes_left;
 	struct tls_io *io;
 	size_t out_len;
 	uint8_t read_buffer[TCP_READ_BYTES];

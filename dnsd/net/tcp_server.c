@@ -91,30 +91,45 @@ void tcp_server_release(struct tcp_conn *conn, size_t len)
 
 static void on_turns(uv_idle_t *idle);
 
+/* It does not change while a connection waits. */
+static enum tcp_line line_of(const struct tcp_conn *conn)
+{
+	return tcp_conn_is_shaking_hands(conn) ? TCP_LINE_HANDSHAKES : TCP_LINE_REQUESTS;
+}
+
 void tcp_server_join_line(struct tcp_conn *conn)
 {
 	struct tcp_server *server = conn->server;
+	enum tcp_line line = line_of(conn);
 	conn->waiting = true;
 	conn->next_turn = NULL;
-	*server->line_end = conn;
-	server->line_end = &conn->next_turn;
+	*server->lines[line].end = conn;
+	server->lines[line].end = &conn->next_turn;
 	uv_idle_start(&server->idle, on_turns);
 }
 
 static void leave_line(struct tcp_conn *conn)
 {
 	struct tcp_server *server = conn->server;
-	for (struct tcp_conn **at = &server->line; conn->waiting && *at; at = &(*at)->next_turn) {
+	enum tcp_line line = line_of(conn);
+	for (struct tcp_conn **at = &server->lines[line].first; conn->waiting && *at;
+	     at = &(*at)->next_turn) {
 		if (*at != conn)
 			continue;
 		*at = conn->next_turn;
-		if (server->line_end == &conn->next_turn)
-			server->line_end = at;
+		if (server->lines[line].end == &conn->next_turn)
+			server->lines[line].end = at;
 		break;
 	}
 	conn->waiting = false;
-	if (!server->line)
+	if (!server->lines[TCP_LINE_REQUESTS].first && !server->lines[TCP_LINE_HANDSHAKES].first)
 		uv_idle_stop(&server->idle);
+}
+
+static void begin_round(struct tcp_server *server)
+{
+	server->work_left = TCP_WORK_ALL;
+	server->handshakes_left = TCP_HANDSHAKES_ALL;
 }
 
 /* A round of turns, as far as the work of this round goes; whoever joins meanwhile waits for the next. */
@@ -122,11 +137,16 @@ static void on_turns(uv_idle_t *idle)
 {
 	struct tcp_server *server = idle->data;
 	size_t n = 0;
-	for (const struct tcp_conn *conn = server->line; conn; conn = conn->next_turn)
+	for (const struct tcp_conn *conn = server->lines[TCP_LINE_REQUESTS].first; conn;
+	     conn = conn->next_turn)
 		n++;
-	server->work_left = TCP_WORK_ALL;
-	for (; n && server->line && server->work_left; n--) {
-		struct tcp_conn *conn = server->line;
+	begin_round(server);
+	struct tcp_conn *conn;
+	for (; n && (conn = server->lines[TCP_LINE_REQUESTS].first) && server->work_left; n--) {
+		leave_line(conn);
+		tcp_conn_take_turn(conn);
+	}
+	while (server->handshakes_left && (conn = server->lines[TCP_LINE_HANDSHAKES].first)) {
 		leave_line(conn);
 		tcp_conn_take_turn(conn);
 	}
@@ -134,8 +154,7 @@ static void on_turns(uv_idle_t *idle)
 
 static void on_prepare(uv_prepare_t *prepare)
 {
-	struct tcp_server *server = prepare->data;
-	server->work_left = TCP_WORK_ALL;
+	begin_round(prepare->data);
 }
 
 /* --- limits --- */
@@ -163,14 +182,15 @@ static void on_timer(uv_timer_t *timer)
 {
 	struct tcp_server *server = timer->data;
 	uint64_t now_ms = uv_now(server->loop);
-	uint32_t idle_ms = tcp_server_idle_ms(server);
-	uint32_t shake_ms = server->limits.tls && idle_ms > TCP_HANDSHAKE_MS ? TCP_HANDSHAKE_MS : idle_ms;
 	struct tcp_conn *newer;
-	for (struct tcp_conn *conn = server->lists[TCP_LIST_OPEN].oldest;
-	     conn && now_ms - conn->active_ms >= shake_ms; conn = newer) {
+	for (struct tcp_conn *conn = server->lists[TCP_LIST_OPEN].oldest; conn; conn = newer) {
 		newer = conn->links[TCP_LIST_OPEN].newer;
-		bool idle = now_ms - conn->active_ms >= idle_ms;
-		if (!idle && !tcp_conn_is_shaking_hands(conn))
+		uint64_t quiet_ms = now_ms - conn->active_ms;
+		/* Each that is closed makes it longer. */
+		uint32_t idle_ms = tcp_server_idle_ms(server);
+		if (quiet_ms < idle_ms && quiet_ms < TCP_HANDSHAKE_MS)
+			break;
+		if (quiet_ms < idle_ms && !tcp_conn_is_shaking_hands(conn))
 			continue;
 		if (takes_answers(conn)) {
 			tcp_server_touch(conn);
@@ -201,8 +221,9 @@ int tcp_server_create(uv_loop_t *loop, struct net_context *net, const struct tcp
 	server->net = net;
 	server->limits = *limits;
 	tls_context_ref(limits->tls);
-	server->line_end = &server->line;
-	server->work_left = TCP_WORK_ALL;
+	for (int line = 0; line < TCP_LINES_N; line++)
+		server->lines[line].end = &server->lines[line].first;
+	begin_round(server);
 	server->io = tls_io_create();
 	server->counts = client_counts_create(limits->clients_max);
 	int rc = server->io && server->counts ? uv_timer_init(loop, &server->timer) : -ENOMEM;

@@ -173,7 +173,8 @@ static int use_key(SSL_CTX *ctx, const char *path, const char *certificate, bool
 		        diag, path, 0,
 		        "there is no private key in it; write the certificate's in PEM (\"-----BEGIN PRIVATE "
 		        "KEY-----\")");
-	else if (has_certificate && SSL_CTX_use_PrivateKey(ctx, key) != 1)
+	else if (has_certificate && (X509_check_private_key(SSL_CTX_get0_certificate(ctx), key) != 1 ||
+	                             SSL_CTX_use_PrivateKey(ctx, key) != 1))
 		diag_error(diag, path, 0,
 		           "this key cannot be used with %s: %s; give the key that this certificate was made "
 		           "for",

@@ -92,7 +92,7 @@ def test_alpn(case, fixture):
         with Tls(fixture.addr, client_context(alpn=["h2", "http/1.1"])):
             refused = False
     except ssl.SSLError as error:
-        refused = "NO_APPLICATION_PROTOCOL" in str(error)
+        refused = "no application protocol" in str(error).lower().replace("_", " ")
     check(refused, "a client of HTTP is served")
 
 
@@ -216,7 +216,7 @@ def test_slow_handshake(case, fixture):
         slow.sock.setblocking(False)
         check_equal(select_closed([slow.sock, silent.sock], 0), 0, "closed before the limit")
         slow.sock.settimeout(5)
-        check_equal(slow.ends(), "closed", "the slow one")
+        check_equal(slow.sock.recv(100), b"", "the slow one")
         check(silent.is_closed(5), "the silent one is open")
         half.sock.settimeout(5)
         while half.sock.recv(65536):
@@ -369,7 +369,7 @@ def test_bad_files(case, fixture):
             good_key = file.read()
         with open(fixture.site.file("other.key")) as file:
             other_key = file.read()
-        for text, want in ((other_key, "key values mismatch; give the key that this certificate was made for"),
+        for text, want in ((other_key, "mismatch; give the key that this certificate was made for"),
                            ("", "there is no private key in it"), (None, "cannot read the key of TLS: No such file")):
             if text is None:
                 os.unlink(fixture.site.file("tls.key"))
