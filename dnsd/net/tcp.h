@@ -13,7 +13,9 @@
  * struct and session alone.
  *
  * The idle limit counts from the last complete request or the last answer taken: sending single bytes does
- * not extend it. It shrinks while more than half of the connections are in use, to a second when all are.
+ * not extend it. It shrinks while more than half of the connections are in use, to a second when all are. A
+ * TLS handshake has to be done within TCP_PATIENCE_MS, and answers on their way are waited for that long in
+ * any case: a lost packet takes its time.
  */
 #ifndef DNSD_NET_TCP_H
 #define DNSD_NET_TCP_H
@@ -27,7 +29,7 @@
 
 #define TCP_QUEUE_MAX    (128 * 1024)
 #define TCP_HELD_MAX     (64 * 1024 * 1024)
-#define TCP_HANDSHAKE_MS 5000 /* for TLS, from the connection's first moment */
+#define TCP_PATIENCE_MS  5000
 
 /** What an operator may set. */
 struct tcp_limits {

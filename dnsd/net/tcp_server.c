@@ -188,9 +188,11 @@ static void on_timer(uv_timer_t *timer)
 		uint64_t quiet_ms = now_ms - conn->active_ms;
 		/* Each that is closed makes it longer. */
 		uint32_t idle_ms = tcp_server_idle_ms(server);
-		if (quiet_ms < idle_ms && quiet_ms < TCP_HANDSHAKE_MS)
+		if (quiet_ms < idle_ms && quiet_ms < TCP_PATIENCE_MS)
 			break;
 		if (quiet_ms < idle_ms && !tcp_conn_is_shaking_hands(conn))
+			continue;
+		if (quiet_ms < TCP_PATIENCE_MS && tcp_conn_queued(conn))
 			continue;
 		if (takes_answers(conn)) {
 			tcp_server_touch(conn);

@@ -1,12 +1,12 @@
 """DNS over TLS: kdig, openssl and Python as clients; resumption, reload of the certificate, clients that mean ill."""
 import os
+import select
 import socket
 import ssl
 import struct
-import subprocess
 import time
 
-from harness import (TCP, Tcp, addresses, ask, check, check_equal, check_rcode, is_sanitized, make_query, need_program,
+from harness import (DNSD, DNSDCTL, Tcp, check, check_equal, check_rcode, is_sanitized, make_query, need_program, open_socket,
                      parse_answer, run, wait_until)
 from tls_support import Tls, client_context, make_certificate, tls_addr, tls_keys
 
@@ -72,9 +72,7 @@ def test_kdig(case, fixture):
     kdig = need_program("kdig")
     host, port = fixture.addr
     before = fixture.daemon.counters()
-    for more in ([], ["+tls-ca=" + fixture.ca, "+tls-hostname=ns1.clamav.test"], ["+alpn=dot"]):
-        if more == ["+alpn=dot"]:
-            continue  # kdig sends it by itself from 3.3 on
+    for more in ([], ["+tls-ca=" + fixture.ca, "+tls-hostname=ns1.clamav.test"]):
         status, text = run([kdig, f"@{host}", "-p", str(port), "+tls", *more, "+noall", "+answer", "www.clamav.test", "A",
                             "db.de.big.clamav.test", "A", "+keepopen"])
         check(status == 0 and "192.0.2.250" in text, f"kdig {more}: {text}")
@@ -214,7 +212,7 @@ def test_slow_handshake(case, fixture):
             exchange(good)
             time.sleep(0.05)
         slow.sock.setblocking(False)
-        check_equal(select_closed([slow.sock, silent.sock], 0), 0, "closed before the limit")
+        check_equal(select.select([slow.sock, silent.sock], [], [], 0)[0], [], "closed before the limit")
         slow.sock.settimeout(5)
         check_equal(slow.sock.recv(100), b"", "the slow one")
         check(silent.is_closed(5), "the silent one is open")
@@ -224,11 +222,6 @@ def test_slow_handshake(case, fixture):
         check(4.5 < time.monotonic() - start < 9, f"closed after {time.monotonic() - start:.1f} s")
         exchange(good)
     wait_until(lambda: fixture.moved(before).get("tls_handshake_failures") == 3, "three failures counted", 5)
-
-
-def select_closed(socks, timeout_s):
-    import select
-    return len(select.select(socks, [], [], timeout_s)[0])
 
 
 def test_garbage(case, fixture):
@@ -381,7 +374,6 @@ def test_bad_files(case, fixture):
             with Tls(fixture.addr) as new:
                 exchange(new)
                 check_equal(new.tls.getpeercert(True), served, "certificate")
-            from harness import DNSD, DNSDCTL
             for command in ([DNSD, "-t", "-c", fixture.site.path], [DNSDCTL, "-c", fixture.site.path, "checkconf"]):
                 status, said = run(command)
                 check(status == 1 and want in said, f"{command[0]}: {said}")
@@ -398,9 +390,6 @@ def test_listeners_change(case, fixture):
     other = case.daemon(site.pool_site(MIRRORS, workers=2))
     with Tcp(other.addr) as plain:
         mark = other.log.mark()
-        host, port = other.addr
-        same = (f"{host}@{port}",)
-        # The port of the plain listener has to stay what the kernel chose, so it is asked for again as 0.
         site.pool_site(MIRRORS, workers=2, server=tls_keys())
         other.reload()
         addr = tls_addr(other, mark)
@@ -420,7 +409,6 @@ def test_listeners_change(case, fixture):
             exchange(tls)
         plain.send(query(1))
         parse_answer(query(1), plain.receive())
-        del same
 
 
 def test_stop_drains(case, fixture):
@@ -440,18 +428,22 @@ def test_stop_drains(case, fixture):
 
 
 def test_beside_handshakes(case, fixture):
-    """A flood of handshakes takes turns with everybody else."""
+    """A flood of handshakes, by a key that costs most, takes turns with everybody else."""
+    site = case.site()
+    make_certificate(site, key="rsa:2048")
+    daemon = case.daemon(site.pool_site(MIRRORS, server=tls_keys(), workers=1))
+    addr = tls_addr(daemon)
     child = os.fork()
     if child == 0:
         try:
             context = client_context()
-            with Tls(fixture.addr, context, handshake=False) as tls:
+            with Tls(addr, context, handshake=False) as tls:
                 hello = tls.begin()
             end = time.monotonic() + 3
             while time.monotonic() < end:
                 socks = []
                 for i in range(60):
-                    socks.append(Tcp(fixture.addr, source=f"127.8.0.{i + 1}"))
+                    socks.append(Tcp(addr, source=f"127.8.0.{i + 1}"))
                     socks[-1].send_raw(hello)
                 for tcp in socks:
                     tcp.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -460,17 +452,32 @@ def test_beside_handshakes(case, fixture):
             os._exit(0)
     try:
         time.sleep(0.3)  # only for all of it to be under load
-        times = []
-        end = time.monotonic() + 2
-        before = fixture.daemon.counters()["tls_handshake_failures"]
-        while time.monotonic() < end:
-            start = time.monotonic()
-            check_rcode(ask(fixture.daemon, "www.clamav.test"), "NOERROR")
-            times.append(time.monotonic() - start)
-        begun = fixture.daemon.counters()["tls_handshake_failures"] - before
+        before = daemon.counters()["tls_handshake_failures"]
+        loud = latencies(daemon.addr, 2)
+        begun = daemon.counters()["tls_handshake_failures"] - before
     finally:
         os.waitpid(child, 0)
-    p99 = sorted(times)[int(len(times) * 0.99)]
-    print(f"     UDP beside {begun / 2:.0f} handshakes a second: p99 {p99 * 1000:.1f} ms of {len(times)}")
-    check(p99 < (0.3 if is_sanitized() else 0.05), f"99th percentile {p99 * 1000:.1f} ms")
+    quiet = latencies(daemon.addr, 0.5)
+    for what in ("UDP", "TCP"):
+        (p50, p99), (quiet_p50, quiet_p99) = (
+            [sorted(times[what])[int(len(times[what]) * share)] * 1000 for share in (0.5, 0.99)] for times in (loud, quiet))
+        print(f"     {what} beside {begun / 2:.0f} handshakes a second: p50 {p50:.1f} ms, p99 {p99:.1f} ms; alone {quiet_p50:.1f} ms, "
+              f"{quiet_p99:.1f} ms")
+        # A round with its handshakes takes three milliseconds; the rest is who else wants these cores.
+        check(p99 < (300 if is_sanitized() else 100), f"{what}: 99th percentile {p99:.1f} ms")
     check(begun > 100, f"only {begun} handshakes: the test shows nothing")
+
+
+def latencies(addr, seconds):
+    """Of one question after the other over UDP and TCP, in seconds."""
+    times = {"UDP": [], "TCP": []}
+    wire = query(1)
+    end = time.monotonic() + seconds
+    with open_socket(addr, socket.SOCK_DGRAM) as udp, Tcp(addr) as tcp:
+        while time.monotonic() < end:
+            for what, sock, data in (("UDP", udp, wire), ("TCP", tcp.sock, Tcp.frame(wire))):
+                start = time.monotonic()
+                sock.send(data)
+                sock.recv(4096)
+                times[what].append(time.monotonic() - start)
+    return times
