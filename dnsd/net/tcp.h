@@ -27,9 +27,9 @@
 #include "net/net_context.h"
 #include "tls/tls.h"
 
-#define TCP_QUEUE_MAX    (128 * 1024)
-#define TCP_HELD_MAX     (64 * 1024 * 1024)
-#define TCP_PATIENCE_MS  5000
+#define TCP_QUEUE_MAX   (128 * 1024)
+#define TCP_HELD_MAX    (64 * 1024 * 1024)
+#define TCP_PATIENCE_MS 5000
 
 /** What an operator may set. */
 struct tcp_limits {

@@ -293,19 +293,6 @@ static void take_stream(struct tcp_conn *conn, const uint8_t *data, size_t len)
 
 /* --- in --- */
 
-static void note_handshake(struct tcp_conn *conn)
-{
-	struct tcp_server *server = conn->server;
-	/* What we have signed has cost us something; what we still wait for has not. */
-	if (server->io->out_len && server->handshakes_left)
-		server->handshakes_left--;
-	if (!tls_session_is_open(conn->tls))
-		return;
-	server->net->counters.tls_handshakes++;
-	server->net->counters.tls_resumed += tls_session_is_resumed(conn->tls);
-	tcp_server_touch(conn);
-}
-
 static void take_tls(struct tcp_conn *conn, const uint8_t *data, size_t len)
 {
 	struct tcp_server *server = conn->server;
@@ -313,10 +300,15 @@ static void take_tls(struct tcp_conn *conn, const uint8_t *data, size_t len)
 	size_t plain_len;
 	enum tls_state state = tls_session_receive(conn->tls, server->io, data, len, server->plain,
 	                                           sizeof(server->plain), &plain_len);
-	if (!was_open)
-		note_handshake(conn);
+	/* What we have signed has cost us something; what we still wait for has not. */
+	if (!was_open && server->io->out_len && server->handshakes_left)
+		server->handshakes_left--;
+	if (!was_open && tls_session_is_open(conn->tls))
+		tcp_server_note_handshake(conn);
+	/* TLS has answers of its own (RFC 8446 section 4.6.3), and who does not read them gets no more. */
+	bool floods = server->io->out_len && tcp_conn_queued(conn) > TCP_QUEUE_MAX;
 	send_tls_output(conn);
-	if (state == TLS_FAILED)
+	if (state == TLS_FAILED || floods)
 		tcp_conn_close(conn);
 	if (tcp_conn_is_closing(conn))
 		return;

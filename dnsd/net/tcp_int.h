@@ -33,7 +33,12 @@
 enum tcp_line { TCP_LINE_REQUESTS, TCP_LINE_HANDSHAKES, TCP_LINES_N };
 
 /* Connections stand in lists by when they last got on: a request complete, an answer taken. */
-enum tcp_list { TCP_LIST_OPEN, TCP_LIST_HOLDING, TCP_LISTS_N };
+enum tcp_list {
+	TCP_LIST_OPEN,
+	TCP_LIST_HOLDING, /* only while held_len is not 0 */
+	TCP_LIST_SHAKING, /* only until the handshake of TLS is done */
+	TCP_LISTS_N
+};
 
 struct tcp_link {
 	struct tcp_conn *older, *newer;
@@ -42,8 +47,8 @@ struct tcp_link {
 struct tcp_conn {
 	uv_tcp_t tcp;
 	struct tcp_server *server;
-	struct tcp_link links[TCP_LISTS_N]; /* HOLDING: only while held_len is not 0 */
-	struct tcp_conn *next_turn;         /* in line; only while waiting */
+	struct tcp_link links[TCP_LISTS_N];
+	struct tcp_conn *next_turn; /* in line; only while waiting */
 	uint64_t active_ms;
 	size_t queued_then; /* answers not taken by then */
 	struct sockaddr_storage peer;
@@ -88,6 +93,8 @@ struct tcp_server {
 
 /** The connection has got on. */
 void tcp_server_touch(struct tcp_conn *conn);
+/** Its TLS handshake is done. */
+void tcp_server_note_handshake(struct tcp_conn *conn);
 /** So many bytes more are kept for it. Others may be closed for that; false = it should be itself. */
 bool tcp_server_hold(struct tcp_conn *conn, size_t len);
 void tcp_server_release(struct tcp_conn *conn, size_t len);

@@ -58,6 +58,15 @@ void tcp_server_touch(struct tcp_conn *conn)
 	}
 }
 
+void tcp_server_note_handshake(struct tcp_conn *conn)
+{
+	struct net_counters *counters = &conn->server->net->counters;
+	counters->tls_handshakes++;
+	counters->tls_resumed += tls_session_is_resumed(conn->tls);
+	list_remove(conn, TCP_LIST_SHAKING);
+	tcp_server_touch(conn);
+}
+
 /* --- what is kept for them --- */
 
 bool tcp_server_hold(struct tcp_conn *conn, size_t len)
@@ -183,15 +192,18 @@ static void on_timer(uv_timer_t *timer)
 	struct tcp_server *server = timer->data;
 	uint64_t now_ms = uv_now(server->loop);
 	struct tcp_conn *newer;
+	for (struct tcp_conn *conn = server->lists[TCP_LIST_SHAKING].oldest;
+	     conn && now_ms - conn->active_ms >= TCP_PATIENCE_MS; conn = newer) {
+		newer = conn->links[TCP_LIST_SHAKING].newer;
+		server->net->counters.tcp_idle_closed++;
+		tcp_conn_close(conn);
+	}
 	for (struct tcp_conn *conn = server->lists[TCP_LIST_OPEN].oldest; conn; conn = newer) {
 		newer = conn->links[TCP_LIST_OPEN].newer;
 		uint64_t quiet_ms = now_ms - conn->active_ms;
-		/* Each that is closed makes it longer. */
-		uint32_t idle_ms = tcp_server_idle_ms(server);
-		if (quiet_ms < idle_ms && quiet_ms < TCP_PATIENCE_MS)
+		/* Each that is closed makes the limit longer. */
+		if (quiet_ms < tcp_server_idle_ms(server))
 			break;
-		if (quiet_ms < idle_ms && !tcp_conn_is_shaking_hands(conn))
-			continue;
 		if (quiet_ms < TCP_PATIENCE_MS && tcp_conn_queued(conn))
 			continue;
 		if (takes_answers(conn)) {
@@ -337,6 +349,8 @@ static void serve_connection(struct tcp_conn *conn, bool tls)
 	client_counts_add(server->counts, (const struct sockaddr *)&conn->peer);
 	conn->active_ms = uv_now(server->loop);
 	list_append(conn, TCP_LIST_OPEN);
+	if (conn->tls)
+		list_append(conn, TCP_LIST_SHAKING);
 	tcp_conn_start(conn);
 }
 
@@ -346,11 +360,14 @@ void tcp_server_forget(struct tcp_conn *conn)
 	if (conn->waiting)
 		leave_line(conn);
 	list_remove(conn, TCP_LIST_OPEN);
+	if (tcp_conn_is_shaking_hands(conn)) {
+		list_remove(conn, TCP_LIST_SHAKING);
+		server->net->counters.tls_handshake_failures++;
+	}
 	tcp_server_release(conn, conn->held_len);
 	client_counts_remove(server->counts, (const struct sockaddr *)&conn->peer);
 	server->open_n--;
 	server->net->counters.tcp_open--;
-	server->net->counters.tls_handshake_failures += tcp_conn_is_shaking_hands(conn);
 }
 
 static struct tcp_conn *new_connection(struct tcp_server *server)

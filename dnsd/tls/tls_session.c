@@ -71,7 +71,7 @@ struct tls_io *tls_io_create(void)
 	struct tls_io *io = calloc(1, sizeof(*io));
 	if (!io)
 		return NULL;
-	BIO_METHOD *method = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "dnsd");
+	BIO_METHOD *method = BIO_meth_new(BIO_TYPE_SOURCE_SINK, "dnsd");
 	BIO *bio = NULL;
 	if (method && BIO_meth_set_read_ex(method, io_read) && BIO_meth_set_write_ex(method, io_write) &&
 	    BIO_meth_set_ctrl(method, io_control))

@@ -424,6 +424,7 @@ def test_stop_drains(case, fixture):
             tls.receive()
         check_equal(tls.ends(), "goodbye", "the end of the busy one")
         check_equal(silent.ends(), "goodbye", "the end of the silent one")
+    other.process.wait(20)
     other.stop()
 
 

@@ -472,6 +472,28 @@ static void test_renegotiation(void **state)
 	tls_context_unref(context);
 }
 
+/* RFC 8446 section 4.6.3: each request for new keys is answered by new keys, and data goes on. */
+static void test_key_updates(void **state)
+{
+	(void)state;
+	struct tls_context *context = make_context("good", NULL);
+	struct pair *pair = open_pair(context, client_ctx(TLS1_3_VERSION));
+	uint8_t nothing;
+	assert_true(shake_hands(pair, SIZE_MAX / 2));
+	client_read(pair, &nothing, 1);
+	for (unsigned i = 0; i < 100; i++) {
+		assert_int_equal(SSL_key_update(pair->client, SSL_KEY_UPDATE_REQUESTED), 1);
+		assert_int_equal(SSL_do_handshake(pair->client), 1);
+		carry(pair, 7);
+		assert_int_equal(pair->state, TLS_OPEN);
+		assert_true(BIO_pending(pair->to_client) < 100);
+		client_read(pair, &nothing, 1);
+	}
+	check_bulk(pair, 5000);
+	close_pair(pair);
+	tls_context_unref(context);
+}
+
 /* A client that says it will send no more is heard to the end, and still gets its answer. */
 static void test_half_closed(void **state)
 {
@@ -598,7 +620,8 @@ int main(void)
 		cmocka_unit_test(test_pieces),      cmocka_unit_test(test_tickets),
 		cmocka_unit_test(test_replaced),    cmocka_unit_test(test_strangers),
 		cmocka_unit_test(test_damaged),     cmocka_unit_test(test_renegotiation),
-		cmocka_unit_test(test_half_closed), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_key_updates), cmocka_unit_test(test_half_closed),
+		cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
