@@ -151,18 +151,18 @@ static void tell_failure(const struct sockaddr_storage *addr, const char *file, 
 	           advice(rc));
 }
 
-int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
-                  struct listener *ret_listener)
+static int open_listener(const struct sockaddr_storage *addr, bool tls, const char *file, unsigned line,
+                         struct diag *diag, struct listener *ret_listener)
 {
 	struct listener listener = {
-		.addr = *addr, .udp_fd = -1, .tcp_fd = -1, .wildcard = is_wildcard(addr)
+		.addr = *addr, .udp_fd = -1, .tcp_fd = -1, .tls = tls, .wildcard = is_wildcard(addr)
 	};
 	int rc = *port_of(&listener.addr) == 0 ? choose_port(&listener.addr) : 0;
-	if (rc == 0)
+	if (rc == 0 && !tls)
 		rc = open_socket(&listener.addr, SOCK_DGRAM, listener.wildcard, &listener.udp_fd);
 	if (rc == 0) {
 		rc = open_socket(&listener.addr, SOCK_STREAM, listener.wildcard, &listener.tcp_fd);
-		if (rc < 0)
+		if (rc < 0 && !tls)
 			close(listener.udp_fd);
 	}
 	if (rc < 0) {
@@ -202,9 +202,22 @@ int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, 
 	return 0;
 }
 
+int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
+                  struct listener *ret_listener)
+{
+	return open_listener(addr, false, file, line, diag, ret_listener);
+}
+
+int listener_open_tls(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
+                      struct listener *ret_listener)
+{
+	return open_listener(addr, true, file, line, diag, ret_listener);
+}
+
 void listener_close(struct listener *listener)
 {
-	close(listener->udp_fd);
+	if (listener->udp_fd >= 0)
+		close(listener->udp_fd);
 	close(listener->tcp_fd);
 	listener->udp_fd = listener->tcp_fd = -1;
 }

@@ -11,8 +11,9 @@
 
 struct listener {
 	struct sockaddr_storage addr; /* as bound: a port of 0 in the request is filled in */
-	int udp_fd;
+	int udp_fd;                   /* -1: for TLS */
 	int tcp_fd;
+	bool tls;
 	bool wildcard; /* bound to 0.0.0.0 or ::, so answers carry the asked address in a control message */
 };
 
@@ -34,6 +35,9 @@ int listener_open(const struct sockaddr_storage *addr, const char *file, unsigne
  */
 int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, const char *file,
                    unsigned line, struct diag *diag, struct listener *ret_listener);
+/** The same for TLS: a TCP socket alone. */
+int listener_open_tls(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
+                      struct listener *ret_listener);
 void listener_close(struct listener *listener);
 
 #endif

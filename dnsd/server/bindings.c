@@ -8,9 +8,14 @@
 
 #include "base/log.h"
 
+struct request {
+	struct sockaddr_storage addr; /* as configured: a port of 0 stays 0 */
+	bool tls;
+};
+
 struct bindings {
-	struct sockaddr_storage *requested; /* as configured: a port of 0 stays 0 */
-	struct listener *listeners;         /* rows by worker */
+	struct request *requested;
+	struct listener *listeners; /* rows by worker */
 	size_t n;
 	unsigned workers_n;
 };
@@ -34,18 +39,21 @@ size_t bindings_n(const struct bindings *bindings)
 	return bindings->n;
 }
 
-static size_t find(const struct bindings *bindings, const struct sockaddr_storage *requested)
+static size_t find(const struct bindings *bindings, const struct request *requested)
 {
 	for (size_t i = 0; bindings && i < bindings->n; i++) {
-		if (memcmp(&bindings->requested[i], requested, sizeof(*requested)) == 0)
+		const struct request *has = &bindings->requested[i];
+		if (has->tls == requested->tls &&
+		    memcmp(&has->addr, &requested->addr, sizeof(has->addr)) == 0)
 			return i;
 	}
 	return (size_t)-1;
 }
 
-int bindings_create(const struct bindings *previous, const struct conf_listen *listen, size_t listen_n,
-                    unsigned workers_n, struct diag *diag, struct bindings **ret_bindings)
+int bindings_create(const struct bindings *previous, const struct conf *conf, unsigned workers_n,
+                    struct diag *diag, struct bindings **ret_bindings)
 {
+	size_t listen_n = conf->listen_n + conf->tls_listen_n;
 	struct bindings *bindings = calloc(1, sizeof(*bindings));
 	if (!bindings)
 		return -ENOMEM;
@@ -56,16 +64,20 @@ int bindings_create(const struct bindings *previous, const struct conf_listen *l
 	int rc = bindings->requested && bindings->listeners ? 0 : -ENOMEM;
 	size_t done_n = 0; /* sockets so far, address by address */
 	for (size_t i = 0; i < listen_n && rc == 0; i++) {
-		bindings->requested[i] = listen[i].addr;
-		size_t old = find(previous, &listen[i].addr);
-		struct sockaddr_storage addr = listen[i].addr;
+		struct request *requested = &bindings->requested[i];
+		requested->tls = i >= conf->listen_n;
+		const struct conf_listen *listen =
+		        requested->tls ? &conf->tls_listen[i - conf->listen_n] : &conf->listen[i];
+		requested->addr = listen->addr;
+		size_t old = find(previous, requested);
+		struct sockaddr_storage addr = listen->addr;
 		for (unsigned w = 0; w < workers_n && rc == 0; w++) {
 			struct listener *listener = &bindings->listeners[w * listen_n + i];
 			if (old != (size_t)-1)
 				*listener = bindings_of(previous, w)[old];
 			else
-				rc = listener_open(&addr, listen[i].place.file, listen[i].place.line, diag,
-				                   listener);
+				rc = (requested->tls ? listener_open_tls : listener_open)(
+				        &addr, listen->place.file, listen->place.line, diag, listener);
 			if (rc == 0) {
 				addr = listener->addr; /* where the kernel chose the port, the other workers
 				                          follow */
@@ -137,7 +149,7 @@ int bindings_adopt(struct activation *activation, const struct conf_listen *list
 		rc = bindings->requested && bindings->listeners ? 0 : -ENOMEM;
 	}
 	for (size_t i = 0; i < n && rc == 0; i++) {
-		bindings->requested[i] = given[i].addr;
+		bindings->requested[i].addr = given[i].addr;
 		rc = take_sockets(activation, &given[i], SOCK_DGRAM, workers_n, diag, fds);
 		if (rc == 0)
 			rc = take_sockets(activation, &given[i], SOCK_STREAM, workers_n, diag,
@@ -160,14 +172,16 @@ void bindings_log_changes(const struct bindings *previous, const struct bindings
 	char text[ADDR_TEXT_MAX];
 	for (size_t i = 0; previous && i < previous->n; i++) {
 		if (find(current, &previous->requested[i]) == (size_t)-1)
-			log_info("no longer listening on %s",
+			log_info("no longer listening on %s%s",
 			         addr_format_sockaddr((const struct sockaddr *)&previous->listeners[i].addr,
-			                              text, sizeof(text)));
+			                              text, sizeof(text)),
+			         previous->requested[i].tls ? " for TLS" : "");
 	}
 	for (size_t i = 0; i < current->n; i++) {
 		if (find(previous, &current->requested[i]) == (size_t)-1)
-			log_info("listening on %s",
+			log_info("listening on %s%s",
 			         addr_format_sockaddr((const struct sockaddr *)&current->listeners[i].addr,
-			                              text, sizeof(text)));
+			                              text, sizeof(text)),
+			         current->requested[i].tls ? " for TLS" : "");
 	}
 }

@@ -16,14 +16,15 @@
 struct bindings;
 
 /**
- * Open what is requested. Sockets of an address that previous has too are taken from it, so nothing queued in
- * them is lost; previous itself is left as it is. On failure everything newly opened is closed again.
+ * Open what is requested: UDP and TCP at listen, TLS at tls_listen. Sockets of an address that previous has
+ * too are taken from it, so nothing queued in them is lost; previous itself is left as it is. On failure
+ * everything newly opened is closed again.
  *
  * previous  may be NULL
  * Returns   0 or negative errno with diag filled
  */
-int bindings_create(const struct bindings *previous, const struct conf_listen *listen, size_t listen_n,
-                    unsigned workers_n, struct diag *diag, struct bindings **ret_bindings);
+int bindings_create(const struct bindings *previous, const struct conf *conf, unsigned workers_n,
+                    struct diag *diag, struct bindings **ret_bindings);
 /**
  * What the service manager has opened of what is requested, for bindings_create() as what was there before.
  * An address with fewer sockets than workers is shared by them; it may also have one of UDP and TCP only.

@@ -77,7 +77,7 @@ int startup_bind(const struct conf *conf, unsigned workers_n, struct diag *diag,
 	if (rc == 0)
 		rc = activation_check_taken(&activation, diag);
 	if (rc == 0)
-		rc = bindings_create(given, conf->listen, conf->listen_n, workers_n, diag, ret_bindings);
+		rc = bindings_create(given, conf, workers_n, diag, ret_bindings);
 	bindings_destroy(given);
 	activation_fini(&activation);
 	return rc;
