@@ -124,7 +124,7 @@ static const char full[] =
         "  workers = 4; edns-size = 1400; tcp-idle = \"20s\"; tcp-clients = 77; stop-drain = \"250ms\";\n"
         "  tls-listen = [ \"127.0.0.1@8530\", \"::1\" ]; tls-certificate = \"tls.crt\"; tls-key = "
         "\"/etc/k\";\n"
-        "  tcp-clients-per-prefix = 7;\n"
+        "  tcp-clients-per-prefix = 7;"
         "  max-zone-records = 4000000000; id = \"ns1\"; version-text = \"\";\n"
         "}; metrics: { listen = [ \"127.0.0.1@9000\", \"::1\" ]; };\n"
         "geo: {\n"
