@@ -269,8 +269,9 @@ def test_crowd(case, _):
             quiet, loud = (statistics.median(pair[i] for pair in values) for i in (0, 1))
             ratio = statistics.median(pair[1] / pair[0] for pair in values)
             print(f"     {what:17} alone {quiet:10.3f}  beside the crowd {loud:10.3f}  median of {len(values)} ratios {ratio:.3f}")
-            # The goal is within 10 %; a machine that others use as well is noisier than that, and tails are the noise.
-            worst = 0.7 if "answers" in what else 1.25 if "CPU" in what else 1.35 if "p50" in what else 2.5
+            # The goal is within 10 %. On a machine that others use as well, CPU time comes near to showing that; tails and answers
+            # a second show who else was at work.
+            worst = 0.5 if "answers" in what else 1.25 if "CPU" in what else 1.35 if "p50" in what else 2.5
             if not is_sanitized():
                 check(ratio > worst if worst < 1 else ratio < worst, f"{what}: {ratio:.3f} times that of a server without a crowd")
     finally:
