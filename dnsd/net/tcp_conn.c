@@ -17,8 +17,6 @@ struct pending_write {
 	uint8_t data[];
 };
 
-static void take_stream(struct tcp_conn *conn, const uint8_t *data, size_t len);
-
 /* --- the end --- */
 
 static void on_closed(uv_handle_t *handle)

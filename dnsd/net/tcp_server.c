@@ -164,7 +164,11 @@ static void on_turns(uv_idle_t *idle)
 
 static void on_prepare(uv_prepare_t *prepare)
 {
-	begin_round(prepare->data);
+	struct tcp_server *server = prepare->data;
+	begin_round(server);
+	/* Those that wait have had theirs, and new ones stand behind them. */
+	if (server->lines[TCP_LINE_HANDSHAKES].first)
+		server->handshakes_left = 0;
 }
 
 /* --- limits --- */
