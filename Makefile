@@ -83,6 +83,17 @@ bench-quick: setup-test ## dnsd against the limit only, in five seconds
 	@scripts/bench_site.py var/bench --geodb $(BUILD)/bin/dnsd-geodb
 	@scripts/bench.sh --quick $(BUILD)
 
+.PHONY: bench-growth bench-scaling bench-changes soak
+SOAK_TIME ?= 3600
+bench-growth: ## start, memory and the cost of an answer by the number of mirrors and of records
+bench-scaling: ## two workers against one
+bench-changes: ## a saturated server under 1,000 feeds and 100 reloads
+soak: ## four fifths of what the server can do for SOAK_TIME seconds (default 3600), with feeds and reloads
+bench-growth bench-scaling bench-changes soak: setup-test
+	@$(MAKE) --no-print-directory all $(BENCHES)
+	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
+	@BUILD=$(BUILD) scripts/bench_more.py $(@:bench-%=%) $(if $(filter soak,$@),$(SOAK_TIME))
+
 .PHONY: lint
 lint: setup-test ## formatting, clang-tidy, folder arrows, a build with gcc and with clang without a warning
 	@scripts/lint.sh $(SOURCES)

@@ -114,6 +114,7 @@ size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsi
 	wire_put16(resp + 6, (uint16_t)answer_n);
 	wire_put16(resp + 8, (uint16_t)authority_n);
 	wire_put16(resp + 10, (uint16_t)(additional_n + query->has_edns));
+	reply->note->body_off = (uint16_t)len;
 	return len;
 }
 
@@ -152,6 +153,7 @@ static uint8_t *put_ede(const struct reply *reply, uint8_t *at)
 size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode)
 {
 	const struct wire_query *query = reply->query;
+	reply->note->opt_off = (uint16_t)len;
 	if (!query->has_edns)
 		return len;
 	uint8_t *opt = reply->resp + len;
@@ -190,6 +192,7 @@ size_t answer_truncated(struct reply *reply, uint16_t flags)
 
 size_t answer_rcode(struct reply *reply, enum wire_rcode rcode)
 {
+	reply->note->kind = ANSWER_KIND_ERROR;
 	return answer_finish(reply, answer_start(reply, rcode & 15, 0, 0, 0), rcode >> 4);
 }
 
@@ -228,15 +231,19 @@ static size_t answer_form(struct reply *reply, const struct answer_form *form, u
 static size_t answer_negative(struct reply *reply, const struct store_node *node, enum wire_rcode rcode)
 {
 	const struct answer_store *store = reply->data->store;
-	if (rcode == WIRE_RCODE_NXDOMAIN)
+	if (rcode == WIRE_RCODE_NXDOMAIN) {
+		reply->note->kind = ANSWER_KIND_NXDOMAIN;
 		reply->state->counters.nxdomain++;
-	else
+	} else {
+		reply->note->kind = ANSWER_KIND_NODATA;
 		reply->state->counters.noerror++;
+	}
 	return answer_form(reply, &store->answers[store->zones[node->zone].negative].plain, (uint16_t)rcode);
 }
 
 static size_t answer_referral(struct reply *reply, const struct store_node *cut)
 {
+	reply->note->kind = ANSWER_KIND_REFERRAL;
 	reply->state->counters.noerror++;
 	return answer_form(reply, &reply->data->store->answers[cut->referral].plain, 0);
 }
@@ -365,6 +372,8 @@ static size_t answer_text(struct reply *reply, const struct store_rrset *rrset)
 static size_t answer_rrset(struct reply *reply, const struct store_node *node,
                            const struct store_rrset *rrset)
 {
+	reply->note->kind = ANSWER_KIND_POSITIVE;
+	reply->note->type = rrset->type;
 	if (rrset->source == STORE_POOL)
 		return answer_pool(reply, node, rrset);
 	if (rrset->source == STORE_TEXT)
@@ -377,7 +386,8 @@ static size_t answer_rrset(struct reply *reply, const struct store_node *node,
 
 /*
  * A name that is there, or the wildcard that stands for it. ANY gets one RRset (RFC 8482 section 4.1), which
- * keeps it from being worth a spoofer's while.
+ * keeps it from being worth a spoofer's while; outside any-allow not even that, but for a CNAME, which must
+ * not be hidden (section 4.2).
  */
 static size_t answer_name(struct reply *reply, struct found found)
 {
@@ -390,10 +400,15 @@ static size_t answer_name(struct reply *reply, struct found found)
 		return answer_referral(reply, node);
 
 	const struct store_rrset *rrset;
-	if (qtype == WIRE_TYPE_ANY)
+	if (qtype == WIRE_TYPE_ANY) {
+		const struct answer_access *access = &reply->data->access;
+		if (node->rrsets_n && !(node->flags & STORE_CNAME) &&
+		    !answer_is_allowed(reply, access->any, access->any_n))
+			return answer_hinfo(reply);
 		rrset = answer_any_rrset(reply, node);
-	else
+	} else {
 		rrset = answer_find_rrset(store, node, qtype);
+	}
 	if (rrset)
 		return answer_rrset(reply, node, rrset);
 	if (node->flags & STORE_CNAME)
@@ -516,6 +531,7 @@ static size_t answer_question(struct reply *reply)
 	if (__builtin_expect(reply->state->trace != NULL, 0))
 		trace_found(reply->state->trace, found.kind);
 	reply->node = found.node;
+	reply->note->node = found.node;
 	switch (found.kind) {
 	case FOUND_NAME:
 	case FOUND_WILDCARD: return answer_name(reply, found);
@@ -531,7 +547,7 @@ static size_t answer_question(struct reply *reply)
 
 static size_t answer_parsed(const struct answer_data *data, const struct client *client, const uint8_t *req,
                             enum wire_verdict verdict, struct wire_query *query, uint8_t *resp,
-                            size_t resp_cap, struct answer_state *state)
+                            size_t resp_cap, struct answer_state *state, struct answer_note *note)
 {
 	struct answer_counters *counters = &state->counters;
 	bool udp = client->transport == TRANSPORT_UDP;
@@ -556,6 +572,7 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 		.req = req,
 		.query = query,
 		.state = state,
+		.note = note,
 		.resp = resp,
 		.limit = limit,
 	};
@@ -582,8 +599,9 @@ size_t answer_query(const struct answer_data *data, const struct client *client,
                     size_t req_len, uint8_t *resp, size_t resp_cap, struct answer_state *state)
 {
 	struct wire_query query;
+	struct answer_note note;
 	enum wire_verdict verdict = wire_query_parse(req, req_len, &query);
-	return answer_parsed(data, client, req, verdict, &query, resp, resp_cap, state);
+	return answer_parsed(data, client, req, verdict, &query, resp, resp_cap, state, &note);
 }
 
 /* As many as hide the way to memory; more would only push each other out of the first cache. */
@@ -640,9 +658,10 @@ void answer_queries(const struct answer_data *data, struct answer_request *reque
 		for (size_t i = 0; i < n; i++) {
 			struct answer_request *request = &requests[i];
 			request->resp = resp;
+			request->note = (struct answer_note){ .kind = ANSWER_KIND_ERROR };
 			request->resp_len =
 			        answer_parsed(data, &request->client, request->req, group[i].verdict,
-			                      &group[i].query, resp, ANSWER_UDP_MAX, state);
+			                      &group[i].query, resp, ANSWER_UDP_MAX, state, &request->note);
 			resp += (request->resp_len + 15) / 16 * 16;
 		}
 		requests += n;

@@ -10,6 +10,7 @@
 #ifndef DNSD_ANSWER_ANSWER_H
 #define DNSD_ANSWER_ANSWER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -18,6 +19,7 @@
 
 struct answer_trace; /* answer/trace.h */
 struct answer_data;  /* answer/data.h: all that a query needs, immutable */
+struct store_node;
 
 enum transport { TRANSPORT_UDP, TRANSPORT_TCP };
 
@@ -93,13 +95,35 @@ struct answer_state {
 size_t answer_query(const struct answer_data *data, const struct client *client, const uint8_t *req,
                     size_t req_len, uint8_t *resp, size_t resp_cap, struct answer_state *state);
 
+/** What kind of answer it is, for those who limit rates. */
+enum answer_kind {
+	ANSWER_KIND_ERROR, /* every RCODE but NOERROR and NXDOMAIN */
+	ANSWER_KIND_POSITIVE,
+	ANSWER_KIND_NODATA,
+	ANSWER_KIND_NXDOMAIN,
+	ANSWER_KIND_REFERRAL,
+};
+#define ANSWER_KINDS_N 5
+
+/** What is known of an answer without looking at its bytes. */
+struct answer_note {
+	uint8_t kind;                  /* enum answer_kind */
+	uint16_t type;                 /* of the RRset answered; 0 = none, or a chain of several */
+	uint16_t body_off;             /* where the sections begin, behind the question */
+	uint16_t opt_off;              /* where the OPT record stands, or would; all options are behind it */
+	const struct store_node *node; /* the name, wildcard, DNAME or delegation it is from; NULL = none */
+};
+
 /** One of several requests that are answered together. */
 struct answer_request {
 	struct client client;
 	const uint8_t *req;
 	size_t req_len;
-	uint8_t *resp;   /* set: where in the buffer its answer stands */
-	size_t resp_len; /* set: 0 = send nothing */
+	uint8_t *resp;           /* set: where in the buffer its answer stands */
+	size_t resp_len;         /* set: 0 = send nothing */
+	struct answer_note note; /* set */
+	bool cookie_ok; /* set: the request had a valid server cookie (RFC 7873), so its source is not forged
+	                 */
 };
 
 /**

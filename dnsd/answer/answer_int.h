@@ -16,6 +16,7 @@ struct reply {
 	const uint8_t *req;
 	struct wire_query *query;
 	struct answer_state *state;
+	struct answer_note *note;
 	uint8_t *resp;
 	size_t limit;                  /* of the whole message */
 	size_t body_max;               /* where the sections must end, so that the OPT record still fits */
@@ -108,6 +109,10 @@ enum wire_rcode answer_slot_failed(struct reply *reply, const struct pool_slot *
  * that was. */
 void answer_match_client(struct reply *reply, struct addr *ret_addr, struct geo_match *ret_match);
 
+/** Is the source address in one of these networks? None given: everybody is. */
+bool answer_is_allowed(const struct reply *reply, const struct prefix *allow, uint32_t allow_n);
+/** The answer to ANY for those who get no RRset (RFC 8482 section 4.2). */
+size_t answer_hinfo(struct reply *reply);
 /** A question of class CH: what server is this (RFC 4892)? */
 size_t answer_chaos(struct reply *reply);
 /** The TXT record of whoami. */

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "answer/geo_map.h"
+#include "base/addr.h"
 
 /*
  * A ready-made answer: what follows the question, names compressed. Pointers into the question's name and
@@ -185,6 +186,13 @@ struct answer_ident {
 	char generation[24];
 };
 
+/** Source addresses that may ask for something; none = everybody. */
+struct answer_access {
+	const struct prefix *chaos; /* names of class CH; others are refused */
+	const struct prefix *any;   /* ANY; others get a HINFO */
+	uint32_t chaos_n, any_n;
+};
+
 struct answer_data {
 	const struct answer_store *store;
 	const struct answer_pools *pools;
@@ -195,6 +203,7 @@ struct answer_data {
 	/* Not for answer_query(): peers that say with a PROXY header who asks, see net/proxy.h */
 	const struct prefix *front_ends;
 	size_t front_ends_n;
+	struct answer_access access;
 };
 
 static inline uint32_t pool_address_hash(const struct addr *addr)

@@ -182,6 +182,22 @@ struct conf_pool {
 	size_t neighbours_n;
 };
 
+/** server: { rate-limit }: answers a second to a prefix over UDP, over all workers together. */
+struct conf_rate_limit {
+	struct conf_place place;
+	bool enabled;
+	bool log_only;
+	uint32_t positive, nodata, nxdomain, referral, error; /* each 0 = no limit */
+	uint32_t all;                                         /* all kinds and names together */
+	uint32_t window_s;                                    /* so many seconds' worth may come at once */
+	uint32_t slip;        /* each slip-th answer over the rate is sent truncated; 0 = none */
+	uint32_t ipv4_prefix; /* bits */
+	uint32_t ipv6_prefix;
+	uint32_t table_size; /* buckets of 16 bytes, per worker */
+	const char **exempt; /* networks, checked for form */
+	size_t exempt_n;
+};
+
 struct conf {
 	struct arena arena; /* everything below lives here */
 
@@ -202,7 +218,12 @@ struct conf {
 	const char *control_group; /* group that may use it; NULL = our own */
 	const char *state_dir;     /* what outlives a restart; NULL = nothing does */
 	uint32_t journal_max_bytes;
-	uint32_t journal_files; /* old journals that are kept */
+	uint32_t journal_files;   /* old journals that are kept */
+	const char **chaos_allow; /* networks, checked for form; none = everybody */
+	size_t chaos_allow_n;
+	const char **any_allow; /* the same */
+	size_t any_allow_n;
+	struct conf_rate_limit rate_limit;
 
 	/* metrics: { } */
 	struct conf_listen *metrics_listen; /* HTTP; none = no metrics */

@@ -411,7 +411,7 @@ static void refuse_unknown(struct conf_reader *reader, const struct conf_group *
                            const config_setting_t *setting)
 {
 	char name[CONF_TEXT_MAX];
-	const char *names[32];
+	const char *names[64]; /* as many as read_group() has bits for */
 	char list[512] = "";
 	size_t used = 0;
 	struct conf_place place = place_of(reader, setting);

@@ -108,6 +108,20 @@ static void describe_server(const struct load *load, uint64_t generation, uint32
 	snprintf(ident->generation, sizeof(ident->generation), "%" PRIu64, generation);
 }
 
+static int set_access(const struct conf *conf, struct snap *snap)
+{
+	struct prefix *chaos = prefixes_parse(conf->chaos_allow, conf->chaos_allow_n);
+	struct prefix *any = prefixes_parse(conf->any_allow, conf->any_allow_n);
+	struct answer_access access = { .chaos = chaos,
+		                        .any = any,
+		                        .chaos_n = (uint32_t)conf->chaos_allow_n,
+		                        .any_n = (uint32_t)conf->any_allow_n };
+	int rc = chaos && any ? snap_set_access(snap, &access) : -ENOMEM;
+	free(chaos);
+	free(any);
+	return rc;
+}
+
 int load_make_snap(const struct load *load, uint64_t generation, const struct snap *previous, uint64_t now_s,
                    struct snap **ret_snap)
 {
@@ -118,17 +132,18 @@ int load_make_snap(const struct load *load, uint64_t generation, const struct sn
 		return rc;
 	uint32_t serial = next_serial(store, pools, previous, now_s);
 	struct answer_ident ident;
+	struct snap *snap = NULL;
 	describe_server(load, generation, serial, &ident);
-	struct snap *snap;
 	rc = snap_create(store, pools, load->geo, load->conf->edns_size, generation, serial, &ident, &snap);
 	answer_pools_unref(pools);
-	if (rc < 0)
-		return rc;
-	rc = snap_set_front_ends(snap, load->conf->proxy_allow, load->conf->proxy_allow_n);
-	if (rc < 0)
-		snap_destroy(snap);
-	else
+	if (rc == 0)
+		rc = set_access(load->conf, snap);
+	if (rc == 0)
+		rc = snap_set_front_ends(snap, load->conf->proxy_allow, load->conf->proxy_allow_n);
+	if (rc == 0)
 		*ret_snap = snap;
+	else
+		snap_destroy(snap);
 	return rc;
 }
 

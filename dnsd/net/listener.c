@@ -8,7 +8,7 @@
 
 #include "base/addr.h"
 
-#define SOCKET_BUFFER_BYTES (4 * 1024 * 1024)
+#define SOCKET_BUFFER_BYTES (1 << 20)
 /* What a client that never reads can hold in the kernel; accepted sockets inherit it. The largest answer
  * fits. */
 #define TCP_SEND_BUFFER_BYTES (128 * 1024)

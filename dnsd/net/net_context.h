@@ -14,6 +14,15 @@
 #define NET_COUNTERS(X)                                                                                      \
 	X(udp_receive_errors, "recvmmsg failures other than an empty queue")                                 \
 	X(udp_send_errors, "answers over UDP that the kernel refused to send")                               \
+	X(rrl_slipped, "answers over their rate that were sent truncated; errors, as they were")             \
+	X(rrl_dropped, "answers over their rate that were not sent")                                         \
+	X(rrl_would_drop, "answers over their rate that were sent all the same: log-only")                   \
+	X(rrl_positive, "of these three, with records")                                                      \
+	X(rrl_nodata, "of these three, no such type")                                                        \
+	X(rrl_nxdomain, "of these three, no such name")                                                      \
+	X(rrl_referral, "of these three, referrals")                                                         \
+	X(rrl_error, "of these three, errors")                                                               \
+	X(rrl_all, "of these three, of any kind, over the rate of all together")                             \
 	X(tcp_accepted, "TCP connections accepted")                                                          \
 	X(tcp_refused, "TCP connections closed at once: tcp-clients reached, nobody idle")                   \
 	X(tcp_displaced, "idle TCP connections closed to make room for new ones")                            \
@@ -30,11 +39,14 @@ struct net_counters {
 #undef NET_COUNTER_FIELD
 };
 
+struct rrl;
+
 struct net_context {
 	const struct answer_data *data; /* changes only in between_batches() */
 	/** Called before each batch of UDP requests and before each read of a TCP connection. */
 	void (*between_batches)(struct net_context *net);
 	struct net_counters counters;
+	struct rrl *rrl; /* limits of answers over UDP, net/rrl.h; NULL = none */
 	struct answer_state state;
 };
 

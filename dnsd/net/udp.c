@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "net/proxy.h"
+#include "net/rate_limit.h"
 
 #define BATCH            64
 #define BATCHES_A_WAKEUP 16
@@ -200,6 +201,8 @@ static unsigned serve_batch(struct udp_socket *udp)
 			b->batch[i].req_len = b->in[i].msg_len;
 	}
 	answer_queries(net->data, b->batch, requests_n, b->answers, &net->state);
+	if (net->rrl)
+		rate_limit_apply(net, b->batch, requests_n);
 	unsigned out_n = 0;
 	for (unsigned k = 0; k < requests_n; k++) {
 		size_t len = b->batch[k].resp_len;

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,11 @@ void server_settle(struct server *server)
 		} else {
 			at = &retired->next;
 		}
+	}
+	/* Reading 10,000 mirrors takes some 80 MB for a moment, which the allocator would keep. */
+	if (server->trim_wanted && !server->retired) {
+		server->trim_wanted = false;
+		malloc_trim(0);
 	}
 	answer_commands(server, oldest);
 }
@@ -322,9 +328,11 @@ static void finish_reload(struct server *server, struct job *job)
 			log_warning("server.workers has changed: it takes effect at the next start");
 		load_destroy(server->load);
 		server->load = job->load;
+		server->trim_wanted = true;
 		for (unsigned i = 0; i < server->workers_n; i++)
 			worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
 			               server->load->conf->tcp_clients_max);
+		server_set_rate_limit(server);
 		metrics_http_commit(server->metrics.http);
 		bool changed = server_watch_sources(server);
 		server_set_renew_timer(server);

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/utc.h"
+#include "server/rate_limit_conf.h"
 #include "server/server_int.h"
 
 /* --- events --- */
@@ -141,6 +142,9 @@ static int start_workers(struct server *server)
 	int rc = bindings_create(NULL, conf->listen, conf->listen_n, workers_n, &diag, &server->bindings);
 	log_diag(&diag);
 	diag_fini(&diag);
+	struct rrl_config limit = { .exempt = NULL };
+	if (rc == 0)
+		rc = rate_limit_conf(&conf->rate_limit, workers_n, &limit);
 	for (unsigned i = 0; i < workers_n && rc == 0; i++) {
 		struct worker_config config = {
 			.index = i,
@@ -148,6 +152,7 @@ static int start_workers(struct server *server)
 			.cpu = workers_n == cores_n ? cores[i] : -1,
 			.tcp_idle_ms = conf->tcp_idle_ms,
 			.tcp_clients_max = conf->tcp_clients_max,
+			.rate_limit = conf->rate_limit.enabled ? &limit : NULL,
 			.notify = &server->notify
 		};
 		rc = worker_start(&config, server->snap, bindings_of(server->bindings, i),
@@ -157,7 +162,20 @@ static int start_workers(struct server *server)
 		else
 			log_error("cannot start a worker: %s", strerror(-rc));
 	}
+	free((void *)limit.exempt);
 	return rc;
+}
+
+void server_set_rate_limit(struct server *server)
+{
+	const struct conf_rate_limit *conf = &server->load->conf->rate_limit;
+	struct rrl_config limit = { .exempt = NULL };
+	int rc = rate_limit_conf(conf, server->workers_n, &limit);
+	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
+		rc = worker_set_rate_limit(server->workers[i], conf->enabled ? &limit : NULL);
+	if (rc < 0)
+		log_error("rate limits stay as they were: %s", strerror(-rc));
+	free((void *)limit.exempt);
 }
 
 static int start_events(struct server *server)
@@ -231,6 +249,8 @@ int server_create(const char *conf_path, struct server **ret_server)
 	if (server_has_to_look(server))
 		server_start_job(server, JOB_RENEW);
 	bindings_log_changes(NULL, server->bindings);
+	server->trim_wanted = true;
+	server_settle(server);
 	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);
 	*ret_server = server;
 	return 0;

@@ -80,6 +80,7 @@ struct server {
 	struct load *load;
 	struct snap *snap;
 	struct retired *retired;
+	bool trim_wanted; /* a load has ended: what it needed meanwhile goes back to the system */
 	uint64_t generation;
 	struct bindings *bindings;
 	struct watch *watch;
@@ -118,6 +119,8 @@ bool server_watch_sources(struct server *server);
 bool server_has_to_look(const struct server *server);
 void server_set_renew_timer(struct server *server);
 void server_log_loaded(const struct server *server, const char *what);
+/** Give the workers the rate limits of the configuration in force. */
+void server_set_rate_limit(struct server *server);
 /** Open the control socket that the configuration names, or close it. Where that can't be, the one before
  * stays (told). */
 void server_set_control(struct server *server, const struct conf *conf, struct diag *diag);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "answer/pools_build.h"
 #include "answer/store_build.h"
@@ -44,6 +45,23 @@ int snap_set_front_ends(struct snap *snap, const char *const *texts, size_t text
 	return 0;
 }
 
+int snap_set_access(struct snap *snap, const struct answer_access *access)
+{
+	struct prefix *prefixes = calloc((size_t)access->chaos_n + access->any_n + 1, sizeof(*prefixes));
+	if (!prefixes)
+		return -ENOMEM;
+	if (access->chaos_n)
+		memcpy(prefixes, access->chaos, access->chaos_n * sizeof(*prefixes));
+	if (access->any_n)
+		memcpy(prefixes + access->chaos_n, access->any, access->any_n * sizeof(*prefixes));
+	free(snap->prefixes);
+	snap->prefixes = prefixes;
+	snap->data.access = *access;
+	snap->data.access.chaos = prefixes;
+	snap->data.access.any = prefixes + access->chaos_n;
+	return 0;
+}
+
 void snap_destroy(struct snap *snap)
 {
 	if (!snap)
@@ -52,5 +70,6 @@ void snap_destroy(struct snap *snap)
 	answer_pools_unref(snap->pools);
 	geo_map_unref(snap->geo);
 	free(snap->front_ends);
+	free(snap->prefixes);
 	free(snap);
 }

@@ -22,7 +22,8 @@ struct snap {
 	struct geo_map *geo;
 	struct answer_ident ident;
 	struct prefix *front_ends;
-	uint64_t generation; /* rises by one with each snapshot of this process */
+	struct prefix *prefixes; /* those of data.access */
+	uint64_t generation;     /* rises by one with each snapshot of this process */
 };
 
 /**
@@ -39,6 +40,8 @@ int snap_create(struct answer_store *store, struct answer_pools *pools, struct g
  * Returns  0 or -ENOMEM
  */
 int snap_set_front_ends(struct snap *snap, const char *const *texts, size_t texts_n);
+/** Say who may ask what, before it is published. The prefixes are copied. Returns 0 or -ENOMEM. */
+int snap_set_access(struct snap *snap, const struct answer_access *access);
 /** Only after every worker has adopted another one. NULL is fine. */
 void snap_destroy(struct snap *snap);
 

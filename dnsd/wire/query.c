@@ -12,6 +12,8 @@ enum wire_verdict wire_ecs_parse(const uint8_t *opt, size_t opt_len, struct wire
 	} else if (ecs.family == 2) {
 		ecs.addr.family = 6;
 		max = 128;
+	} else if (ecs.family == 0) {
+		max = 0; /* without an address no family is needed: dig +subnet=0 */
 	} else {
 		return WIRE_FORMERR;
 	}
@@ -162,6 +164,42 @@ static enum wire_verdict parse_records(const uint8_t *at, const uint8_t *end, un
 	return version == 0 ? WIRE_OK : WIRE_BADVERS;
 }
 
+/*
+ * A request is turned down before its records were read. If it has an OPT record, so will the answer (RFC
+ * 6891 section 6.1.1): look for it as far as the records can be stepped over.
+ */
+__attribute__((cold, noinline)) static void look_for_opt(const uint8_t *req, size_t req_len,
+                                                         struct wire_query *query)
+{
+	const uint8_t *at = req + WIRE_HEADER_LEN;
+	const uint8_t *end = req + req_len;
+	unsigned questions_n = wire_get16(req + 4);
+	unsigned before_n = (unsigned)wire_get16(req + 6) + wire_get16(req + 8);
+	unsigned records_n = before_n + wire_get16(req + 10);
+	for (unsigned i = 0; i < questions_n; i++) {
+		size_t name_len = wire_name_skip(at, end);
+		if (name_len == 0 || end - at < (ptrdiff_t)name_len + 4)
+			return;
+		at += name_len + 4;
+	}
+	for (unsigned i = 0; i < records_n; i++) {
+		size_t owner_len = wire_name_skip(at, end);
+		if (owner_len == 0 || end - at < (ptrdiff_t)owner_len + 10)
+			return;
+		const uint8_t *fixed = at + owner_len;
+		size_t rdata_len = wire_get16(fixed + 8);
+		if (end - fixed < (ptrdiff_t)rdata_len + 10)
+			return;
+		if (wire_get16(fixed) == WIRE_TYPE_OPT && owner_len == 1 && i >= before_n) {
+			query->has_edns = true;
+			query->edns_size = wire_get16(fixed + 2);
+			query->dnssec_ok = (wire_get16(fixed + 6) & WIRE_EDNS_DO) != 0;
+			return;
+		}
+		at = fixed + 10 + rdata_len;
+	}
+}
+
 enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wire_query *query)
 {
 	query->question_len = 0;
@@ -175,14 +213,15 @@ enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wi
 	query->flags = wire_get16(req + 2);
 	if (query->flags & WIRE_FLAG_QR)
 		return WIRE_DROP_RESPONSE;
-	if (query->flags & WIRE_FLAG_OPCODE)
+	if (query->flags & WIRE_FLAG_OPCODE) {
+		look_for_opt(req, req_len, query);
 		return WIRE_NOTIMP;
-	if (wire_get16(req + 4) != 1)
-		return WIRE_FORMERR;
-
+	}
 	const uint8_t *end = req + req_len;
-	if (parse_question(req + WIRE_HEADER_LEN, end, query) != WIRE_OK)
+	if (wire_get16(req + 4) != 1 || parse_question(req + WIRE_HEADER_LEN, end, query) != WIRE_OK) {
+		look_for_opt(req, req_len, query);
 		return WIRE_FORMERR;
+	}
 	unsigned before_n = (unsigned)wire_get16(req + 6) + wire_get16(req + 8);
 	unsigned additional_n = wire_get16(req + 10);
 	if (before_n + additional_n == 0)

@@ -26,7 +26,7 @@ enum wire_verdict {
 struct wire_ecs {
 	struct addr addr;
 	uint8_t source_len; /* bits */
-	uint16_t family;    /* 1 or 2 as on the wire */
+	uint16_t family;    /* 1 or 2 as on the wire; 0 only with source_len 0, and addr is nobody's then */
 };
 
 struct wire_query {
@@ -55,8 +55,9 @@ struct wire_query {
  * Source    RFC 1035 section 4.1; RFC 9619 (QDCOUNT 1); RFC 6891 section 6.1.1 (one OPT, owner root);
  *           RFC 1035 section 4.1.4 allows pointers in names, but the question is the first name of a message:
  * FORMERR ret_query  id and flags are set unless a DROP is returned; question_len and what the question holds
- * are set when it could be read (also with FORMERR or BADVERS from a later part); EDNS fields on WIRE_OK and
- * BADVERS Cost      one pass, no allocation
+ * are set when it could be read (also with FORMERR or BADVERS from a later part); has_edns, edns_size and
+ * dnssec_ok for every verdict but a DROP, as far as an OPT record could be found; options on WIRE_OK
+ * Cost      one pass, no allocation; a second one over what is turned down early
  */
 enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wire_query *ret_query);
 
@@ -67,7 +68,8 @@ enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wi
  * opt      [opt_len] option data without code and length; borrowed
  * ret_ecs  set on WIRE_OK
  * Returns  WIRE_OK, or WIRE_FORMERR: length does not match the prefix, prefix too long for the family,
- * unknown family, scope not 0, or a bit set past the prefix
+ * unknown family, scope not 0, or a bit set past the prefix. Family 0 is taken with a prefix of 0:
+ * section 7.1.2 calls the family irrelevant there, and dig sends it
  */
 enum wire_verdict wire_ecs_parse(const uint8_t *opt, size_t opt_len, struct wire_ecs *ret_ecs);
 

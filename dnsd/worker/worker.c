@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "net/rrl.h"
 #include "net/tcp.h"
 #include "net/udp.h"
 
@@ -34,6 +35,8 @@ struct mailbox {
 	bool has_limits;
 	uint32_t tcp_idle_ms;
 	uint32_t tcp_clients_max;
+	struct rrl *rrl;
+	bool has_rrl;
 	bool stop;
 	uint32_t drain_ms;
 };
@@ -148,6 +151,24 @@ static void change_listeners(struct worker *worker, const struct listener *liste
 	uv_async_send(worker->config.notify);
 }
 
+/* --- rate limits --- */
+
+static int create_rate_limit(const struct rrl_config *config, struct rrl **ret_rrl)
+{
+	uint64_t seed[2] = { 0 };
+	/* Waits at most at the start of the machine, and then gives so few bytes whole. */
+	(void)!getrandom(seed, sizeof(seed), 0);
+	return rrl_create(config, seed, ret_rrl);
+}
+
+static void change_rate_limit(struct worker *worker, struct rrl *rrl)
+{
+	if (rrl && worker->net.rrl)
+		rrl_inherit(rrl, worker->net.rrl);
+	rrl_destroy(worker->net.rrl);
+	worker->net.rrl = rrl;
+}
+
 /* --- stop --- */
 
 static void on_drain(uv_timer_t *timer)
@@ -185,9 +206,13 @@ static void on_wake(uv_async_t *async)
 	mailbox->listeners = NULL;
 	mailbox->has_listeners = false;
 	mailbox->has_limits = false;
+	mailbox->rrl = NULL;
+	mailbox->has_rrl = false;
 	uv_mutex_unlock(&mailbox->lock);
 	if (got.has_limits)
 		tcp_server_set_limits(worker->tcp, got.tcp_idle_ms, got.tcp_clients_max);
+	if (got.has_rrl)
+		change_rate_limit(worker, got.rrl);
 	if (got.has_listeners && !worker->stopping)
 		change_listeners(worker, got.listeners, got.listeners_n);
 	free(got.listeners);
@@ -255,6 +280,8 @@ int worker_start(const struct worker_config *config, const struct snap *snap,
 	seed_rotation(&worker->net.state);
 	worker->buffers = udp_buffers_create();
 	int rc = worker->buffers ? uv_loop_init(&worker->loop) : -ENOMEM;
+	if (rc == 0 && config->rate_limit)
+		rc = create_rate_limit(config->rate_limit, &worker->net.rrl);
 	if (rc == 0)
 		rc = uv_mutex_init(&worker->mailbox.lock);
 	if (rc == 0)
@@ -295,6 +322,21 @@ void worker_set_tcp(struct worker *worker, uint32_t tcp_idle_ms, uint32_t tcp_cl
 	worker->mailbox.tcp_clients_max = tcp_clients_max;
 	uv_mutex_unlock(&worker->mailbox.lock);
 	uv_async_send(&worker->wake);
+}
+
+int worker_set_rate_limit(struct worker *worker, const struct rrl_config *config)
+{
+	struct rrl *rrl = NULL;
+	int rc = config ? create_rate_limit(config, &rrl) : 0;
+	if (rc < 0)
+		return rc;
+	uv_mutex_lock(&worker->mailbox.lock);
+	rrl_destroy(worker->mailbox.rrl); /* never looked at */
+	worker->mailbox.rrl = rrl;
+	worker->mailbox.has_rrl = true;
+	uv_mutex_unlock(&worker->mailbox.lock);
+	uv_async_send(&worker->wake);
+	return 0;
 }
 
 int worker_set_listeners(struct worker *worker, const struct listener *listeners, size_t listeners_n)
@@ -341,6 +383,8 @@ void worker_join(struct worker *worker)
 	uv_loop_close(&worker->loop);
 	uv_mutex_destroy(&worker->mailbox.lock);
 	free(worker->mailbox.listeners);
+	rrl_destroy(worker->mailbox.rrl);
+	rrl_destroy(worker->net.rrl);
 	tcp_server_destroy(worker->tcp);
 	udp_buffers_destroy(worker->buffers);
 	free(worker);

@@ -19,6 +19,7 @@
 #include "net/net_context.h"
 #include "snap/snap.h"
 
+struct rrl_config;
 struct worker;
 
 struct worker_config {
@@ -26,8 +27,10 @@ struct worker_config {
 	int cpu; /* pin to this core; -1 = do not pin */
 	uint32_t tcp_idle_ms;
 	uint32_t tcp_clients_max;
-	uv_async_t *notify; /* main's: signalled when a snapshot was adopted, listeners were changed or the
-	                       worker has drained */
+	const struct rrl_config
+	        *rate_limit; /* net/rrl.h; borrowed while the worker starts; NULL = no limits */
+	uv_async_t *notify;  /* main's: signalled when a snapshot was adopted, listeners were changed or the
+	                        worker has drained */
 };
 
 /** Start the thread. listeners: one open socket pair each, owned by the worker on success. Returns 0 or
@@ -43,6 +46,11 @@ const struct snap *worker_adopted(const struct worker *worker);
 
 /** New limits for connections from now on. */
 void worker_set_tcp(struct worker *worker, uint32_t tcp_idle_ms, uint32_t tcp_clients_max);
+/**
+ * Limit answers over UDP so from now on; NULL = not at all. What is known of prefixes stays, unless the table
+ * has another size. Returns 0 or -ENOMEM: nothing has changed.
+ */
+int worker_set_rate_limit(struct worker *worker, const struct rrl_config *config);
 /**
  * Replace the set of listeners. Sockets in both sets (same fd) stay as they are; the others of the old set
  * answer what already waits in their queue, then close (open TCP connections live on). Takes the sockets
