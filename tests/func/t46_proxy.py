@@ -10,8 +10,11 @@ import subprocess
 import threading
 import time
 
+import dns.message
+
 from harness import (DEADLINE_S, TCP, UDP, Output, Tcp, addresses, ask, check, check_equal, check_rcode, exchange_udp,
-                     make_query, need_ipv6, need_program, parse_answer, run, wait_until)
+                     is_tc, make_query, need_ipv6, need_program, parse_answer, rcode_of, run,
+                     wait_until)
 
 MIRRORS = [("m.de.example", "DE", ["192.0.2.49"]), ("m.fr.example", "FR", ["192.0.2.33"]),
            ("m.us.example", "US", ["192.0.2.1"])]
@@ -184,6 +187,28 @@ def test_udp_allow(case, _):
     daemon = case.daemon(make_site(case, whoami='whoami = { name = "whoami"; allow = [ "127.99.0.0/16", "127.2.0.0/16" ]; };'))
     check_equal(client_of(behind(daemon, header("127.2.3.4"))), ("127.2.3.4", "DE"), "who may")
     check_rcode(behind(daemon, header("127.3.0.9")), "REFUSED", aa=False)
+
+
+def test_udp_chaos(case, _):
+    """chaos-allow goes by the client too."""
+    daemon = case.daemon(make_site(case, server=LISTED + ' id = "node-1"; chaos-allow = [ "127.99.0.0/16", "127.2.0.0/16" ];'))
+    message = dns.message.make_query("id.server.", "TXT", "CH", use_edns=False, flags=0)
+    for client, rcode in (("127.2.3.4", "NOERROR"), ("127.3.0.9", "REFUSED"), (None, "NOERROR")):
+        check_equal(rcode_of(behind(daemon, header(client), wire=message.to_wire())), rcode, f"id.server for {client}")
+
+
+def test_udp_rate(case, _):
+    """Rate limits count clients, not the front end; who is exempt goes by the client too."""
+    limit = 'rate-limit = { enabled = true; positive = 1; window = "1s"; slip = 1; exempt = [ "127.99.0.0/16", "127.5.0.0/16" ]; };'
+    daemon = case.daemon(make_site(case, server=LISTED + limit, workers=1))
+    for _ in range(50):
+        truncated = is_tc(behind(daemon, header("127.2.3.4")))
+    check(truncated, "the 50th answer for one client is not limited")
+    for client in ("127.3.0.9", "127.2.4.4", "2001:db8:1::5"):
+        check(not is_tc(behind(daemon, header(client))), f"{client} pays for another client")
+    for _ in range(50):
+        check(not is_tc(behind(daemon, header("127.5.0.1"))), "an exempt client is limited")
+        check(not is_tc(behind(daemon, header(None))), "the front end itself is exempt too, and limited")
 
 
 def burst(case, daemon, n, listed=True):
