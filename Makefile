@@ -21,9 +21,9 @@ endif
 # Three archives, split by who links them (docs/design.md).
 CORE_SRC  := $(wildcard dnsd/base/*.c dnsd/wire/*.c dnsd/answer/*.c dnsd/snap/*.c)
 LOAD_SRC  := $(wildcard zones/*.c zones/pool/*.c geo/*.c dnsd/conf/*.c dnsd/load/*.c dnsd/inspect/*.c)
-SERVE_SRC := $(wildcard dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/metrics/*.c dnsd/server/*.c)
+SERVE_SRC := $(wildcard dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/metrics/*.c dnsd/sandbox/*.c dnsd/service/*.c dnsd/server/*.c)
 LOAD_LIBS  := -lldns -lmaxminddb -lconfig -ljansson -lsodium
-SERVE_LIBS := -luv -lmicrohttpd -lpthread
+SERVE_LIBS := -luv -lmicrohttpd -lseccomp -lpthread
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBS := $(BUILD)/libdnsserve.a $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
@@ -128,6 +128,11 @@ install: all ## install programs and examples below PREFIX (/usr/local); honours
 	install -m 755 contrib/nagios/check_dnsd_fleet $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 644 contrib/bash-completion/dnsdctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+	install -m 644 contrib/dnsd.service contrib/dnsd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	sed -i 's,/usr/local,$(PREFIX),g' $(DESTDIR)$(PREFIX)/lib/systemd/system/dnsd.service
+	install -m 644 contrib/sysusers.d/dnsd.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/
+	install -m 644 contrib/tmpfiles.d/dnsd.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/
 
 .PHONY: help
 help: ## this list

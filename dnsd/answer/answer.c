@@ -118,38 +118,6 @@ size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsi
 	return len;
 }
 
-static size_t ecs_option_len(const struct wire_query *query)
-{
-	return query->has_ecs ? 8U + (query->ecs.source_len + 7U) / 8 : 0;
-}
-
-/* Room that the options need in any case; an extended error takes what is left. */
-static size_t options_len(const struct wire_query *query)
-{
-	return ecs_option_len(query) + (query->has_zoneversion ? WIRE_ZONEVERSION_LEN : 0);
-}
-
-/* RFC 9660 section 3.2: how many labels the zone's name has, type 0 (SOA-SERIAL), the serial. */
-static uint8_t *put_zoneversion(const struct reply *reply, uint8_t *at)
-{
-	const struct answer_store *store = reply->data->store;
-	const struct store_zone *zone = &store->zones[reply->node->zone];
-	wire_put16(at, WIRE_OPTION_ZONEVERSION);
-	wire_put16(at + 2, WIRE_ZONEVERSION_LEN - 4);
-	at[4] = store->nodes[zone->apex].labels_n;
-	at[5] = 0;
-	wire_put32(at + 6, answer_zone_serial(reply->data, zone));
-	return at + WIRE_ZONEVERSION_LEN;
-}
-
-static uint8_t *put_ede(const struct reply *reply, uint8_t *at)
-{
-	wire_put16(at, WIRE_OPTION_EDE);
-	wire_put16(at + 2, (uint16_t)reply->ede_len);
-	memcpy(at + 4, reply->ede, reply->ede_len);
-	return at + 4 + reply->ede_len;
-}
-
 size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode)
 {
 	const struct wire_query *query = reply->query;
@@ -157,7 +125,7 @@ size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode)
 	if (!query->has_edns)
 		return len;
 	uint8_t *opt = reply->resp + len;
-	size_t ecs_len = ecs_option_len(query);
+	size_t ecs_len = answer_ecs_len(query);
 	opt[0] = 0;
 	wire_put16(opt + 1, WIRE_TYPE_OPT);
 	wire_put16(opt + 3, reply->data->edns_size);
@@ -176,10 +144,8 @@ size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode)
 		memcpy(ecs + 8, query->ecs.addr.bytes, ecs_len - 8);
 		at += ecs_len;
 	}
-	if (query->has_zoneversion && reply->node)
-		at = put_zoneversion(reply, at);
-	if (reply->ede && (size_t)(at - reply->resp) + 4 + reply->ede_len <= reply->limit)
-		at = put_ede(reply, at);
+	if (__builtin_expect(reply->options || reply->ede, 0))
+		at = answer_options_put(reply, at);
 	wire_put16(opt + 9, (uint16_t)(at - opt - WIRE_OPT_LEN));
 	return (size_t)(at - reply->resp);
 }
@@ -576,10 +542,18 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 		.resp = resp,
 		.limit = limit,
 	};
+	struct answer_options options;
+	if (__builtin_expect(query->asked != 0, 0) && (verdict == WIRE_OK || verdict == WIRE_COOKIE_ONLY)) {
+		verdict = answer_options_begin(&reply, verdict, &options);
+		note->cookie_ok = verdict != WIRE_FORMERR && options.cookie_ok;
+		/* Kept free from the start: nobody takes a turn in a pool for an answer that does not fit. */
+		if (verdict == WIRE_OK)
+			limit -= options.len;
+	}
 	if (verdict == WIRE_OK) {
 		counters->edns += query->has_edns;
 		counters->ecs += query->has_ecs;
-		reply.body_max = limit - (query->has_edns ? WIRE_OPT_LEN + options_len(query) : 0);
+		reply.body_max = limit - (query->has_edns ? WIRE_OPT_LEN + answer_ecs_len(query) : 0);
 		return answer_question(&reply);
 	}
 	query->has_ecs = false;
@@ -589,6 +563,14 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 	case WIRE_DROP_RESPONSE: counters->dropped_response++; return 0;
 	case WIRE_NOTIMP: counters->notimp++; return answer_rcode(&reply, WIRE_RCODE_NOTIMP);
 	case WIRE_BADVERS: counters->badvers++; return answer_rcode(&reply, WIRE_RCODE_BADVERS);
+	case WIRE_COOKIE_ONLY:
+		counters->edns++;
+		counters->noerror++;
+		return answer_rcode(&reply, WIRE_RCODE_NOERROR);
+	case WIRE_BADCOOKIE:
+		counters->edns++;
+		counters->badcookie++;
+		return answer_rcode(&reply, WIRE_RCODE_BADCOOKIE);
 	case WIRE_FORMERR: break;
 	}
 	counters->formerr++;

@@ -18,6 +18,7 @@
 
 #include <stdint.h>
 
+#include "answer/cookie.h"
 #include "answer/geo_map.h"
 #include "base/addr.h"
 
@@ -196,10 +197,12 @@ struct answer_access {
 struct answer_data {
 	const struct answer_store *store;
 	const struct answer_pools *pools;
-	const struct geo_map *geo;        /* NULL: every client is of unknown country */
-	uint16_t edns_size;               /* largest UDP answer, and what we advertise */
-	uint32_t serial;                  /* SOA serial of all zones that have STORE_ZONE_DYNAMIC */
-	const struct answer_ident *ident; /* NULL: nothing is told */
+	const struct geo_map *geo;            /* NULL: every client is of unknown country */
+	uint16_t edns_size;                   /* largest UDP answer, and what we advertise */
+	uint32_t serial;                      /* SOA serial of all zones that have STORE_ZONE_DYNAMIC */
+	const struct answer_ident *ident;     /* NULL: nothing is told */
+	const struct answer_cookies *cookies; /* NULL: cookies are ignored */
+	uint32_t tcp_idle_ms; /* after which a connection is closed, for keepalive options; 0 = not told */
 	/* Not for answer_query(): peers that say with a PROXY header who asks, see net/proxy.h */
 	const struct prefix *front_ends;
 	size_t front_ends_n;

@@ -224,6 +224,12 @@ struct conf {
 	const char **any_allow; /* the same */
 	size_t any_allow_n;
 	struct conf_rate_limit rate_limit;
+	const char *cookies;            /* "on", "off" or "require" */
+	const char *cookie_secret_file; /* secrets that servers share; NULL = one of our own */
+	const char *user;               /* to become once the sockets are bound; NULL = stay who we are */
+	const char *group;              /* NULL = that of the user */
+	bool keep_bind_capability;
+	const char *sandbox; /* "on", "log", "off" */
 
 	/* metrics: { } */
 	struct conf_listen *metrics_listen; /* HTTP; none = no metrics */

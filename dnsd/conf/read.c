@@ -491,7 +491,8 @@ void conf_reader_defaults(const struct conf_group *group, void *base)
 			*(uint32_t *)field = (uint32_t)(key->type == CONF_DURATION_S ? ms / 1000 : ms);
 			break;
 		case CONF_BOOL: *(bool *)field = strcmp(key->fallback, "true") == 0; break;
-		default: break; /* texts have no defaults; the lists that do are made in conf.c */
+		case CONF_TEXT: *(const char **)field = key->fallback; break;
+		default: break; /* the lists that have defaults are made in conf.c */
 		}
 	}
 }

@@ -94,6 +94,20 @@ static const struct conf_group rate_limit_group = {
 	.placed = true,
 	.finish = rate_limit_finish,
 };
+static const char *check_account(const char *text)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+	return *text == '-' || text[strspn(text, letters)] || strlen(text) > 32
+	               ? "is no name of a user or group: up to 32 letters, digits, _ and -"
+	               : NULL;
+}
+
+static const char *check_sandbox(const char *text)
+{
+	return strcmp(text, "on") == 0 || strcmp(text, "log") == 0 || strcmp(text, "off") == 0
+	               ? NULL
+	               : "is not one of \"on\", \"log\", \"off\"";
+}
 
 static const struct conf_key server_keys[] = {
 	{ "listen", CONF_LISTEN, LIST(conf, listen), .port = CONF_LISTEN_PORT,
@@ -131,6 +145,17 @@ static const struct conf_key server_keys[] = {
 	  .help = "A journal of this size is set aside for a new one." },
 	{ "journal-files", CONF_NUMBER, AT(conf, journal_files), .fallback = "8", .min = 1, .max = 1000,
 	  .example = "8", .help = "How many journals that were set aside are kept." },
+	{ "user", CONF_TEXT, AT(conf, user), .check = check_account, .example = "\"dnsd\"",
+	  .help = "The user to become once the sockets are bound; default none, the server stays who it "
+	          "is." },
+	{ "group", CONF_TEXT, AT(conf, group), .check = check_account, .example = "\"dnsd\"",
+	  .help = "The group to take with user; default that of the user." },
+	{ "keep-bind-capability", CONF_BOOL, AT(conf, keep_bind_capability), .fallback = "false",
+	  .example = "true",
+	  .help = "Keep the right to open ports under 1024, so that a reload can add such an address." },
+	{ "sandbox", CONF_TEXT, AT(conf, sandbox), .check = check_sandbox, .fallback = "on",
+	  .example = "\"on\"",
+	  .help = "Allow threads only the system calls they need: on, off, or log what would be refused." },
 	{ "id", CONF_TEXT, AT(conf, id), .check = conf_check_string, .may_be_empty = true,
 	  .example = "\"ns1.example.net\"",
 	  .help = "What id.server and hostname.bind answer; default the host name, \"\" tells nothing." },
@@ -145,6 +170,12 @@ static const struct conf_key server_keys[] = {
 	  .help = "Networks that get records for ANY; default all. Others get a HINFO record (RFC 8482)." },
 	{ "rate-limit", CONF_GROUP, AT(conf, rate_limit), .group = &rate_limit_group, .example = "{ ... }",
 	  .shown = true, .help = "Limits on answers over UDP, against forged sources." },
+	{ "cookies", CONF_TEXT, AT(conf, cookies), .check = conf_check_cookies, .fallback = "on",
+	  .example = "\"require\"",
+	  .help = "DNS Cookies: on, off, or require: over UDP, a client that knows cookies must have one of "
+	          "ours." },
+	{ "cookie-secret-file", CONF_PATH, AT(conf, cookie_secret_file), .example = "\"cookie-secrets\"",
+	  .help = "Secrets of 32 hex digits, shared by all servers of the zones; read again at reload." },
 };
 
 static const struct conf_group server_group = {

@@ -94,7 +94,7 @@ void rate_limit_apply(struct net_context *net, struct answer_request *batch, siz
 	while (batch_n) {
 		size_t n = 0;
 		for (; batch_n && n < GROUP_N; batch++, batch_n--) {
-			if (batch->resp_len == 0 || batch->cookie_ok)
+			if (batch->resp_len == 0 || batch->note.cookie_ok)
 				continue;
 			group[n].request = batch;
 			prepare(net, &group[n++]);

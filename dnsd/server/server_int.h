@@ -18,6 +18,8 @@
 #include "server/keeping.h"
 #include "server/server.h"
 #include "server/server_metrics.h"
+#include "server/startup.h"
+#include "server/supervise.h"
 #include "server/watch.h"
 #include "snap/snap.h"
 #include "worker/worker.h"
@@ -96,6 +98,8 @@ struct server {
 	struct command_queue commands; /* to be carried out */
 	struct command_queue answered; /* to be sent, once clients see what was changed */
 	struct keeping *keeping;
+	struct confinement confinement;
+	struct supervise *supervise;
 	uv_timer_t keep_again; /* after the state could not be kept */
 	uint64_t started_s;    /* since 1970 */
 	bool stopping;

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "net/rrl.h"
 #include "net/tcp.h"
@@ -51,6 +52,7 @@ struct worker {
 	struct udp_buffers *buffers;
 	struct tcp_server *tcp;
 	struct serving *servings;
+	struct udp_socket probe; /* fd -1 = none */
 	const struct snap *snap;
 	uint64_t drain_until_ms;
 	bool stopping;
@@ -60,6 +62,7 @@ struct worker {
 	_Atomic(const struct snap *) adopted;
 	atomic_bool listeners_done;
 	atomic_bool stopped;
+	atomic_int filter_error;
 };
 
 static void adopt(struct worker *worker)
@@ -76,6 +79,10 @@ static void adopt(struct worker *worker)
 static void between_batches(struct net_context *net)
 {
 	adopt((struct worker *)net);
+	/* Read from memory that the kernel shares: no system call. Seconds need no finer clock. */
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	net->state.now_s = (uint32_t)now.tv_sec;
 }
 
 /* --- listeners --- */
@@ -188,6 +195,8 @@ static void begin_stop(struct worker *worker, uint32_t drain_ms)
 		return;
 	worker->stopping = true;
 	change_listeners(worker, NULL, 0);
+	if (worker->probe.fd >= 0)
+		udp_close(&worker->probe, NULL);
 	uv_update_time(&worker->loop);
 	tcp_server_drain(worker->tcp);
 	worker->drain_until_ms = uv_now(&worker->loop) + drain_ms;
@@ -233,6 +242,8 @@ static void run(void *argument)
 		/* Only a matter of speed: where it is not allowed, the kernel places the thread. */
 		(void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 	}
+	if (worker->config.filter)
+		atomic_store(&worker->filter_error, -filter_install(worker->config.filter));
 	uv_run(&worker->loop, UV_RUN_DEFAULT);
 	atomic_store(&worker->stopped, true);
 	uv_async_send(worker->config.notify);
@@ -295,6 +306,10 @@ int worker_start(const struct worker_config *config, const struct snap *snap,
 		                       config->tcp_clients_max, &worker->tcp);
 	for (size_t i = 0; i < listeners_n && rc == 0; i++)
 		rc = start_serving(worker, &listeners[i]);
+	worker->probe.fd = -1;
+	if (rc == 0 && config->probe_fd >= 0)
+		rc = udp_open(&worker->probe, &worker->loop, config->probe_fd, false, worker->buffers,
+		              &worker->net);
 	if (rc == 0)
 		rc = start_thread(worker);
 	if (rc < 0)
@@ -375,6 +390,11 @@ void worker_stop(struct worker *worker, uint32_t drain_ms)
 bool worker_stopped(const struct worker *worker)
 {
 	return atomic_load(&worker->stopped);
+}
+
+int worker_filter_error(const struct worker *worker)
+{
+	return atomic_load(&worker->filter_error);
 }
 
 void worker_join(struct worker *worker)

@@ -17,6 +17,7 @@
 #include "answer/answer.h"
 #include "net/listener.h"
 #include "net/net_context.h"
+#include "sandbox/filter.h"
 #include "snap/snap.h"
 
 struct rrl_config;
@@ -31,6 +32,9 @@ struct worker_config {
 	        *rate_limit; /* net/rrl.h; borrowed while the worker starts; NULL = no limits */
 	uv_async_t *notify;  /* main's: signalled when a snapshot was adopted, listeners were changed or the
 	                        worker has drained */
+	int probe_fd;        /* a UDP socket of the watchdog, owned; -1 = none */
+	const struct filter
+	        *filter; /* the system calls the thread may make; NULL = all. Outlives the worker */
 };
 
 /** Start the thread. listeners: one open socket pair each, owned by the worker on success. Returns 0 or
@@ -66,6 +70,8 @@ bool worker_listeners_done(const struct worker *worker);
  */
 void worker_stop(struct worker *worker, uint32_t drain_ms);
 bool worker_stopped(const struct worker *worker);
+/** Why the filter could not be installed, an errno; 0 = it was, or there is none. */
+int worker_filter_error(const struct worker *worker);
 void worker_join(struct worker *worker);
 
 /** Add this worker's counters to the sums. Any thread; values may lag by a batch. */

@@ -538,14 +538,14 @@ static void test_cookie(void **state)
 	limit_to_one(world, 0);
 	for (unsigned i = 0; i < 10; i++) {
 		ask(world, "www.example.net", WIRE_TYPE_A);
-		world->request.cookie_ok = true;
+		world->request.note.cookie_ok = true;
 		rate_limit_apply(&world->net, &world->request, 1);
 		assert_int_equal(world->request.resp_len, world->request.note.opt_off + WIRE_OPT_LEN + 11);
 	}
-	world->request.cookie_ok = false;
+	world->request.note.cookie_ok = false;
 	for (unsigned i = 0; i < 3; i++) {
 		ask(world, "www.example.net", WIRE_TYPE_A);
-		world->request.cookie_ok = false;
+		world->request.note.cookie_ok = false;
 		rate_limit_apply(&world->net, &world->request, 1);
 		assert_int_equal(world->request.resp_len > 0, i == 0);
 	}

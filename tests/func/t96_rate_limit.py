@@ -5,6 +5,7 @@ import time
 
 from harness import (DEADLINE_S, DNSD, TCP, Lookups, Tcp, addresses, ask, check, check_equal, is_tc, make_query, open_socket,
                      parse_answer, rcode_of, run, wait_until)
+from t46_proxy import header
 
 MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 5)]
 NAME = "db.de.clamav.test"
@@ -237,6 +238,24 @@ def test_mistakes(case, _):
         status, text = run([DNSD, "-t", "-c", make_site(case, limit).path])
         check_equal(status, 1, f"status with {limit[:30]}: {text}")
         check(words in text, f"no word of {words!r}:\n{text}")
+
+
+def test_front_end(case, _):
+    """Behind a front end it is the client of the header that has a rate, not the front end."""
+    site = case.site()
+    limit = 'rate-limit = { enabled = true; positive = 1; window = "60s"; slip = 1; };'
+    site.pool_site(MIRRORS, zone_text=ZONE, server=f'proxy-allow = "127.99.0.1"; {limit}', workers=1)
+    daemon = case.daemon(site)
+    request = make_query(NAME, "A").to_wire()
+    full = {}
+    with open_socket(daemon.addr, socket.SOCK_DGRAM, "127.99.0.1") as sock:
+        for _ in range(100):
+            for client in ("192.0.2.1", "192.0.2.200", "198.51.100.1"):
+                sock.send(header(client) + request)
+                answer = parse_answer(request, sock.recv(65535))
+                full[client] = full.get(client, 0) + (not is_tc(answer))
+    check(60 <= full["192.0.2.1"] + full["192.0.2.200"] <= 60 + DEADLINE_S, f"two clients of one prefix: {full}")
+    check(60 <= full["198.51.100.1"] <= 60 + DEADLINE_S, f"the client of another one: {full}")
 
 
 def test_one_answer(case, _):
