@@ -310,6 +310,7 @@ int worker_start(const struct worker_config *config, const struct snap *snap,
 	for (size_t i = 0; i < listeners_n && rc == 0; i++)
 		rc = start_serving(worker, &listeners[i]);
 	worker->probe.fd = -1;
+	worker->probe.is_own = true;
 	if (rc == 0 && config->probe_fd >= 0)
 		rc = udp_open(&worker->probe, &worker->loop, config->probe_fd, false, worker->buffers,
 		              &worker->net);
