@@ -238,7 +238,8 @@ def traced_calls(path, pid):
             if name == "connect" and "/nscd/socket" in line and "EPERM" in line:
                 continue
             made[kind].setdefault(name, line.strip())
-            if "EPERM" in line:
+            # That one needs CAP_NET_ADMIN, and an ordinary user goes on without it.
+            if "EPERM" in line and not ("setsockopt" in line and "BUFFORCE" in line):
                 refused.append(line.strip())
     check(str(pid) in confined, "the main thread installs a filter")
     workers = [thread for thread, kind in kinds.items() if kind == "worker"]
