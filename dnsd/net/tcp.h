@@ -31,7 +31,10 @@ void tcp_server_set_limits(struct tcp_server *server, uint32_t idle_ms, uint32_t
 uint32_t tcp_server_open_n(const struct tcp_server *server);
 
 struct tcp_listener {
-	uv_tcp_t tcp; /* data: for the owner */
+	uv_poll_t tcp;    /* connections wait; data: for the owner */
+	uv_timer_t retry; /* there was no descriptor for them */
+	unsigned closing_n;
+	uv_close_cb closed;
 	int fd;
 	struct tcp_server *server;
 };

@@ -7,7 +7,7 @@ import time
 from harness import (DNSD, POOL_NAMES, STATE, TCP, Tcp, addresses, ask, check, check_equal, check_negative, check_rcode,
                      is_sanitized, make_query, mirrors_text, rcode_of, records, run, socket, wait_until)
 from t35_packets import over_udp
-from wire import A, DO, FORMERR, MAILB, NOERROR, Answer, message, opt, option, question, record, wire_name
+from wire import A, DO, FORMERR, MAILB, NOERROR, Answer, message, opt, option, question, record
 
 LINKS = 40
 TYPES = range(1000, 3000)
@@ -330,7 +330,7 @@ def test_no_pid_file(case, _daemon):
     os.symlink(victim, kept)
     before = set(os.listdir(site.folder))
     daemon = case.daemon(site)
-    daemon.ctl("mirror", "down", "m.de.example")
+    daemon.ctl("mirror", "down", "m.de.example", "--reason", "disk")
     check_equal(addresses(ask(daemon, name("db.de"))), ["198.51.100.2"], "db.de")
     check_equal(set(os.listdir(site.folder)) - before, {"ctl.sock"}, "files beside the configuration while it runs")
     check(not os.path.islink(kept) and "m.de.example" in open(kept).read(), "the link gave way to a file with the override")
