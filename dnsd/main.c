@@ -9,7 +9,9 @@
 
 #include "base/log.h"
 #include "load/load.h"
+#include "sandbox/filter.h"
 #include "server/server.h"
+#include "server/startup.h"
 
 #define CONF_DEFAULT "/etc/dnsd/dnsd.conf"
 
@@ -19,6 +21,7 @@ static const char usage[] =
         "Usage: dnsd [-c FILE]            serve in the foreground\n"
         "       dnsd [-c FILE] -t         check the configuration and all it names, bind nothing\n"
         "       dnsd --print-defaults     every configuration key with its default\n"
+        "       dnsd --print-sandbox      the system calls that each kind of thread may make\n"
         "       dnsd --version | --help\n"
         "\n"
         "FILE is " CONF_DEFAULT " unless given. Signals: HUP reloads, TERM and INT stop,\n"
@@ -30,7 +33,8 @@ static int check(const char *conf_path)
 	diag_init(&diag);
 	struct load *load = NULL;
 	struct snap *snap = NULL;
-	int rc = load_create(conf_path, NULL, &diag, &load);
+	struct privileges privileges;
+	int rc = startup_load(conf_path, &privileges, &diag, &load);
 	if (rc == 0)
 		rc = load_make_snap(load, 1, NULL, (uint64_t)time(NULL), &snap);
 	for (size_t i = 0; i < diag.messages_n; i++) {
@@ -54,13 +58,14 @@ static int check(const char *conf_path)
 
 int main(int argc, char **argv)
 {
-	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS };
+	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS, OPTION_PRINT_SANDBOX };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "test", no_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "print-defaults", no_argument, NULL, OPTION_PRINT_DEFAULTS },
+		{ "print-sandbox", no_argument, NULL, OPTION_PRINT_SANDBOX },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *conf_path = CONF_DEFAULT;
@@ -73,6 +78,7 @@ int main(int argc, char **argv)
 		case 'h': fputs(usage, stdout); return EXIT_DONE;
 		case OPTION_VERSION: printf("dnsd %s\n", DNSD_VERSION); return EXIT_DONE;
 		case OPTION_PRINT_DEFAULTS: conf_print_reference(STDOUT_FILENO); return EXIT_DONE;
+		case OPTION_PRINT_SANDBOX: filter_print(STDOUT_FILENO); return EXIT_DONE;
 		default: fputs(usage, stderr); return EXIT_USAGE;
 		}
 	}

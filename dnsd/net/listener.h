@@ -27,6 +27,13 @@ struct listener {
  */
 int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                   struct listener *ret_listener);
+/**
+ * The same with sockets that somebody else has bound to addr: options are set as far as they still can be.
+ *
+ * udp_fd, tcp_fd  owned on success; -1 = open it ourselves
+ */
+int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, const char *file,
+                   unsigned line, struct diag *diag, struct listener *ret_listener);
 void listener_close(struct listener *listener);
 
 #endif

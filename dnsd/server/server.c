@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/utc.h"
+#include "server/rate_limit_conf.h"
 #include "server/server_int.h"
 
 /* --- events --- */
@@ -34,6 +35,7 @@ static void close_handles(struct server *server)
 	uv_close((uv_handle_t *)&server->notify, NULL);
 	watch_destroy(server->watch);
 	server->watch = NULL;
+	supervise_close(server->supervise);
 }
 
 static void on_notify(uv_async_t *async)
@@ -88,6 +90,7 @@ static void begin_stop(struct server *server, int signal)
 		return;
 	server->stopping = true;
 	log_info("stopping: signal=%s", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+	supervise_stopping(server->supervise);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_stop(server->workers[i], server->load->conf->stop_drain_ms);
 	uv_async_send(&server->notify);
@@ -138,9 +141,16 @@ static int start_workers(struct server *server)
 		workers_n = WORKERS_MAX;
 	struct diag diag;
 	diag_init(&diag);
-	int rc = bindings_create(NULL, conf->listen, conf->listen_n, workers_n, &diag, &server->bindings);
+	int rc = startup_bind(conf, workers_n, &diag, &server->bindings);
+	if (rc == 0)
+		rc = startup_drop(conf, &server->confinement, &diag);
+	if (rc == 0)
+		rc = supervise_open_probes(server->supervise, workers_n);
 	log_diag(&diag);
 	diag_fini(&diag);
+	struct rrl_config limit = { .exempt = NULL };
+	if (rc == 0)
+		rc = rate_limit_conf(&conf->rate_limit, workers_n, &limit);
 	for (unsigned i = 0; i < workers_n && rc == 0; i++) {
 		struct worker_config config = {
 			.index = i,
@@ -148,7 +158,10 @@ static int start_workers(struct server *server)
 			.cpu = workers_n == cores_n ? cores[i] : -1,
 			.tcp_idle_ms = conf->tcp_idle_ms,
 			.tcp_clients_max = conf->tcp_clients_max,
-			.notify = &server->notify
+			.rate_limit = conf->rate_limit.enabled ? &limit : NULL,
+			.notify = &server->notify,
+			.probe_fd = supervise_probe_fd(server->supervise, i),
+			.filter = server->confinement.filters[FILTER_WORKER],
 		};
 		rc = worker_start(&config, server->snap, bindings_of(server->bindings, i),
 		                  bindings_n(server->bindings), &server->workers[i]);
@@ -157,7 +170,20 @@ static int start_workers(struct server *server)
 		else
 			log_error("cannot start a worker: %s", strerror(-rc));
 	}
+	free((void *)limit.exempt);
 	return rc;
+}
+
+void server_set_rate_limit(struct server *server)
+{
+	const struct conf_rate_limit *conf = &server->load->conf->rate_limit;
+	struct rrl_config limit = { .exempt = NULL };
+	int rc = rate_limit_conf(conf, server->workers_n, &limit);
+	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
+		rc = worker_set_rate_limit(server->workers[i], conf->enabled ? &limit : NULL);
+	if (rc < 0)
+		log_error("rate limits stay as they were: %s", strerror(-rc));
+	free((void *)limit.exempt);
 }
 
 static int start_events(struct server *server)
@@ -194,7 +220,9 @@ int server_create(const char *conf_path, struct server **ret_server)
 	server->generation = 1;
 	server->started_s = utc_now();
 	server->conf_path = strdup(conf_path);
-	int rc = server->conf_path ? load_create(conf_path, NULL, &diag, &server->load) : -ENOMEM;
+	int rc = server->conf_path
+	                 ? startup_load(conf_path, &server->confinement.privileges, &diag, &server->load)
+	                 : -ENOMEM;
 	log_diag(&diag);
 	diag_fini(&diag);
 	if (rc == 0)
@@ -210,6 +238,8 @@ int server_create(const char *conf_path, struct server **ret_server)
 	server->keeping = keeping_create(&server->loop, server_keeping_written, server);
 	if (!server->keeping)
 		rc = -ENOMEM;
+	if (rc == 0)
+		rc = supervise_create(server, &server->supervise);
 	if (rc < 0) {
 		log_error("cannot set up the main loop: %s", uv_strerror(rc));
 		goto fail; /* half set up, it can't be taken apart; the process ends */
@@ -225,13 +255,20 @@ int server_create(const char *conf_path, struct server **ret_server)
 	server_set_control(server, server->load->conf, &diag);
 	log_diag(&diag);
 	diag_fini(&diag);
+	/* Before the first background job: its thread is to have the filter too. */
+	rc = startup_confine(&server->confinement);
+	if (rc < 0)
+		goto fail_running;
 	keeping_want_base(server->keeping, "start");
 	server_start_wanted(server);
 	clock_set(server->clock, zones_next_change(server->load->zones, version_clock_now()));
 	if (server_has_to_look(server))
 		server_start_job(server, JOB_RENEW);
 	bindings_log_changes(NULL, server->bindings);
+	server->trim_wanted = true;
+	server_settle(server);
 	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);
+	supervise_start(server->supervise);
 	*ret_server = server;
 	return 0;
 fail_running:
@@ -243,6 +280,8 @@ fail_running:
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&server->loop);
 fail:
+	supervise_free(server->supervise);
+	startup_free(&server->confinement);
 	keeping_destroy(server->keeping);
 	server_metrics_free(server);
 	bindings_destroy(server->bindings);
@@ -274,6 +313,8 @@ void server_destroy(struct server *server)
 	}
 	keeping_run_last(server->keeping, server->load);
 	keeping_destroy(server->keeping);
+	supervise_free(server->supervise);
+	startup_free(&server->confinement);
 	server_metrics_free(server);
 	bindings_destroy(server->bindings);
 	snap_destroy(server->snap);
