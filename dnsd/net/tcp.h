@@ -56,7 +56,10 @@ uint32_t tcp_server_open_n(const struct tcp_server *server);
 uint32_t tcp_server_idle_ms(const struct tcp_server *server);
 
 struct tcp_listener {
-	uv_tcp_t tcp; /* data: for the owner */
+	uv_poll_t tcp;    /* connections wait; data: for the owner */
+	uv_timer_t retry; /* there was no descriptor for them */
+	unsigned closing_n;
+	uv_close_cb closed;
 	int fd;
 	bool tls;
 	struct tcp_server *server;

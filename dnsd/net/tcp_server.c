@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "net/proxy.h"
 #include "net/tcp_int.h"
@@ -16,7 +17,9 @@
 #define DRAIN_HANDSHAKE_MS 1000
 #define TIMER_STEP_MIN_MS  10
 #define TIMER_STEP_MAX_MS  250
-#define BACKLOG            511
+/* Accepted before others have their turn; and the pause when there is no descriptor for the next one. */
+#define ACCEPT_BATCH    64
+#define ACCEPT_RETRY_MS 100
 
 /* --- lists by activity --- */
 
@@ -405,18 +408,47 @@ static struct tcp_conn *new_connection(struct tcp_server *server)
 	return conn;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+static void take_connection(struct tcp_listener *listener, int fd)
 {
-	struct tcp_listener *listener = (struct tcp_listener *)stream;
-	if (status < 0) /* out of descriptors, or the peer is gone already; libuv tries again */
-		return;
 	struct tcp_conn *conn = new_connection(listener->server);
-	if (!conn)
-		return;
-	if (uv_accept(stream, (uv_stream_t *)&conn->tcp) < 0)
-		refuse(conn);
-	else
+	if (conn && uv_tcp_open(&conn->tcp, fd) == 0) {
 		serve_connection(conn, listener->tls);
+		return;
+	}
+	close(fd);
+	if (conn)
+		refuse(conn);
+}
+
+static void on_connections(uv_poll_t *poll, int status, int events);
+
+static void on_retry(uv_timer_t *timer)
+{
+	struct tcp_listener *listener = timer->data;
+	uv_poll_start(&listener->tcp, UV_READABLE, on_connections);
+}
+
+/*
+ * Not by uv_listen(): without a free descriptor that tries to accept again and again, and as soon as another
+ * worker has taken libuv's spare one, its loop never ends. Here those who wait do so in the backlog until
+ * there is one.
+ */
+static void on_connections(uv_poll_t *poll, int status, int events)
+{
+	struct tcp_listener *listener = (struct tcp_listener *)poll;
+	(void)status;
+	(void)events;
+	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
+		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd < 0) {
+			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+				uv_poll_stop(poll);
+				uv_timer_start(&listener->retry, on_retry, ACCEPT_RETRY_MS, 0);
+			}
+			return;
+		}
+		take_connection(listener, fd);
+	}
 }
 
 int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd, bool tls)
@@ -424,12 +456,28 @@ int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd,
 	listener->fd = fd;
 	listener->tls = tls;
 	listener->server = server;
-	int rc = uv_tcp_init(server->loop, &listener->tcp);
-	if (rc == 0)
-		rc = uv_tcp_open(&listener->tcp, fd);
-	if (rc == 0)
-		rc = uv_listen((uv_stream_t *)&listener->tcp, BACKLOG, on_connection);
-	return rc;
+	int rc = uv_poll_init(server->loop, &listener->tcp, fd);
+	if (rc < 0)
+		return rc;
+	uv_timer_init(server->loop, &listener->retry);
+	listener->retry.data = listener;
+	return uv_poll_start(&listener->tcp, UV_READABLE, on_connections);
+}
+
+static void part_closed(struct tcp_listener *listener)
+{
+	if (--listener->closing_n == 0)
+		listener->closed((uv_handle_t *)&listener->tcp);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	part_closed((struct tcp_listener *)handle);
+}
+
+static void on_retry_closed(uv_handle_t *handle)
+{
+	part_closed(handle->data);
 }
 
 void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed)
@@ -439,13 +487,13 @@ void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed)
 		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0)
 			break;
-		struct tcp_conn *conn = new_connection(listener->server);
-		if (conn && uv_tcp_open(&conn->tcp, fd) == 0)
-			serve_connection(conn, listener->tls);
-		else if (conn)
-			refuse(conn);
+		take_connection(listener, fd);
 	}
-	uv_close((uv_handle_t *)&listener->tcp, closed);
+	listener->closing_n = 2;
+	listener->closed = closed;
+	uv_close((uv_handle_t *)&listener->tcp, on_poll_closed);
+	uv_close((uv_handle_t *)&listener->retry, on_retry_closed);
+	close(listener->fd);
 }
 
 /* --- the end --- */

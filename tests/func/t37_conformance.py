@@ -3,8 +3,8 @@ import struct
 
 from harness import Tcp, ask, check, check_equal, check_rcode, open_socket, socket
 from t35_packets import over_tcp, over_udp
-from wire import (A, AA, AAAA, AD, ANY, AXFR, BADVERS, CD, CH, DO, DS, FORMERR, HS, IN, IXFR, MAILA, MAILB, NONE, NOERROR,
-                  NOTIMP, NS, NXDOMAIN, OPT, RA, RD, REFUSED, SIG, SOA, TC, TKEY, TSIG, TXT, Z, Answer, message, opt,
+from wire import (A, AA, AAAA, AD, ANY, AXFR, BADVERS, CD, CH, DO, DS, FORMERR, HS, IN, IXFR, MAILA, MAILB, MX, NONE, NOERROR,
+                  NOTIMP, NS, NXDOMAIN, OPT, RA, RD, REFUSED, SIG, SOA, SRV, TC, TKEY, TSIG, TXT, Z, Answer, message, opt,
                   option, question, record, wire_name)
 
 ZONE = "clamav.test"
@@ -36,6 +36,8 @@ ns.sub	A	192.0.2.90
 old	DNAME	new
 host.new	A	192.0.2.20
 *.wild	A	192.0.2.77
+srv	SRV	0 0 1 www
+mx	MX	1 www
 bin\\000\\255\\.ary	A	192.0.2.78
 """ + "".join(sized_txt(f"n{length:04}", length) for length in LENGTHS)
 
@@ -532,6 +534,15 @@ def test_ns_and_ds_types(case, daemon):
         for answer in expect(daemon, message(question("sub." + ZONE, rdtype)), NOERROR, f"type {rdtype} of a delegation"):
             check_equal((answer.aa, answer.sections[0]), (aa, []), f"type {rdtype} of a delegation")
             check_equal([r.type for r in answer.sections[1]], [SOA] if aa else [NS], f"authority for type {rdtype}")
+
+
+def test_compressed_types(case, daemon):
+    """RFC 3597 4: names inside records are compressed for the types of RFC 1035; a SRV is written out (RFC 2782)."""
+    whole = wire_name("www." + ZONE)
+    for answer in expect(daemon, message(question("srv." + ZONE, SRV)), NOERROR, "SRV"):
+        check_equal([r.rdata[6:] for r in answer.sections[0]], [whole], "target of the SRV")
+    for answer in expect(daemon, message(question("mx." + ZONE, MX)), NOERROR, "MX"):
+        check_equal([r.rdata[2:-2] for r in answer.sections[0]], [whole[:4]], "host of the MX before its pointer")
 
 
 def test_every_cut(case, daemon):

@@ -4,10 +4,10 @@ import resource
 import struct
 import time
 
-from harness import (DNSD, POOL_NAMES, STATE, TCP, Tcp, addresses, ask, check, check_equal, check_negative, check_rcode,
+from harness import (CONTROL, DNSD, POOL_NAMES, STATE, TCP, Tcp, addresses, ask, check, check_equal, check_negative, check_rcode,
                      is_sanitized, make_query, mirrors_text, rcode_of, records, run, socket, wait_until)
 from t35_packets import over_udp
-from wire import A, DO, FORMERR, MAILB, NOERROR, Answer, message, opt, option, question, record, wire_name
+from wire import A, DO, FORMERR, MAILB, NOERROR, Answer, message, opt, option, question, record
 
 LINKS = 40
 TYPES = range(1000, 3000)
@@ -290,7 +290,7 @@ def test_no_spin(case, _daemon):
 
 def test_no_descriptors(case, _daemon):
     """31. No file descriptor is left: UDP and the connections in hand are served, nothing spins, and it recovers."""
-    site = case.site().pool_site([("m.de.example", "DE", ["198.51.100.1"])])
+    site = case.site().pool_site([("m.de.example", "DE", ["198.51.100.1"])], server=CONTROL)
     daemon = case.daemon(site)
     wire = make_query(name("www"), "A").to_wire()
     in_hand = Tcp(daemon.addr)
@@ -299,6 +299,7 @@ def test_no_descriptors(case, _daemon):
     soft, hard = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
     used = max(int(fd) for fd in os.listdir(f"/proc/{daemon.pid}/fd")) + 1
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (used + 8, hard))
+    operators = []
     crowd = [Tcp(daemon.addr) for _ in range(60)]  # the kernel takes them; the daemon can accept a few
     try:
         for _ in range(20):
@@ -306,11 +307,21 @@ def test_no_descriptors(case, _daemon):
             in_hand.send(wire)
             check_equal(Answer(in_hand.receive()).rcode, NOERROR, "rcode on the connection in hand")
         check_idle(daemon, "without a descriptor left")
+        # The control socket has no descriptor for its clients either; the main thread does the rest all the same.
+        for _ in range(5):
+            client = socket.socket(socket.AF_UNIX)
+            client.connect(daemon.control)
+            operators.append(client)
+        check_idle(daemon, "with clients at the control socket")
+        check("Too many open files" in " ".join(daemon.reload(fails=True)), "a reload cannot read its files, and says so")
     finally:
         for tcp in crowd:
             tcp.sock.close()
+        for client in operators:
+            client.close()
     check_rcode(ask(daemon, name("www")), "NOERROR")
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (soft, hard))
+    daemon.reload()
 
     def served():
         try:
@@ -330,7 +341,7 @@ def test_no_pid_file(case, _daemon):
     os.symlink(victim, kept)
     before = set(os.listdir(site.folder))
     daemon = case.daemon(site)
-    daemon.ctl("mirror", "down", "m.de.example")
+    daemon.ctl("mirror", "down", "m.de.example", "--reason", "disk")
     check_equal(addresses(ask(daemon, name("db.de"))), ["198.51.100.2"], "db.de")
     check_equal(set(os.listdir(site.folder)) - before, {"ctl.sock"}, "files beside the configuration while it runs")
     check(not os.path.islink(kept) and "m.de.example" in open(kept).read(), "the link gave way to a file with the override")

@@ -192,3 +192,46 @@ def test_links(case, _):
         for page, anchor in re.findall(r"\]\(([\w.-]*\.md)?(?:#([\w-]+))?\)", text):
             check(not page or page in pages, f"{name}: {page}")
             check(not anchor or anchor in anchors(pages[page or name]), f"{name}: {page}#{anchor}")
+
+
+def rows(text):
+    """Cells of all rows of all tables but their headings."""
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        for line in block.splitlines()[2:]:
+            yield [cell.strip() for cell in re.split(r"(?<!\\)\|", line.strip().strip("|"))]
+
+
+def sources(folder, ending):
+    """{module: its text} of the test files there."""
+    path = os.path.join(TOP, "tests", folder)
+    found = {}
+    for name in os.listdir(path):
+        if name.endswith(ending):
+            with open(os.path.join(path, name)) as file:
+                found[name.rsplit(".", 1)[0]] = file.read()
+    return found
+
+
+def test_named_tests(case, _):
+    """Every test that rfc.md and failures.md name is there, and every row names one or says where to look."""
+    functions, units = sources("func", ".py"), sources("unit", ".c")
+    for page in ("rfc.md", "failures.md"):
+        n = 0
+        for cells in rows(read(page)):
+            shown_by = cells[-1]
+            named = re.findall(r"`(\w+)\.(\w+)`", shown_by)
+            check(named or shown_by.startswith("see the tests of "), f"{page}: nothing shows | {' | '.join(cells)} |")
+            for module, name in named:
+                if module in functions:
+                    there = re.search(rf"^def test_{name}\(", functions[module], re.MULTILINE)
+                else:
+                    there = re.search(rf"^static void test_{name}\(", units.get(module, ""), re.MULTILINE)
+                check(there, f"{page}: there is no test {module}.{name}")
+            n += 1
+        check(n > 40, f"{page} has {n} rows")
+
+
+def test_failures_numbered(case, _):
+    """failures.md has the cases 1 to 40, each once and in order."""
+    numbers = [cells[0] for cells in rows(read("failures.md")) if cells[0].isdigit()]
+    check_equal(numbers, [str(n) for n in range(1, 41)], "numbers")

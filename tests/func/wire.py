@@ -8,7 +8,7 @@ import struct
 
 from harness import check, check_equal
 
-A, NS, CNAME, SOA, TXT, AAAA, OPT, DS = 1, 2, 5, 6, 16, 28, 41, 43
+A, NS, SOA, MX, TXT, AAAA, SRV, OPT, DS = 1, 2, 6, 15, 16, 28, 33, 41, 43
 SIG, TKEY, TSIG, IXFR, AXFR, MAILB, MAILA, ANY = 24, 249, 250, 251, 252, 253, 254, 255
 IN, CH, HS, NONE = 1, 3, 4, 254
 QR, AA, TC, RD, RA, Z, AD, CD = 0x8000, 0x400, 0x200, 0x100, 0x80, 0x40, 0x20, 0x10
@@ -53,7 +53,9 @@ def message(*questions, flags=0, opcode=0, answer=(), authority=(), additional=(
 
 def read_name(wire, at):
     """(the name in lower case, where it ends); a pointer must lead back."""
-    labels, end, limit = [], None, at
+    labels = []
+    end = None  # where the name stops before a pointer leads away
+    limit = at
     while True:
         check(at < len(wire), "a name runs out of the message")
         length = wire[at]
