@@ -64,9 +64,10 @@ unit: $(UNIT) $(BUILD)/tests/bench/instructions
 replay: $(REPLAY)
 
 .PHONY: fuzz
-TIME ?= 60
-fuzz: setup-test ## libFuzzer on each target for TIME seconds (default 60)
-	@scripts/fuzz.sh $(TIME) "$(LOAD_LIBS)"
+TIME ?= 600
+ENGINE ?= libfuzzer
+fuzz: setup-test ## fuzzing, TIME processor seconds in all (default 600), ENGINE=libfuzzer or afl, TARGETS="query conf"
+	@scripts/fuzz.sh $(ENGINE) $(TIME) "$(LOAD_LIBS) $(SERVE_LIBS)" $(TARGETS)
 
 .PHONY: bench bench-quick
 BENCHES := $(addprefix $(BUILD)/tests/bench/,echo flood load tcp_new geo_bench)
@@ -124,7 +125,7 @@ help: ## this list
 
 .PHONY: clean
 clean: ## remove what was built; var/ with the downloaded and built geo data stays
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-gcc $(BUILD)-clang $(BUILD)-fuzz
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-gcc $(BUILD)-clang $(BUILD)-fuzz $(BUILD)-afl $(BUILD)-cov
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)

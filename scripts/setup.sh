@@ -12,7 +12,7 @@ build_packages=(gcc libc6-dev make pkg-config binutils libldns-dev libssl-dev li
 run_packages=(dpkg ca-certificates bind9-dnsutils)
 # Unit tests and lint; then the functional tests: kdig, dnsperf, and a real client in a network namespace.
 test_packages=(libcmocka-dev clang clang-tidy clang-format cppcheck libclang-rt-14-dev
-	python3 python3-dnspython dnsperf knot-dnsutils clamav-freshclam iproute2 procps minisign valgrind)
+	python3 python3-dnspython dnsperf knot-dnsutils clamav-freshclam iproute2 procps minisign valgrind afl++)
 
 usage() {
 	cat <<-END
