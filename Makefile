@@ -30,7 +30,7 @@ LIBS := $(BUILD)/libdnsserve.a $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
 PROGRAMS := $(BUILD)/bin/dnsd $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-SOURCES := $(sort $(wildcard dnsd/*.c dnsd/*/*.[ch] zones/*.[ch] zones/*/*.[ch] geo/*.[ch] tools/*/*.[ch] tests/*/*.[ch] tests/unit/support/*.[ch]))
+SOURCES := $(sort $(wildcard dnsd/*.c dnsd/*/*.[ch] zones/*.[ch] zones/*/*.[ch] geo/*.[ch] tools/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch]))
 
 .PHONY: all
 all: $(PROGRAMS) ## build the programs into build/bin
@@ -151,6 +151,12 @@ $(BUILD)/bin/dnsd-geodb: $(call obj,$(wildcard tools/geodb/*.c)) $(BUILD)/libdns
 # Helpers of the unit tests are linked to each: the geodb writer, for databases of their own, among them.
 TEST_OBJ := $(call obj,tools/geodb/mmdb_writer.c $(wildcard tests/unit/support/*.c))
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_OBJ) $(LIBS)
+	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
+
+# With memory that runs out when the test wants it.
+WRAPPED := malloc calloc realloc aligned_alloc strdup asprintf vasprintf
+$(BUILD)/tests/unit/memory_test: LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
+$(BUILD)/tests/unit/memory_test: $(BUILD)/tests/unit/memory_test.o $(BUILD)/tests/unit/failing/failing.o $(TEST_OBJ) $(LIBS)
 	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
 
 # A fuzz target with a main() that replays files: no fuzzer needed.
