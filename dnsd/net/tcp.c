@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "wire/wire.h"
 
@@ -445,17 +446,20 @@ uint32_t tcp_server_open_n(const struct tcp_server *server)
 	return server->open_n;
 }
 
-/* Is there room for one more? The connection that has been idle longest gives way, if it really is. */
-static bool make_room(struct tcp_server *server)
+/* The connection that has been idle longest gives way, if it really is. */
+static bool displace_oldest(struct tcp_server *server)
 {
-	if (server->open_n < server->clients_max)
-		return true;
 	struct connection *oldest = server->oldest;
 	if (!oldest || uv_now(server->loop) - oldest->active_ms < DISPLACE_AFTER_MS)
 		return false;
 	server->net->counters.tcp_displaced++;
 	close_connection(oldest);
 	return true;
+}
+
+static bool make_room(struct tcp_server *server)
+{
+	return server->open_n < server->clients_max || displace_oldest(server);
 }
 
 static void on_refused_closed(uv_handle_t *handle)
@@ -493,46 +497,35 @@ static struct connection *new_connection(struct tcp_server *server)
 	return conn;
 }
 
-static void on_connection(uv_stream_t *stream, int status)
+static void on_accepted(struct acceptor *acceptor, int fd)
 {
-	struct tcp_server *server = ((struct tcp_listener *)stream)->server;
-	if (status < 0) /* out of descriptors, or the peer is gone already; libuv tries again */
-		return;
-	struct connection *conn = new_connection(server);
-	if (!conn)
-		return;
-	if (uv_accept(stream, (uv_stream_t *)&conn->tcp) < 0)
-		uv_close((uv_handle_t *)&conn->tcp, on_refused_closed);
-	else
+	struct connection *conn = new_connection(((struct tcp_listener *)acceptor)->server);
+	if (conn && uv_tcp_open(&conn->tcp, fd) == 0) {
 		serve_connection(conn);
+		return;
+	}
+	close(fd);
+	if (conn)
+		uv_close((uv_handle_t *)&conn->tcp, on_refused_closed);
+}
+
+/* Out of descriptors: somebody idle gives one back. */
+static bool on_accept_failed(struct acceptor *acceptor)
+{
+	struct tcp_server *server = ((struct tcp_listener *)acceptor)->server;
+	server->net->counters.tcp_accept_errors++;
+	return displace_oldest(server);
 }
 
 int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd)
 {
-	listener->fd = fd;
 	listener->server = server;
-	int rc = uv_tcp_init(server->loop, &listener->tcp);
-	if (rc == 0)
-		rc = uv_tcp_open(&listener->tcp, fd);
-	if (rc == 0)
-		rc = uv_listen((uv_stream_t *)&listener->tcp, 511, on_connection);
-	return rc;
+	return acceptor_open(&listener->acceptor, server->loop, fd, on_accepted, on_accept_failed);
 }
 
 void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed)
 {
-	/* Connections the kernel has accepted for us would be reset with the socket. */
-	for (unsigned i = 0; i < 1024; i++) {
-		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0)
-			break;
-		struct connection *conn = new_connection(listener->server);
-		if (conn && uv_tcp_open(&conn->tcp, fd) == 0)
-			serve_connection(conn);
-		else if (conn)
-			uv_close((uv_handle_t *)&conn->tcp, on_refused_closed);
-	}
-	uv_close((uv_handle_t *)&listener->tcp, closed);
+	acceptor_close(&listener->acceptor, closed);
 }
 
 void tcp_server_drain(struct tcp_server *server)

@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "net/accept.h"
 #include "net/net_context.h"
 
 #define TCP_QUEUE_MAX (128 * 1024)
@@ -31,8 +32,7 @@ void tcp_server_set_limits(struct tcp_server *server, uint32_t idle_ms, uint32_t
 uint32_t tcp_server_open_n(const struct tcp_server *server);
 
 struct tcp_listener {
-	uv_tcp_t tcp; /* data: for the owner */
-	int fd;
+	struct acceptor acceptor; /* acceptor.poll.data: for the owner */
 	struct tcp_server *server;
 };
 

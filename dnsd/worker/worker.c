@@ -98,7 +98,7 @@ static int start_serving(struct worker *worker, const struct listener *listener)
 	if (rc < 0)
 		return rc; /* leaked on purpose: handles are half set up, and the start fails */
 	serving->udp.poll.data = serving;
-	serving->tcp.tcp.data = serving;
+	serving->tcp.acceptor.poll.data = serving;
 	serving->next = worker->servings;
 	worker->servings = serving;
 	return 0;
