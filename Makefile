@@ -69,6 +69,11 @@ ENGINE ?= libfuzzer
 fuzz: setup-test ## fuzzing, TIME processor seconds in all (default 600), ENGINE=libfuzzer or afl, TARGETS="query conf"
 	@scripts/fuzz.sh $(ENGINE) $(TIME) "$(LOAD_LIBS) $(SERVE_LIBS)" $(TARGETS)
 
+.PHONY: cov
+cov: setup-test ## line coverage of unit tests, fuzz corpora and network tests, by folder; what the packet code lacks
+	@$(MAKE) --no-print-directory CC=gcc BUILD=$(BUILD)-cov OPT="-O0 -g" CFLAGS=-w SAN="--coverage -fprofile-update=atomic" all unit replay
+	@scripts/cov.sh $(BUILD)-cov
+
 .PHONY: bench bench-quick
 BENCHES := $(addprefix $(BUILD)/tests/bench/,echo flood load tcp_new geo_bench)
 bench: setup-test ## dnsd against gdnsd, Knot, NSD and the limit of the kernel's sockets, in four minutes; a quiet machine with two cores
