@@ -160,8 +160,9 @@ $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_OBJ) $(LIBS)
 
 # With memory that runs out when the test wants it.
 WRAPPED := malloc calloc realloc aligned_alloc strdup asprintf vasprintf
-$(BUILD)/tests/unit/memory_test: LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
-$(BUILD)/tests/unit/memory_test: $(BUILD)/tests/unit/memory_test.o $(BUILD)/tests/unit/failing/failing.o $(TEST_OBJ) $(LIBS)
+MEMORY_TESTS := $(filter %memory_test,$(UNIT))
+$(MEMORY_TESTS): LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
+$(MEMORY_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/failing/failing.o $(TEST_OBJ) $(LIBS)
 	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
 
 # A fuzz target with a main() that replays files: no fuzzer needed.
