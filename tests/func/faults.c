@@ -29,7 +29,7 @@ static bool wants(const char *word)
 
 static bool is_tcp(int fd)
 {
-	struct sockaddr_storage addr;
+	struct sockaddr_storage addr = { 0 };
 	socklen_t len = sizeof(addr);
 	int type = 0;
 	socklen_t type_len = sizeof(type);

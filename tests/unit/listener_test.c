@@ -33,7 +33,7 @@ static in_port_t port_of(const struct listener *listener)
 
 static struct listener open_good(const char *text, uint16_t port)
 {
-	struct listener listener;
+	struct listener listener = { .udp_fd = -1, .tcp_fd = -1 };
 	struct diag diag;
 	struct sockaddr_storage addr = address(text, port);
 	diag_init(&diag);

@@ -37,7 +37,8 @@ static const char conf_text[] =
         "  versions = ( { name = \"current.cvd\"; software = \"1.4.3\"; directory = \"cvd\"; main = 62; "
         "bytecode = 335; renew = \"1h\"; } );\n"
         "  whoami = { name = \"whoami\"; allow = [ \"127.0.0.0/8\" ]; }; } );\n"
-        "pools = ( { name = \"one\"; mirrors = \"mirrors.conf\"; regions = \"regions.conf\"; feed = \"feed\";\n"
+        "pools = ( { name = \"one\"; mirrors = \"mirrors.conf\"; regions = \"regions.conf\"; feed = "
+        "\"feed\";\n"
         "    max-removal = 100; },\n"
         "  { name = \"two\"; mirrors = \"mirrors.conf\"; regions = \"regions.conf\"; } );\n";
 
@@ -184,7 +185,7 @@ static bool try_load(const struct load *previous, const struct load *whole, uint
 	*ret_done = n < nth;
 	assert_true((rc == 0) == (load != NULL));
 	/* What was left out was told. */
-	if (rc == 0 && whole && diag.messages_n + diag.suppressed_n == 0)
+	if (load && whole && diag.messages_n + diag.suppressed_n == 0)
 		check_same(load, whole);
 	if (rc < 0 && n < nth)
 		tell(&diag);
