@@ -64,13 +64,23 @@ static unsigned next_descriptor(void)
 	return (unsigned)fd;
 }
 
+static bool has_ipv6(void)
+{
+	struct sockaddr_in6 addr = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
+	int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool has = fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+	if (fd >= 0)
+		close(fd);
+	return has;
+}
+
 static void test_pair(void **unused)
 {
 	(void)unused;
 	static const char *const addrs[] = { "127.0.0.1", "0.0.0.0", "::1", "::" };
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < (has_ipv6() ? 4 : 2); i++) {
 		struct listener listener = open_good(addrs[i], 0);
-		struct sockaddr_in6 tcp;
+		struct sockaddr_in6 tcp = { 0 };
 		socklen_t len = sizeof(tcp);
 		assert_true(port_of(&listener) != 0);
 		assert_int_equal(getsockname(listener.tcp_fd, (struct sockaddr *)&tcp, &len), 0);
@@ -104,6 +114,8 @@ static void test_not_ours(void **unused)
 	(void)unused;
 	struct sockaddr_storage addr = address("192.0.2.1", 0);
 	expect_refused(&addr, -EADDRNOTAVAIL, "no interface of this machine");
+	if (!has_ipv6())
+		return;
 	addr = address("2001:db8::1", 5353);
 	expect_refused(&addr, -EADDRNOTAVAIL, "no interface of this machine");
 }
