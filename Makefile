@@ -30,7 +30,7 @@ LIBS := $(BUILD)/libdnsserve.a $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
 PROGRAMS := $(BUILD)/bin/dnsd $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
-SOURCES := $(sort $(wildcard dnsd/*.c dnsd/*/*.[ch] zones/*.[ch] zones/*/*.[ch] geo/*.[ch] tools/*/*.[ch] tests/*/*.[ch] tests/unit/support/*.[ch]))
+SOURCES := $(sort $(wildcard dnsd/*.c dnsd/*/*.[ch] zones/*.[ch] zones/*/*.[ch] geo/*.[ch] tools/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch]))
 
 .PHONY: all
 all: $(PROGRAMS) ## build the programs into build/bin
@@ -64,9 +64,15 @@ unit: $(UNIT) $(BUILD)/tests/bench/instructions
 replay: $(REPLAY)
 
 .PHONY: fuzz
-TIME ?= 60
-fuzz: setup-test ## libFuzzer on each target for TIME seconds (default 60)
-	@scripts/fuzz.sh $(TIME) "$(LOAD_LIBS) $(SERVE_LIBS)"
+TIME ?= 600
+ENGINE ?= libfuzzer
+fuzz: setup-test ## fuzzing, TIME processor seconds in all (default 600), ENGINE=libfuzzer or afl, TARGETS="query conf"
+	@scripts/fuzz.sh $(ENGINE) $(TIME) "$(LOAD_LIBS) $(SERVE_LIBS)" $(TARGETS)
+
+.PHONY: cov
+cov: setup-test ## line coverage of unit tests, fuzz corpora and network tests, by folder; what the packet code lacks
+	@$(MAKE) --no-print-directory CC=gcc BUILD=$(BUILD)-cov OPT="-O0 -g" CFLAGS=-w SAN="--coverage -fprofile-update=atomic" all unit replay
+	@scripts/cov.sh $(BUILD)-cov
 
 .PHONY: bench bench-quick
 BENCHES := $(addprefix $(BUILD)/tests/bench/,echo flood load tcp_new geo_bench)
@@ -140,7 +146,7 @@ help: ## this list
 
 .PHONY: clean
 clean: ## remove what was built; var/ with the downloaded and built geo data stays
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-gcc $(BUILD)-clang $(BUILD)-fuzz
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-gcc $(BUILD)-clang $(BUILD)-fuzz $(BUILD)-afl $(BUILD)-cov
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -166,6 +172,13 @@ $(BUILD)/bin/dnsd-geodb: $(call obj,$(wildcard tools/geodb/*.c)) $(BUILD)/libdns
 # Helpers of the unit tests are linked to each: the geodb writer, for databases of their own, among them.
 TEST_OBJ := $(call obj,tools/geodb/mmdb_writer.c $(wildcard tests/unit/support/*.c))
 $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_OBJ) $(LIBS)
+	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
+
+# With memory that runs out when the test wants it.
+WRAPPED := malloc calloc realloc aligned_alloc strdup asprintf vasprintf
+MEMORY_TESTS := $(filter %memory_test,$(UNIT))
+$(MEMORY_TESTS): LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
+$(MEMORY_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/failing/failing.o $(TEST_OBJ) $(LIBS)
 	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
 
 # A fuzz target with a main() that replays files: no fuzzer needed.

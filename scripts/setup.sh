@@ -12,8 +12,8 @@ build_packages=(gcc libc6-dev make pkg-config binutils libldns-dev libssl-dev li
 run_packages=(dpkg ca-certificates bind9-dnsutils)
 # Unit tests and lint; then the functional tests: kdig, drill, unbound, dnsperf, and a real client in a network namespace.
 test_packages=(libcmocka-dev clang clang-tidy clang-format cppcheck libclang-rt-14-dev
-	python3 python3-dnspython dnsdist dnsperf knot-dnsutils clamav-freshclam iproute2 ldnsutils procps minisign openssl strace
-	systemd unbound valgrind)
+	python3 python3-dnspython afl++ dnsdist dnsperf knot-dnsutils clamav-freshclam iproute2 ldnsutils llvm procps minisign
+	openssl strace systemd unbound valgrind)
 
 usage() {
 	cat <<-END

@@ -9,21 +9,32 @@
 #include "zones/history.h"
 #include "zones/keep.h"
 
-/* The state of now in place of the one before; what is different goes into the journal. */
-static int remake(struct zones *zones, size_t number, struct override_set *overrides, uint64_t now_s,
-                  struct diag *diag)
+/* A pool's state of now; nothing is changed yet. */
+static int make_state(const struct zones *zones, size_t number, const struct feed *feed,
+                      const struct override_set *overrides, uint64_t now_s, struct diag *diag,
+                      struct pool_state *ret_state)
 {
 	const struct pool *pool = zones->pools[number];
+	return pool_state_make(pool, feed, overrides, now_s, pool->conf->feed_file, diag, ret_state);
+}
+
+/* It takes the place of the one before; what is different goes into the journal. */
+static void take_state(struct zones *zones, size_t number, struct pool_state state)
+{
 	struct zones_feed *entry = &zones->feeds[number];
-	struct pool_state state;
-	int rc = pool_state_make(pool, entry->feed, overrides, now_s, pool->conf->feed_file, diag, &state);
-	if (rc < 0)
-		return rc;
 	if (entry->state.mirrors && zones->news)
-		history_note_mirrors(zones->news, pool, entry->feed, &entry->state, &state);
+		history_note_mirrors(zones->news, zones->pools[number], entry->feed, &entry->state, &state);
 	pool_state_fini(&entry->state);
 	entry->state = state;
-	return 0;
+}
+
+static int remake(struct zones *zones, size_t number, uint64_t now_s, struct diag *diag)
+{
+	struct pool_state state;
+	int rc = make_state(zones, number, zones->feeds[number].feed, zones->overrides, now_s, diag, &state);
+	if (rc == 0)
+		take_state(zones, number, state);
+	return rc;
 }
 
 /* --- the breaker --- */
@@ -262,7 +273,7 @@ int zones_read_feeds(struct zones *zones, uint64_t now_s, struct diag *diag)
 			check_stale(zones, i, now_s, diag);
 		}
 		if (rc == 0)
-			rc = remake(zones, i, zones->overrides, now_s, &told);
+			rc = remake(zones, i, now_s, &told);
 	}
 	diag_fini(&told);
 	return rc;
@@ -272,17 +283,22 @@ int zones_accept_feed(struct zones *zones, size_t pool, const char *author, uint
 {
 	struct zones_feed *entry = &zones->feeds[pool];
 	struct pool_state next;
+	struct pool_state state;
 	struct diag told;
 	if (!entry->held)
 		return -ENOENT;
 	diag_init(&told);
 	int rc = pool_state_of_feed(zones->pools[pool], entry->held, now_s, NULL, &told, &next);
 	if (rc == 0) {
-		history_note_feed(zones->news, zones->pools[pool], entry->held, "accepted", author, now_s);
-		note_removals(zones->pools[pool], &next, true, now_s, entry);
+		rc = make_state(zones, pool, entry->held, zones->overrides, now_s, &told, &state);
+		if (rc == 0) {
+			history_note_feed(zones->news, zones->pools[pool], entry->held, "accepted", author,
+			                  now_s);
+			note_removals(zones->pools[pool], &next, true, now_s, entry);
+			put_into_force(zones, pool, entry->held, now_s);
+			take_state(zones, pool, state);
+		}
 		pool_state_fini(&next);
-		put_into_force(zones, pool, entry->held, now_s);
-		rc = remake(zones, pool, zones->overrides, now_s, &told);
 	}
 	diag_fini(&told);
 	return rc;
@@ -302,12 +318,28 @@ int zones_reject_feed(struct zones *zones, size_t pool, const char *author, uint
 
 int zones_set_overrides(struct zones *zones, struct override_set *overrides, uint64_t now_s)
 {
+	size_t pools_n = zones->conf->pools_n;
+	struct pool_state *states = calloc(pools_n + 1, sizeof(*states));
+	if (!states)
+		return -ENOMEM;
 	struct diag told;
 	diag_init(&told);
+	/* All are made before one is taken: half of them would be a state that nobody has asked for. */
 	int rc = 0;
-	for (size_t i = 0; i < zones->conf->pools_n && rc == 0; i++)
-		rc = remake(zones, i, overrides, now_s, &told);
+	size_t made_n = 0;
+	while (made_n < pools_n && rc == 0) {
+		rc = make_state(zones, made_n, zones->feeds[made_n].feed, overrides, now_s, &told,
+		                &states[made_n]);
+		made_n += rc == 0;
+	}
+	for (size_t i = 0; i < made_n; i++) {
+		if (rc == 0)
+			take_state(zones, i, states[i]);
+		else
+			pool_state_fini(&states[i]);
+	}
 	diag_fini(&told);
+	free(states);
 	if (rc == 0) {
 		override_set_ref(overrides);
 		override_set_unref(zones->overrides);

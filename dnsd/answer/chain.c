@@ -8,6 +8,13 @@
  */
 #define CHAIN_LINKS_MAX 16
 
+/* A name that the chain has come through, and what led on from it. */
+struct passed {
+	const struct store_node *node; /* the owner of the CNAME or DNAME */
+	unsigned name_len;
+	uint8_t name[WIRE_NAME_MAX];
+};
+
 struct chain {
 	struct reply *reply;
 	struct wire_writer writer;
@@ -15,7 +22,7 @@ struct chain {
 	unsigned answer_n;
 	unsigned authority_n;
 	enum wire_rcode rcode;
-	const struct store_node *passed[CHAIN_LINKS_MAX + 1]; /* owners of the CNAMEs and DNAMEs so far */
+	struct passed *passed; /* room for CHAIN_LINKS_MAX */
 	unsigned passed_n;
 	/* The name the chain has come to, lower case, padded as answer_find() wants it. */
 	uint8_t name[264] __attribute__((aligned(8)));
@@ -142,30 +149,42 @@ static void add_rrset(struct chain *chain, const struct store_rrset *rrset)
 	}
 }
 
-/* Note that the chain has come through this node. Returns false when it had before. */
-static bool pass(struct chain *chain, const struct store_node *node)
+static bool has_passed_node(const struct chain *chain, const struct store_node *node)
 {
 	for (unsigned i = 0; i < chain->passed_n; i++) {
-		if (chain->passed[i] == node)
+		if (chain->passed[i].node == node)
+			return true;
+	}
+	return false;
+}
+
+/* From the name the chain is at, by the record of node, to the next. Returns true when the chain goes on: it
+ * has not been there, and there are links left. */
+static bool chain_follow(struct chain *chain, const struct store_node *node, const uint8_t *target)
+{
+	struct passed *passed = &chain->passed[chain->passed_n++];
+	passed->node = node;
+	passed->name_len = chain->name_len;
+	memcpy(passed->name, chain->name, chain->name_len);
+	chain_go_to(chain, target);
+	/* By name: a wildcard or a DNAME leads on from many. */
+	for (unsigned i = 0; i < chain->passed_n; i++) {
+		if (name_equal(chain->passed[i].name, chain->passed[i].name_len, chain->name,
+		               chain->name_len))
 			return false;
 	}
-	if (chain->passed_n < CHAIN_LINKS_MAX)
-		chain->passed[chain->passed_n++] = node;
-	return true;
+	return chain->passed_n < CHAIN_LINKS_MAX;
 }
 
 /* A link: the CNAME at this name. Returns true when the chain goes on. */
 static bool follow_cname(struct chain *chain, const struct store_node *node)
 {
-	if (!pass(chain, node))
-		return false; /* a loop: its records are all in the answer */
 	const struct answer_store *store = chain->reply->data->store;
 	const struct store_rrset *rrset = answer_find_rrset(store, node, WIRE_TYPE_CNAME);
 	struct stored_record record;
 	next_record(store->bytes + rrset->records_off, &record);
 	add_record(chain, chain->name, 0, WIRE_TYPE_CNAME, &record);
-	chain_go_to(chain, record.rdata);
-	return true;
+	return chain_follow(chain, node, record.rdata);
 }
 
 /*
@@ -180,7 +199,7 @@ static bool follow_dname(struct chain *chain, const struct store_node *node)
 	next_record(store->bytes + rrset->records_off, &dname);
 	bool at_question = chain->answer_n == 0;
 	/* Names may come through the same DNAME again, grown or shortened; the record itself stands once. */
-	if (pass(chain, node))
+	if (!has_passed_node(chain, node))
 		add_record(chain, store->bytes + node->name_off, 0, WIRE_TYPE_DNAME, &dname);
 
 	unsigned prefix_len = chain->name_len - node->name_len;
@@ -198,8 +217,7 @@ static bool follow_dname(struct chain *chain, const struct store_node *node)
 		                       .rdata_len = (uint16_t)(prefix_len + dname.rdata_len),
 		                       .rdata = target };
 	add_record(chain, chain->name, 0, WIRE_TYPE_CNAME, &cname);
-	chain_go_to(chain, target);
-	return true;
+	return chain_follow(chain, node, target);
 }
 
 /* One name of the chain. Returns true when it leads to another one. */
@@ -215,13 +233,17 @@ static bool chain_step(struct chain *chain, struct found found)
 	case FOUND_PING: add_negative(chain, WIRE_RCODE_NOERROR); return false;
 	default: break;
 	}
-	if (found.node->flags & STORE_CUT)
+	uint16_t qtype = chain->reply->query->qtype;
+	if ((found.node->flags & STORE_CUT) && qtype != WIRE_TYPE_DS)
 		return false;
 	const struct store_rrset *rrset;
-	if (chain->reply->query->qtype == WIRE_TYPE_ANY)
+	if (qtype == WIRE_TYPE_ANY)
 		rrset = answer_any_rrset(chain->reply, found.node);
 	else
-		rrset = answer_find_rrset(store, found.node, chain->reply->query->qtype);
+		rrset = answer_find_rrset(store, found.node, qtype);
+	if (rrset && rrset->type == WIRE_TYPE_DNAME && found.kind == FOUND_NAME &&
+	    has_passed_node(chain, found.node))
+		return false; /* it stands in the answer already */
 	if (rrset)
 		add_rrset(chain, rrset);
 	else if (found.node->flags & STORE_CNAME)
@@ -233,7 +255,8 @@ static bool chain_step(struct chain *chain, struct found found)
 
 size_t answer_chain(struct reply *reply, struct found found)
 {
-	struct chain chain = { .reply = reply, .zone = found.node->zone };
+	struct passed passed[CHAIN_LINKS_MAX];
+	struct chain chain = { .reply = reply, .zone = found.node->zone, .passed = passed };
 	const struct wire_query *query = reply->query;
 	size_t start = answer_start(reply, WIRE_FLAG_AA, 0, 0, 0);
 	wire_writer_init(&chain.writer, reply->resp, start, reply->body_max);
@@ -241,8 +264,7 @@ size_t answer_chain(struct reply *reply, struct found found)
 		wire_writer_know(&chain.writer, WIRE_HEADER_LEN);
 	chain_go_to(&chain, query->qname);
 
-	for (unsigned links = 0; chain_step(&chain, found) && links < CHAIN_LINKS_MAX && !chain.writer.full;
-	     links++)
+	while (chain_step(&chain, found) && !chain.writer.full)
 		found = answer_find(reply->data->store, chain.name, chain.name_len, chain.label_off,
 		                    chain.labels_n);
 

@@ -509,6 +509,24 @@ static int make_node(struct store_builder *builder, uint32_t index)
 	return 0;
 }
 
+/* The zone around another one, of those served here; only for one that has such a zone. */
+static uint16_t parent_zone(const struct store_builder *builder, uint16_t child)
+{
+	const struct build_zone *zones = builder->zones.items;
+	const struct build_node *below = node_at(builder, zones[child].apex);
+	uint16_t best = child;
+	uint8_t best_len = 0;
+	for (size_t i = 0; i < builder->zones.n; i++) {
+		const struct build_node *apex = node_at(builder, zones[i].apex);
+		if (i != child && apex->name_len > best_len &&
+		    name_is_under(below->name, below->name_len, apex->name, apex->name_len)) {
+			best = (uint16_t)i;
+			best_len = apex->name_len;
+		}
+	}
+	return best;
+}
+
 /* The child's apex learns where its parent side is: DS questions are the parent's (RFC 4035 section 3.1.4.1).
  */
 static void link_nodes(struct store_builder *builder)
@@ -521,12 +539,11 @@ static void link_nodes(struct store_builder *builder)
 			bool at_apex;
 			uint16_t zone = deepest_zone(builder, node, &at_apex);
 			const struct build_zone *zones = builder->zones.items;
-			struct store_node *apex = out_node(builder, node_at(builder, zones[zone].apex)->out);
-			/* Of several ancestors the nearest zone is the parent. */
-			if (apex->parent_side == STORE_NONE ||
-			    node_at(builder, zones[out_node(builder, apex->parent_side)->zone].apex)
-			                    ->name_len < node_at(builder, zones[node->zone].apex)->name_len)
-				apex->parent_side = node->out;
+			/* Of several ancestors the nearest zone is the parent, even if it has forgotten its
+			 * child. */
+			if (parent_zone(builder, zone) == node->zone)
+				out_node(builder, node_at(builder, zones[zone].apex)->out)->parent_side =
+				        node->out;
 		} else if (is_wildcard_name(node->name)) {
 			const struct build_node *parent = node_at(builder, node->parent);
 			if (node->parent != i && parent->out != STORE_NONE && !parent->parent_side)

@@ -28,6 +28,7 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "net/accept.h"
 #include "net/net_context.h"
 #include "tls/tls.h"
 
@@ -56,11 +57,7 @@ uint32_t tcp_server_open_n(const struct tcp_server *server);
 uint32_t tcp_server_idle_ms(const struct tcp_server *server);
 
 struct tcp_listener {
-	uv_poll_t tcp;    /* connections wait; data: for the owner */
-	uv_timer_t retry; /* there was no descriptor for them */
-	unsigned closing_n;
-	uv_close_cb closed;
-	int fd;
+	struct acceptor acceptor; /* acceptor.poll.data: for the owner */
 	bool tls;
 	struct tcp_server *server;
 };

@@ -18,8 +18,6 @@
 #define TIMER_STEP_MIN_MS  10
 #define TIMER_STEP_MAX_MS  250
 /* Accepted before others have their turn; and the pause when there is no descriptor for the next one. */
-#define ACCEPT_BATCH    64
-#define ACCEPT_RETRY_MS 100
 
 /* --- lists by activity --- */
 
@@ -321,6 +319,17 @@ bool tcp_server_set_client(struct tcp_conn *conn, const struct sockaddr *client,
 	return has_room;
 }
 
+/* The connection that has been idle longest gives way, if it really is. */
+static bool displace_oldest(struct tcp_server *server)
+{
+	struct tcp_conn *oldest = server->lists[TCP_LIST_OPEN].oldest;
+	if (!oldest || uv_now(server->loop) - oldest->active_ms < DISPLACE_AFTER_MS)
+		return false;
+	server->net->counters.tcp_displaced++;
+	tcp_conn_close(oldest);
+	return true;
+}
+
 static bool may_open(struct tcp_server *server, const struct tcp_conn *conn)
 {
 	/* Of a front end there may be as many as there are clients behind it. */
@@ -328,15 +337,10 @@ static bool may_open(struct tcp_server *server, const struct tcp_conn *conn)
 		return false;
 	if (server->open_n < server->limits.clients_max)
 		return true;
-	/* The connection that has been idle longest gives way, if it really is. */
-	struct tcp_conn *oldest = server->lists[TCP_LIST_OPEN].oldest;
-	if (!oldest || uv_now(server->loop) - oldest->active_ms < DISPLACE_AFTER_MS) {
-		server->net->counters.tcp_refused++;
-		return false;
-	}
-	server->net->counters.tcp_displaced++;
-	tcp_conn_close(oldest);
-	return true;
+	if (displace_oldest(server))
+		return true;
+	server->net->counters.tcp_refused++;
+	return false;
 }
 
 static void on_refused_closed(uv_handle_t *handle)
@@ -408,8 +412,9 @@ static struct tcp_conn *new_connection(struct tcp_server *server)
 	return conn;
 }
 
-static void take_connection(struct tcp_listener *listener, int fd)
+static void on_accepted(struct acceptor *acceptor, int fd)
 {
+	struct tcp_listener *listener = (struct tcp_listener *)acceptor;
 	struct tcp_conn *conn = new_connection(listener->server);
 	if (conn && uv_tcp_open(&conn->tcp, fd) == 0) {
 		serve_connection(conn, listener->tls);
@@ -420,80 +425,24 @@ static void take_connection(struct tcp_listener *listener, int fd)
 		refuse(conn);
 }
 
-static void on_connections(uv_poll_t *poll, int status, int events);
-
-static void on_retry(uv_timer_t *timer)
+/* Out of descriptors: somebody idle gives one back. */
+static bool on_accept_failed(struct acceptor *acceptor)
 {
-	struct tcp_listener *listener = timer->data;
-	uv_poll_start(&listener->tcp, UV_READABLE, on_connections);
-}
-
-/*
- * Not by uv_listen(): without a free descriptor that tries to accept again and again, and as soon as another
- * worker has taken libuv's spare one, its loop never ends. Here those who wait do so in the backlog until
- * there is one.
- */
-static void on_connections(uv_poll_t *poll, int status, int events)
-{
-	struct tcp_listener *listener = (struct tcp_listener *)poll;
-	(void)status;
-	(void)events;
-	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
-		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-				uv_poll_stop(poll);
-				uv_timer_start(&listener->retry, on_retry, ACCEPT_RETRY_MS, 0);
-			}
-			return;
-		}
-		take_connection(listener, fd);
-	}
+	struct tcp_server *server = ((struct tcp_listener *)acceptor)->server;
+	server->net->counters.tcp_accept_errors++;
+	return displace_oldest(server);
 }
 
 int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd, bool tls)
 {
-	listener->fd = fd;
 	listener->tls = tls;
 	listener->server = server;
-	int rc = uv_poll_init(server->loop, &listener->tcp, fd);
-	if (rc < 0)
-		return rc;
-	uv_timer_init(server->loop, &listener->retry);
-	listener->retry.data = listener;
-	return uv_poll_start(&listener->tcp, UV_READABLE, on_connections);
-}
-
-static void part_closed(struct tcp_listener *listener)
-{
-	if (--listener->closing_n == 0)
-		listener->closed((uv_handle_t *)&listener->tcp);
-}
-
-static void on_poll_closed(uv_handle_t *handle)
-{
-	part_closed((struct tcp_listener *)handle);
-}
-
-static void on_retry_closed(uv_handle_t *handle)
-{
-	part_closed(handle->data);
+	return acceptor_open(&listener->acceptor, server->loop, fd, on_accepted, on_accept_failed);
 }
 
 void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed)
 {
-	/* Connections the kernel has accepted for us would be reset with the socket. */
-	for (unsigned i = 0; i < 1024; i++) {
-		int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0)
-			break;
-		take_connection(listener, fd);
-	}
-	listener->closing_n = 2;
-	listener->closed = closed;
-	uv_close((uv_handle_t *)&listener->tcp, on_poll_closed);
-	uv_close((uv_handle_t *)&listener->retry, on_retry_closed);
-	close(listener->fd);
+	acceptor_close(&listener->acceptor, closed);
 }
 
 /* --- the end --- */

@@ -224,12 +224,29 @@ static unsigned serve_batch(struct udp_socket *udp)
 	return (unsigned)in_n;
 }
 
+/*
+ * Something has been reported at the socket, by ICMP say. It is taken off, or it would be told again at once.
+ */
+static void take_error(struct udp_socket *udp)
+{
+	struct msghdr nothing = { 0 };
+	int error;
+	socklen_t len = sizeof(error);
+	udp->net->counters.udp_receive_errors++;
+	(void)getsockopt(udp->fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	for (unsigned i = 0; i < BATCH && recvmsg(udp->fd, &nothing, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0; i++) {
+	}
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	/* The poll handle is the first member, whatever its data pointer is used for. */
 	struct udp_socket *udp = (struct udp_socket *)poll;
-	(void)status;
 	(void)events;
+	if (status < 0) {
+		take_error(udp);
+		uv_poll_start(poll, UV_READABLE, on_readable); /* libuv has stopped it */
+	}
 	/* Bounded, so that TCP and the main thread's messages get their turn under full load. */
 	for (unsigned i = 0; i < BATCHES_A_WAKEUP; i++) {
 		if (serve_batch(udp) < BATCH)

@@ -195,14 +195,19 @@ static json_t *command_mirror(struct job *job, const json_t *body)
 	                              is_auto ? NULL : &override, now_s, &set);
 	if (job->rc < 0)
 		return NULL;
+	size_t noted_n = json_array_size(zones->news);
 	if (is_auto && before)
 		history_note_override(zones->news, before, "taken back", author, now_s);
 	else if (!is_auto)
 		history_note_override(zones->news, &override, "set", author, now_s);
 	job->rc = zones_set_overrides(zones, set, now_s);
 	override_set_unref(set);
-	if (job->rc < 0)
+	if (job->rc < 0) {
+		/* What did not come to pass is not in the journal either. */
+		while (json_array_size(zones->news) > noted_n)
+			json_array_remove(zones->news, json_array_size(zones->news) - 1);
 		return NULL;
+	}
 	job->changed = true;
 	job->overrides_changed = true;
 	char what[600];

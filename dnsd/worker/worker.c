@@ -108,7 +108,7 @@ static int start_serving(struct worker *worker, const struct listener *listener)
 	if (rc < 0)
 		return rc; /* leaked on purpose: handles are half set up, and the start fails */
 	serving->udp.poll.data = serving;
-	serving->tcp.tcp.data = serving;
+	serving->tcp.acceptor.poll.data = serving;
 	serving->next = worker->servings;
 	worker->servings = serving;
 	return 0;
@@ -133,7 +133,7 @@ static bool has_listener(const struct listener *listeners, size_t listeners_n, i
 static bool is_serving(const struct worker *worker, int tcp_fd)
 {
 	for (const struct serving *serving = worker->servings; serving; serving = serving->next) {
-		if (serving->tcp.fd == tcp_fd)
+		if (serving->tcp.acceptor.fd == tcp_fd)
 			return true;
 	}
 	return false;
@@ -148,7 +148,7 @@ static void change_listeners(struct worker *worker, const struct listener *liste
 	}
 	for (struct serving **at = &worker->servings; *at;) {
 		struct serving *serving = *at;
-		if (has_listener(listeners, listeners_n, serving->tcp.fd)) {
+		if (has_listener(listeners, listeners_n, serving->tcp.acceptor.fd)) {
 			at = &serving->next;
 		} else {
 			*at = serving->next;

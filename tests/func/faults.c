@@ -1,0 +1,123 @@
+/*
+ * faults: a library that goes between dnsd and the kernel (LD_PRELOAD) and makes system calls fail as they do
+ * on a machine in need. Built by t95_faults.py, which says by DNSD_FAULTS what is to fail:
+ *
+ *     recv     two of three recvmmsg() calls: EAGAIN, ENOBUFS, EINTR in turn
+ *     send     sendmmsg(): one message at a time at most; some calls EAGAIN (once and twice running),
+ * ENOBUFS, EINTR short    read() and write() of TCP: a few bytes at a time, EAGAIN in between
+ *
+ * Only internet sockets are touched.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#pragma GCC diagnostic ignored "-Wmissing-prototypes"
+
+static bool wants(const char *word)
+{
+	const char *all = getenv("DNSD_FAULTS");
+	return all && strstr(all, word);
+}
+
+static bool is_tcp(int fd)
+{
+	struct sockaddr_storage addr = { 0 };
+	socklen_t len = sizeof(addr);
+	int type = 0;
+	socklen_t type_len = sizeof(type);
+	int saved = errno;
+	bool is = getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0 && type == SOCK_STREAM &&
+	          getsockname(fd, (struct sockaddr *)&addr, &len) == 0 &&
+	          (addr.ss_family == AF_INET || addr.ss_family == AF_INET6);
+	errno = saved;
+	return is;
+}
+
+static int fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
+{
+	static int (*real)(int, struct mmsghdr *, unsigned, int, struct timespec *);
+	static atomic_uint calls;
+	static const int errors[] = { EAGAIN, ENOBUFS, 0, EINTR, ENOMEM, 0 };
+	if (!real)
+		real = (int (*)(int, struct mmsghdr *, unsigned, int, struct timespec *))dlsym(RTLD_NEXT,
+		                                                                               "recvmmsg");
+	if (wants("recv")) {
+		int error = errors[atomic_fetch_add(&calls, 1) % 6];
+		if (error)
+			return fail(error);
+	}
+	return real(fd, messages, n, flags, timeout);
+}
+
+int sendmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags)
+{
+	static int (*real)(int, struct mmsghdr *, unsigned, int);
+	static atomic_uint calls;
+	/* The second of two EAGAIN loses an answer, ENOBUFS one each. */
+	static const int errors[] = { 0, EAGAIN, 0, ENOBUFS, 0, EINTR, 0, EAGAIN, EAGAIN, 0 };
+	if (!real)
+		real = (int (*)(int, struct mmsghdr *, unsigned, int))dlsym(RTLD_NEXT, "sendmmsg");
+	if (wants("send")) {
+		int error = errors[atomic_fetch_add(&calls, 1) % 10];
+		if (error)
+			return fail(error);
+		n = n > 1 ? 1 : n;
+	}
+	return real(fd, messages, n, flags);
+}
+
+ssize_t read(int fd, void *data, size_t len)
+{
+	static ssize_t (*real)(int, void *, size_t);
+	static atomic_uint calls;
+	if (!real)
+		real = (ssize_t(*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
+	if (wants("short") && is_tcp(fd)) {
+		unsigned call = atomic_fetch_add(&calls, 1);
+		if (call % 5 == 4)
+			return fail(call % 2 ? EAGAIN : EINTR);
+		if (len > 1 + call % 3)
+			len = 1 + call % 3;
+	}
+	return real(fd, data, len);
+}
+
+ssize_t write(int fd, const void *data, size_t len)
+{
+	static ssize_t (*real)(int, const void *, size_t);
+	static atomic_uint calls;
+	if (!real)
+		real = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
+	if (wants("short") && is_tcp(fd)) {
+		unsigned call = atomic_fetch_add(&calls, 1);
+		if (call % 5 == 4)
+			return fail(call % 2 ? EAGAIN : EINTR);
+		if (len > 1 + call % 7)
+			len = 1 + call % 7;
+	}
+	return real(fd, data, len);
+}
+
+ssize_t writev(int fd, const struct iovec *parts, int n)
+{
+	static ssize_t (*real)(int, const struct iovec *, int);
+	if (!real)
+		real = (ssize_t(*)(int, const struct iovec *, int))dlsym(RTLD_NEXT, "writev");
+	if (wants("short") && is_tcp(fd) && n > 0)
+		return write(fd, parts[0].iov_base, parts[0].iov_len);
+	return real(fd, parts, n);
+}

@@ -1,0 +1,176 @@
+"""A machine in need: system calls that fail, half a read, no descriptors left. dnsd goes on, and does not spin."""
+import os
+import resource
+import select
+import socket
+import struct
+import time
+
+from harness import (DEADLINE_S, TOP, UDP, Tcp, ask, check, check_equal, check_rcode, make_query, open_socket, parse_answer, run,
+                     wait_until)
+
+MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)])]
+QUERIES_N = 200
+# What a daemon that has nothing to do may use of a processor; one that spins uses all of it.
+IDLE_SHARE = 0.2
+
+
+def setup(case):
+    """The library that makes calls fail."""
+    path = os.path.join(case.folder, "faults.so")
+    status, text = run(["cc", "-shared", "-fPIC", "-O1", "-D_GNU_SOURCE", "-o", path, os.path.join(TOP, "tests", "func", "faults.c"),
+                        "-ldl"])
+    check(status == 0, f"faults.c cannot be compiled: {text}")
+    return path
+
+
+def start(case, library, faults, **conf):
+    """A daemon under this library; it is loaded before a sanitizer's own."""
+    site = case.site().pool_site(MIRRORS, **conf)
+    more = {"DNSD_FAULTS": faults, "LD_PRELOAD": library,
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+    before = {name: os.environ.get(name) for name in more}
+    os.environ.update(more)
+    try:
+        return case.daemon(site)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def cpu_s(daemon):
+    with open(f"/proc/{daemon.pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def check_idle(daemon, what):
+    """It waits: half a second of nothing costs next to nothing."""
+    before, start_s = cpu_s(daemon), time.monotonic()
+    time.sleep(0.5)
+    share = (cpu_s(daemon) - before) / (time.monotonic() - start_s)
+    check(share < IDLE_SHARE, f"{what}: it uses {share:.0%} of a processor with nothing to do")
+
+
+def query(i, name="www.clamav.test", rdtype="A"):
+    message = make_query(name, rdtype)
+    message.id = i
+    return message.to_wire()
+
+
+def flood(daemon, first, n, most=32):
+    """Questions in bursts of most; the ids that were answered."""
+    answered = set()
+    with open_socket(daemon.addr, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        for at in range(first, first + n, most):
+            sent = range(at, min(at + most, first + n))
+            for i in sent:
+                sock.send(query(i))
+            end = time.monotonic() + 5
+            # Those that are lost are known by the counter; the others come.
+            while not answered.issuperset(sent) and time.monotonic() < end:
+                if not select.select([sock], [], [], 0.05)[0]:
+                    if daemon.counters()["queries_udp"] >= sent[-1] + 1:
+                        break
+                    continue
+                try:
+                    while True:
+                        wire = sock.recv(4096)
+                        i = struct.unpack(">H", wire[:2])[0]
+                        parse_answer(query(i), wire)
+                        answered.add(i)
+                except BlockingIOError:
+                    pass
+    return answered
+
+
+def test_receive(case, library):
+    """Two of three calls that would receive fail: every question is answered all the same."""
+    daemon = start(case, library, "recv", workers=1)
+    answered = flood(daemon, 0, QUERIES_N)
+    check_equal(len(answered), QUERIES_N, "questions answered")
+    check(daemon.counters()["udp_receive_errors"] > 0, "the failures are counted")
+    check_idle(daemon, "after receiving has failed")
+
+
+def test_send(case, library):
+    """Sending fails now and then: what is lost is counted, nothing else is lost, and a question asked again is answered."""
+    daemon = start(case, library, "send", workers=1)
+    answered = flood(daemon, 0, QUERIES_N)
+    counters = daemon.counters()
+    check_equal(counters["queries_udp"], QUERIES_N, "questions received")
+    check_equal(QUERIES_N - len(answered), counters["udp_send_errors"], "answers lost against those counted")
+    check(0 < counters["udp_send_errors"] < QUERIES_N / 2, f"{counters['udp_send_errors']} answers lost")
+    wait_until(lambda: flood(daemon, counters["queries_udp"], 1), "an answer to one who asks again", every_s=0)
+    check_idle(daemon, "after sending has failed")
+
+
+def test_both(case, library):
+    """A storm of both, over all workers."""
+    daemon = start(case, library, "recv,send", workers=2)
+    answered = set()
+    for round_number in range(3):
+        answered |= flood(daemon, QUERIES_N * round_number, QUERIES_N)
+    counters = daemon.counters()
+    check_equal(3 * QUERIES_N - len(answered), counters["udp_send_errors"], "answers lost against those counted")
+    check_idle(daemon, "after a storm")
+
+
+def test_short(case, library):
+    """TCP in bits and pieces, both ways: framing holds, answers come whole."""
+    daemon = start(case, library, "short", workers=1)
+    with Tcp(daemon.addr) as tcp:
+        requests = [query(i, "db.de.big.clamav.test" if i % 5 == 0 else "www.clamav.test") for i in range(30)]
+        tcp.send(*requests)
+        for wire in requests:
+            check_rcode(parse_answer(wire, tcp.receive()), "NOERROR")
+        tcp.sock.shutdown(socket.SHUT_WR)
+        check(tcp.is_closed(DEADLINE_S), "closed when all is said")
+    check_idle(daemon, "after short reads and writes")
+    check_equal(daemon.counters()["tcp_open"], 0, "connections left")
+
+
+def open_files(daemon):
+    return len(os.listdir(f"/proc/{daemon.pid}/fd"))
+
+
+def no_descriptors(case, workers):
+    """More TCP clients than descriptors: UDP answers, nothing spins, and afterwards TCP is as before."""
+    daemon = case.daemon(case.site().pool_site(MIRRORS, workers=workers, server='tcp-idle = "60s";'))
+    limit = open_files(daemon) + 16
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    clients = []
+    try:
+        for _ in range(64):
+            sock = open_socket(daemon.addr, socket.SOCK_STREAM)
+            clients.append(sock)
+            sock.sendall(Tcp.frame(query(1)))
+        wait_until(lambda: open_files(daemon) >= limit - 2, "all descriptors are in use")
+        for _ in range(50):
+            check_rcode(ask(daemon, "www.clamav.test", transport=UDP), "NOERROR")
+        check_idle(daemon, "without descriptors")
+        for _ in range(50):
+            check_rcode(ask(daemon, "www.clamav.test", transport=UDP), "NOERROR")
+    finally:
+        for sock in clients:
+            sock.close()
+    wait_until(lambda: daemon.counters()["tcp_open"] == 0, "the connections are closed")
+    for _ in range(10):
+        with Tcp(daemon.addr) as tcp:
+            tcp.send(query(7))
+            check_rcode(parse_answer(query(7), tcp.receive()), "NOERROR")
+    check_idle(daemon, "when descriptors are there again")
+
+
+def test_no_descriptors(case, _):
+    """One worker."""
+    no_descriptors(case, 1)
+
+
+def test_no_descriptors_shared(case, _):
+    """Two workers take them from each other."""
+    no_descriptors(case, 2)

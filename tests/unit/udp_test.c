@@ -1,0 +1,175 @@
+/*
+ * The UDP socket of a worker in a loop of its own, and what the kernel may report at it.
+ */
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "net/udp.h"
+#include "tests/unit/support/store_fixture.h"
+#include "wire/request.h"
+#include "wire/wire.h"
+
+#define WAIT_MS 5000
+
+static const char zone[] =
+        "$TTL 3600\n@ SOA ns1 hostmaster 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n";
+
+struct world {
+	struct fixture fixture;
+	uv_loop_t loop;
+	uv_timer_t timer;
+	bool late;
+	struct udp_buffers *buffers;
+	struct net_context *net;
+	struct udp_socket udp;
+	struct sockaddr_in addr; /* of the server */
+};
+
+static void between_batches(struct net_context *net)
+{
+	(void)net;
+}
+
+static int open_socket(uint16_t port, struct sockaddr_in *ret_addr)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET,
+		                    .sin_port = htons(port),
+		                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	*ret_addr = addr;
+	return fd;
+}
+
+static void setup(struct world *world)
+{
+	memset(world, 0, sizeof(*world));
+	fixture_init(&world->fixture, zone, NULL);
+	world->net = calloc(1, sizeof(*world->net));
+	world->buffers = udp_buffers_create();
+	assert_true(world->net && world->buffers);
+	world->net->data = &world->fixture.data;
+	world->net->between_batches = between_batches;
+	assert_int_equal(uv_loop_init(&world->loop), 0);
+	assert_int_equal(uv_timer_init(&world->loop, &world->timer), 0);
+	int fd = open_socket(0, &world->addr);
+	assert_int_equal(udp_open(&world->udp, &world->loop, fd, false, world->buffers, world->net), 0);
+}
+
+static void teardown(struct world *world)
+{
+	udp_close(&world->udp, NULL);
+	uv_close((uv_handle_t *)&world->timer, NULL);
+	uv_run(&world->loop, UV_RUN_DEFAULT);
+	assert_int_equal(uv_loop_close(&world->loop), 0);
+	udp_buffers_destroy(world->buffers);
+	free(world->net);
+	fixture_fini(&world->fixture);
+}
+
+static void on_late(uv_timer_t *timer)
+{
+	((struct world *)timer->data)->late = true;
+}
+
+/* Let the server work until it has had so many requests. Returns false when it does not get them. */
+static bool serve(struct world *world, uint64_t queries_n)
+{
+	world->timer.data = world;
+	world->late = false;
+	uv_timer_start(&world->timer, on_late, WAIT_MS, 0);
+	while (world->net->state.counters.queries_udp < queries_n && !world->late)
+		uv_run(&world->loop, UV_RUN_ONCE);
+	uv_timer_stop(&world->timer);
+	return !world->late;
+}
+
+static void send_question(const struct world *world, int fd)
+{
+	static const uint8_t name[] = "\3ns1\7example\3net";
+	uint8_t req[WIRE_REQUEST_MAX];
+	size_t len = wire_request_make(name, sizeof(name), WIRE_TYPE_A, WIRE_CLASS_IN, 1232, NULL, req);
+	assert_int_equal(sendto(fd, req, len, 0, (const struct sockaddr *)&world->addr, sizeof(world->addr)),
+	                 len);
+}
+
+/* One client has gone before its answer comes, and the kernel says so; the next is served as ever. */
+static void ask_after_error(struct world *world)
+{
+	struct sockaddr_in addr;
+	int gone = open_socket(0, &addr);
+	send_question(world, gone);
+	close(gone);
+	assert_true(serve(world, 1));
+	int client = open_socket(ntohs(addr.sin_port), &addr);
+	/* What was reported is handled before this comes. */
+	uv_run(&world->loop, UV_RUN_NOWAIT);
+	send_question(world, client);
+	assert_true(serve(world, 2));
+	uint8_t answer[512];
+	assert_true(recv(client, answer, sizeof(answer), 0) > 0);
+	assert_int_equal(answer[7], 1);
+	close(client);
+	assert_true(world->net->counters.udp_receive_errors > 0);
+	/* Nothing is left that would keep the loop awake. */
+	for (unsigned i = 0; i < 3; i++)
+		uv_run(&world->loop, UV_RUN_NOWAIT);
+	uint64_t errors_n = world->net->counters.udp_receive_errors;
+	for (unsigned i = 0; i < 20; i++)
+		uv_run(&world->loop, UV_RUN_NOWAIT);
+	assert_int_equal(world->net->counters.udp_receive_errors, errors_n);
+}
+
+/* A socket that came from elsewhere (takeover, socket activation) may have the queue of errors switched on.
+ */
+static void test_error_queue(void **unused)
+{
+	(void)unused;
+	struct world world;
+	int on = 1;
+	setup(&world);
+	assert_int_equal(setsockopt(world.udp.fd, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
+	ask_after_error(&world);
+	teardown(&world);
+}
+
+/* The error of a connected socket, which is on the socket itself. */
+static void test_socket_error(void **unused)
+{
+	(void)unused;
+	struct world world;
+	struct sockaddr_in addr;
+	setup(&world);
+	int probe = open_socket(0, &addr);
+	close(probe);
+	assert_int_equal(connect(world.udp.fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(send(world.udp.fd, "x", 1, 0), 1); /* nobody is there: ICMP */
+	for (unsigned i = 0; i < 3; i++)
+		uv_run(&world.loop, UV_RUN_NOWAIT);
+	assert_true(world.net->counters.udp_receive_errors > 0);
+	int client = open_socket(ntohs(addr.sin_port), &addr);
+	send_question(&world, client);
+	assert_true(serve(&world, 1));
+	close(client);
+	teardown(&world);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_error_queue),
+		cmocka_unit_test(test_socket_error),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
