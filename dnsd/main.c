@@ -17,6 +17,7 @@ enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const char usage[] =
         "Usage: dnsd [-c FILE]            serve in the foreground\n"
+        "       dnsd [-c FILE] --takeover the same in place of a running one, without a gap\n"
         "       dnsd [-c FILE] -t         check the configuration and all it names, bind nothing\n"
         "       dnsd --print-defaults     every configuration key with its default\n"
         "       dnsd --version | --help\n"
@@ -54,17 +55,19 @@ static int check(const char *conf_path)
 
 int main(int argc, char **argv)
 {
-	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS };
+	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS, OPTION_TAKEOVER };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "test", no_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "print-defaults", no_argument, NULL, OPTION_PRINT_DEFAULTS },
+		{ "takeover", no_argument, NULL, OPTION_TAKEOVER },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *conf_path = CONF_DEFAULT;
 	bool test = false;
+	bool takeover = false;
 	int option;
 	while ((option = getopt_long(argc, argv, "c:th", options, NULL)) != -1) {
 		switch (option) {
@@ -72,6 +75,7 @@ int main(int argc, char **argv)
 		case 't': test = true; break;
 		case 'h': fputs(usage, stdout); return EXIT_DONE;
 		case OPTION_VERSION: printf("dnsd %s\n", DNSD_VERSION); return EXIT_DONE;
+		case OPTION_TAKEOVER: takeover = true; break;
 		case OPTION_PRINT_DEFAULTS: conf_print_reference(STDOUT_FILENO); return EXIT_DONE;
 		default: fputs(usage, stderr); return EXIT_USAGE;
 		}
@@ -86,7 +90,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN); /* a TCP client that is gone is an error return, not a signal */
 	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
 	struct server *server;
-	if (server_create(conf_path, &server) < 0)
+	struct server_start start = { .conf_path = conf_path, .argv = argv, .takeover = takeover };
+	if (server_create(&start, &server) < 0)
 		return EXIT_FAILED;
 	int status = server_run(server);
 	server_destroy(server);

@@ -193,6 +193,8 @@ struct conf {
 	uint32_t tcp_idle_ms;
 	uint32_t tcp_clients_max;  /* per worker */
 	uint32_t stop_drain_ms;    /* SIGTERM: how long open TCP connections may finish */
+	uint32_t restart_timeout_ms; /* dnsdctl restart: when a new process that does not serve is given up */
+	uint32_t restart_drain_ms;   /* and how long TCP connections live on in the old one */
 	uint32_t max_zone_records; /* 0 = no limit */
 	const char *id;            /* for id.server, hostname.bind; NULL = the host name, "" = not told */
 	const char *version_text;  /* for version.bind; NULL = "dnsd VERSION", "" = not told */

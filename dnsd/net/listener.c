@@ -167,6 +167,29 @@ int listener_open(const struct sockaddr_storage *addr, const char *file, unsigne
 	return 0;
 }
 
+static bool is_bound(int fd, int type, struct sockaddr_storage *ret_addr)
+{
+	int got = 0;
+	socklen_t got_len = sizeof(got);
+	socklen_t len = sizeof(*ret_addr);
+	memset(ret_addr, 0, sizeof(*ret_addr));
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &got, &got_len) == 0 && got == type &&
+	       getsockname(fd, (struct sockaddr *)ret_addr, &len) == 0 &&
+	       (ret_addr->ss_family == AF_INET || ret_addr->ss_family == AF_INET6);
+}
+
+int listener_from_fds(int udp_fd, int tcp_fd, struct listener *ret_listener)
+{
+	struct listener listener = { .udp_fd = udp_fd, .tcp_fd = tcp_fd };
+	struct sockaddr_storage tcp_addr;
+	if (!is_bound(udp_fd, SOCK_DGRAM, &listener.addr) || !is_bound(tcp_fd, SOCK_STREAM, &tcp_addr) ||
+	    memcmp(&listener.addr, &tcp_addr, sizeof(tcp_addr)) != 0)
+		return -EINVAL;
+	listener.wildcard = is_wildcard(&listener.addr);
+	*ret_listener = listener;
+	return 0;
+}
+
 void listener_close(struct listener *listener)
 {
 	close(listener->udp_fd);

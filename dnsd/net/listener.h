@@ -27,6 +27,12 @@ struct listener {
  */
 int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                   struct listener *ret_listener);
+/**
+ * A pair of sockets that another process has opened so.
+ *
+ * Returns  0, -EINVAL when they are not what listener_open() makes; the descriptors stay the caller's then
+ */
+int listener_from_fds(int udp_fd, int tcp_fd, struct listener *ret_listener);
 void listener_close(struct listener *listener);
 
 #endif

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "wire/wire.h"
@@ -36,6 +37,8 @@ struct connection {
 	bool paused;  /* not reading: too many answers wait */
 	bool ended;   /* the peer has sent all it will */
 	bool waiting; /* not reading: in line for its next turn */
+	bool left;    /* our side is closed: what still comes is dropped */
+	uv_shutdown_t shutdown;
 };
 
 struct tcp_server {
@@ -46,6 +49,7 @@ struct tcp_server {
 	uint32_t clients_max;
 	uint32_t open_n;
 	uint64_t drain_from_ms; /* 0 = not draining */
+	bool leaving;
 	struct connection *oldest, *newest;
 	struct connection *line; /* first of those that wait for their turn */
 	struct connection **line_end;
@@ -160,6 +164,30 @@ static void close_when_done(struct connection *conn)
 		close_connection(conn);
 }
 
+/* Has the kernel bytes of it that we have not read? */
+static bool has_unread(const struct connection *conn)
+{
+	uv_os_fd_t fd;
+	int unread = 0;
+	return uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0 && ioctl(fd, FIONREAD, &unread) == 0 &&
+	       unread > 0;
+}
+
+static void on_shutdown(uv_shutdown_t *shutdown, int status)
+{
+	(void)shutdown; /* what comes next is the peer's end */
+	(void)status;
+}
+
+/* Close our side, if nothing of it is unanswered. */
+static void leave_when_done(struct connection *conn)
+{
+	if (uv_is_closing((uv_handle_t *)&conn->tcp) || conn->left || conn->ended || conn->in_len ||
+	    queued(conn) || conn->paused || conn->waiting || has_unread(conn))
+		return;
+	conn->left = uv_shutdown(&conn->shutdown, (uv_stream_t *)&conn->tcp, on_shutdown) == 0;
+}
+
 static void on_written(uv_write_t *write, int status)
 {
 	struct connection *conn = (struct connection *)write->handle;
@@ -173,6 +201,8 @@ static void on_written(uv_write_t *write, int status)
 		process_kept(conn);
 	else
 		close_when_done(conn);
+	if (conn->server->leaving)
+		leave_when_done(conn);
 }
 
 /* Send what is in server->out. What the kernel does not take now is kept for later. */
@@ -308,6 +338,8 @@ static void after_processing(struct connection *conn, bool has_more)
 	else if (!conn->ended)
 		uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
 	close_when_done(conn);
+	if (conn->server->leaving)
+		leave_when_done(conn);
 }
 
 static void process_kept(struct connection *conn)
@@ -357,9 +389,13 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 		}
 		conn->ended = true;
 		uv_read_stop(stream);
+		if (conn->left)
+			close_connection(conn);
 		close_when_done(conn);
 		return;
 	}
+	if (conn->left)
+		return;
 	const uint8_t *data = (const uint8_t *)buf->base;
 	size_t len = (size_t)nread;
 	if (conn->in_len) {
@@ -550,6 +586,17 @@ void tcp_server_drain(struct tcp_server *server)
 		if (now_ms - quiet_from_ms >= DRAIN_QUIET_MS && queued(conn) == 0 && !conn->paused &&
 		    !conn->waiting)
 			close_connection(conn);
+	}
+}
+
+void tcp_server_leave(struct tcp_server *server)
+{
+	uint64_t now_ms = uv_now(server->loop);
+	server->leaving = true;
+	for (struct connection *conn = server->oldest; conn; conn = conn->newer) {
+		/* Of one that asks all the time a request is on its way; it ends behind the answer. */
+		if (now_ms - conn->active_ms >= DRAIN_QUIET_MS)
+			leave_when_done(conn);
 	}
 }
 

@@ -1,103 +1,187 @@
 #include "server/bindings.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 
 struct bindings {
-	struct sockaddr_storage *requested; /* as configured: a port of 0 stays 0 */
-	struct listener *listeners;         /* rows by worker */
+	struct binding *addresses;
 	size_t n;
-	unsigned workers_n;
+	struct listener *rows; /* by worker, each of a length of its own */
+	size_t *row_off;       /* [workers_n + 1] in rows */
 };
+
+struct bindings *bindings_create_empty(void)
+{
+	return calloc(1, sizeof(struct bindings));
+}
 
 void bindings_destroy(struct bindings *bindings)
 {
 	if (!bindings)
 		return;
-	free(bindings->requested);
-	free(bindings->listeners);
+	for (size_t i = 0; i < bindings->n; i++)
+		free(bindings->addresses[i].sockets);
+	free(bindings->addresses);
+	free(bindings->rows);
+	free(bindings->row_off);
 	free(bindings);
 }
 
 const struct listener *bindings_of(const struct bindings *bindings, unsigned worker)
 {
-	return bindings->listeners + worker * bindings->n;
+	return bindings->rows + bindings->row_off[worker];
 }
 
-size_t bindings_n(const struct bindings *bindings)
+size_t bindings_n(const struct bindings *bindings, unsigned worker)
+{
+	return bindings->row_off[worker + 1] - bindings->row_off[worker];
+}
+
+size_t bindings_addresses_n(const struct bindings *bindings)
 {
 	return bindings->n;
 }
 
-static size_t find(const struct bindings *bindings, const struct sockaddr_storage *requested)
+const struct binding *bindings_address(const struct bindings *bindings, size_t number)
+{
+	return &bindings->addresses[number];
+}
+
+static struct binding *find(const struct bindings *bindings, const struct sockaddr_storage *requested)
 {
 	for (size_t i = 0; bindings && i < bindings->n; i++) {
-		if (memcmp(&bindings->requested[i], requested, sizeof(*requested)) == 0)
-			return i;
+		if (memcmp(&bindings->addresses[i].requested, requested, sizeof(*requested)) == 0)
+			return &bindings->addresses[i];
 	}
-	return (size_t)-1;
+	return NULL;
+}
+
+int bindings_add(struct bindings *bindings, const struct sockaddr_storage *requested,
+                 const struct listener *listener)
+{
+	struct binding *address = find(bindings, requested);
+	if (!address) {
+		struct binding *addresses =
+		        realloc(bindings->addresses, (bindings->n + 1) * sizeof(*addresses));
+		if (!addresses)
+			return -ENOMEM;
+		bindings->addresses = addresses;
+		address = &addresses[bindings->n++];
+		*address = (struct binding){ .requested = *requested };
+	}
+	struct listener *sockets = realloc(address->sockets, (address->sockets_n + 1) * sizeof(*sockets));
+	if (!sockets)
+		return -ENOMEM;
+	address->sockets = sockets;
+	sockets[address->sockets_n++] = *listener;
+	return 0;
+}
+
+void bindings_close_others(struct bindings *bindings, const struct bindings *current)
+{
+	for (size_t i = 0; i < bindings->n; i++) {
+		struct binding *address = &bindings->addresses[i];
+		if (find(current, &address->requested))
+			continue;
+		for (size_t k = 0; k < address->sockets_n; k++)
+			listener_close(&address->sockets[k]);
+	}
+}
+
+static int make_rows(struct bindings *bindings, unsigned workers_n)
+{
+	size_t all_n = 0;
+	for (size_t i = 0; i < bindings->n; i++)
+		all_n += bindings->addresses[i].sockets_n;
+	bindings->rows = calloc(all_n + 1, sizeof(*bindings->rows));
+	bindings->row_off = calloc((size_t)workers_n + 1, sizeof(*bindings->row_off));
+	if (!bindings->rows || !bindings->row_off)
+		return -ENOMEM;
+	size_t at = 0;
+	for (unsigned w = 0; w < workers_n; w++) {
+		for (size_t i = 0; i < bindings->n; i++) {
+			const struct binding *address = &bindings->addresses[i];
+			for (size_t k = w; k < address->sockets_n; k += workers_n)
+				bindings->rows[at++] = address->sockets[k];
+		}
+		bindings->row_off[w + 1] = at;
+	}
+	return 0;
+}
+
+/* Those of before, and new ones for the workers that have none. */
+static int fill_address(struct binding *address, const struct binding *before, const struct conf_listen *listen,
+                        unsigned workers_n, struct diag *diag)
+{
+	size_t before_n = before ? before->sockets_n : 0;
+	size_t wanted_n = before_n > workers_n ? before_n : workers_n;
+	address->requested = listen->addr;
+	address->sockets = calloc(wanted_n + 1, sizeof(*address->sockets));
+	if (!address->sockets)
+		return -ENOMEM;
+	for (size_t k = 0; k < before_n; k++)
+		address->sockets[k] = before->sockets[k];
+	address->sockets_n = before_n;
+	while (address->sockets_n < wanted_n) {
+		/* Where the kernel chose the port, the others follow the first. */
+		const struct sockaddr_storage *addr =
+		        address->sockets_n ? &address->sockets[0].addr : &listen->addr;
+		int rc = listener_open(addr, listen->place.file, listen->place.line, diag,
+		                       &address->sockets[address->sockets_n]);
+		if (rc < 0)
+			return rc;
+		address->sockets_n++;
+	}
+	return 0;
 }
 
 int bindings_create(const struct bindings *previous, const struct conf_listen *listen, size_t listen_n,
                     unsigned workers_n, struct diag *diag, struct bindings **ret_bindings)
 {
-	struct bindings *bindings = calloc(1, sizeof(*bindings));
+	struct bindings *bindings = bindings_create_empty();
 	if (!bindings)
 		return -ENOMEM;
-	bindings->n = listen_n;
-	bindings->workers_n = workers_n;
-	bindings->requested = calloc(listen_n + 1, sizeof(*bindings->requested));
-	bindings->listeners = calloc(listen_n * workers_n + 1, sizeof(*bindings->listeners));
-	int rc = bindings->requested && bindings->listeners ? 0 : -ENOMEM;
-	size_t done_n = 0; /* sockets so far, address by address */
+	bindings->addresses = calloc(listen_n + 1, sizeof(*bindings->addresses));
+	int rc = bindings->addresses ? 0 : -ENOMEM;
 	for (size_t i = 0; i < listen_n && rc == 0; i++) {
-		bindings->requested[i] = listen[i].addr;
-		size_t old = find(previous, &listen[i].addr);
-		struct sockaddr_storage addr = listen[i].addr;
-		for (unsigned w = 0; w < workers_n && rc == 0; w++) {
-			struct listener *listener = &bindings->listeners[w * listen_n + i];
-			if (old != (size_t)-1)
-				*listener = bindings_of(previous, w)[old];
-			else
-				rc = listener_open(&addr, listen[i].place.file, listen[i].place.line, diag,
-				                   listener);
-			if (rc == 0) {
-				addr = listener->addr; /* where the kernel chose the port, the other workers
-				                          follow */
-				done_n++;
-			}
-		}
+		const struct binding *before = find(previous, &listen[i].addr);
+		rc = fill_address(&bindings->addresses[i], before, &listen[i], workers_n, diag);
+		bindings->n++;
 	}
+	if (rc == 0)
+		rc = make_rows(bindings, workers_n);
 	if (rc == 0) {
 		*ret_bindings = bindings;
 		return 0;
 	}
-	for (size_t k = 0; k < done_n; k++) {
-		size_t i = k / workers_n;
-		if (find(previous, &bindings->requested[i]) == (size_t)-1)
-			listener_close(&bindings->listeners[(k % workers_n) * listen_n + i]);
+	for (size_t i = 0; i < bindings->n; i++) {
+		struct binding *address = &bindings->addresses[i];
+		const struct binding *before = find(previous, &address->requested);
+		for (size_t k = before ? before->sockets_n : 0; k < address->sockets_n; k++)
+			listener_close(&address->sockets[k]);
 	}
 	bindings_destroy(bindings);
 	return rc;
 }
 
-void bindings_log_changes(const struct bindings *previous, const struct bindings *current)
+static void log_address(const char *what, const struct binding *address)
 {
 	char text[ADDR_TEXT_MAX];
+	log_info("%s %s", what,
+	         addr_format_sockaddr((const struct sockaddr *)&address->sockets[0].addr, text, sizeof(text)));
+}
+
+void bindings_log_changes(const struct bindings *previous, const struct bindings *current)
+{
 	for (size_t i = 0; previous && i < previous->n; i++) {
-		if (find(current, &previous->requested[i]) == (size_t)-1)
-			log_info("no longer listening on %s",
-			         addr_format_sockaddr((const struct sockaddr *)&previous->listeners[i].addr,
-			                              text, sizeof(text)));
+		if (!find(current, &previous->addresses[i].requested))
+			log_address("no longer listening on", &previous->addresses[i]);
 	}
 	for (size_t i = 0; i < current->n; i++) {
-		if (find(previous, &current->requested[i]) == (size_t)-1)
-			log_info("listening on %s",
-			         addr_format_sockaddr((const struct sockaddr *)&current->listeners[i].addr,
-			                              text, sizeof(text)));
+		if (!find(previous, &current->addresses[i].requested))
+			log_address("listening on", &current->addresses[i]);
 	}
 }

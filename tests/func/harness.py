@@ -140,9 +140,9 @@ class Output:
 class Daemon:
     """A running dnsd. Always started through Case.daemon(), which stops it."""
 
-    def __init__(self, conf_path, netns=None, ready=True):
+    def __init__(self, conf_path, netns=None, ready=True, program=None, options=()):
         self.conf_path = conf_path
-        command = [DNSD, "-c", conf_path]
+        command = [program or DNSD, "-c", conf_path, *options]
         if netns:
             command = ["ip", "netns", "exec", netns] + command
         env = dict(os.environ)
