@@ -191,16 +191,16 @@ struct conf {
 	uint32_t workers;   /* 0 = one per core */
 	uint16_t edns_size; /* largest UDP answer and what we advertise, default 1232 */
 	uint32_t tcp_idle_ms;
-	uint32_t tcp_clients_max;  /* per worker */
-	uint32_t stop_drain_ms;    /* SIGTERM: how long open TCP connections may finish */
+	uint32_t tcp_clients_max;    /* per worker */
+	uint32_t stop_drain_ms;      /* SIGTERM: how long open TCP connections may finish */
 	uint32_t restart_timeout_ms; /* dnsdctl restart: when a new process that does not serve is given up */
 	uint32_t restart_drain_ms;   /* and how long TCP connections live on in the old one */
-	uint32_t max_zone_records; /* 0 = no limit */
-	const char *id;            /* for id.server, hostname.bind; NULL = the host name, "" = not told */
-	const char *version_text;  /* for version.bind; NULL = "dnsd VERSION", "" = not told */
-	const char *control;       /* path of the control socket; NULL = none */
-	const char *control_group; /* group that may use it; NULL = our own */
-	const char *state_dir;     /* what outlives a restart; NULL = nothing does */
+	uint32_t max_zone_records;   /* 0 = no limit */
+	const char *id;              /* for id.server, hostname.bind; NULL = the host name, "" = not told */
+	const char *version_text;    /* for version.bind; NULL = "dnsd VERSION", "" = not told */
+	const char *control;         /* path of the control socket; NULL = none */
+	const char *control_group;   /* group that may use it; NULL = our own */
+	const char *state_dir;       /* what outlives a restart; NULL = nothing does */
 	uint32_t journal_max_bytes;
 	uint32_t journal_files; /* old journals that are kept */
 

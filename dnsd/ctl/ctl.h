@@ -56,8 +56,8 @@ void ctl_destroy(struct ctl *ctl);
 
 const char *ctl_path(const struct ctl *ctl);
 
-/** End the request without a response and keep the connection: a duplicate of its socket, owned by the caller.
- * Returns it or negative errno, the request going on then. */
+/** End the request without a response and keep the connection: a duplicate of its socket, owned by the
+ * caller. Returns it or negative errno, the request going on then. */
 int ctl_take_socket(struct ctl_request *request);
 
 /** Send a response (its reference is taken over; NULL says that memory ran out) and end the request. */

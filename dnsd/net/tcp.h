@@ -45,8 +45,8 @@ void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed);
  * Call again. */
 void tcp_server_drain(struct tcp_server *server);
 /** Connections end: as soon as nothing of one is unanswered it gets a FIN, those that ask behind an answer.
- * What it sends then is dropped (a close would reset it) until it has closed its side (RFC 7766 section 6.2.4).
- * Call again: the quiet ones are found by looking. */
+ * What it sends then is dropped (a close would reset it) until it has closed its side (RFC 7766
+ * section 6.2.4). Call again: the quiet ones are found by looking. */
 void tcp_server_leave(struct tcp_server *server);
 /** Close everything now; freed when the loop has run the close callbacks. Call last. */
 void tcp_server_close(struct tcp_server *server);

@@ -113,8 +113,8 @@ static int make_rows(struct bindings *bindings, unsigned workers_n)
 }
 
 /* Those of before, and new ones for the workers that have none. */
-static int fill_address(struct binding *address, const struct binding *before, const struct conf_listen *listen,
-                        unsigned workers_n, struct diag *diag)
+static int fill_address(struct binding *address, const struct binding *before,
+                        const struct conf_listen *listen, unsigned workers_n, struct diag *diag)
 {
 	size_t before_n = before ? before->sockets_n : 0;
 	size_t wanted_n = before_n > workers_n ? before_n : workers_n;
@@ -170,8 +170,9 @@ int bindings_create(const struct bindings *previous, const struct conf_listen *l
 static void log_address(const char *what, const struct binding *address)
 {
 	char text[ADDR_TEXT_MAX];
-	log_info("%s %s", what,
-	         addr_format_sockaddr((const struct sockaddr *)&address->sockets[0].addr, text, sizeof(text)));
+	log_info(
+	        "%s %s", what,
+	        addr_format_sockaddr((const struct sockaddr *)&address->sockets[0].addr, text, sizeof(text)));
 }
 
 void bindings_log_changes(const struct bindings *previous, const struct bindings *current)

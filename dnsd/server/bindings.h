@@ -4,7 +4,8 @@
  *     requested addresses x workers -> struct listener, in rows by worker
  *
  * There are more pairs than workers where another process with more workers has handed them over: each has
- * requests in its queue, and the kernel goes on to share out to all of them. So each is served by some worker.
+ * requests in its queue, and the kernel goes on to share out to all of them. So each is served by some
+ * worker.
  */
 #ifndef DNSD_SERVER_BINDINGS_H
 #define DNSD_SERVER_BINDINGS_H

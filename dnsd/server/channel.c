@@ -155,10 +155,9 @@ static int read_more(struct channel *channel)
 	}
 	union control control;
 	struct iovec part = { .iov_base = channel->in + channel->in_len, .iov_len = READ_BYTES };
-	struct msghdr header = { .msg_iov = &part,
-		                 .msg_iovlen = 1,
-		                 .msg_control = &control,
-		                 .msg_controllen = sizeof(control) };
+	struct msghdr header = {
+		.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
+	};
 	ssize_t got = recvmsg(channel->fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (got < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
@@ -170,7 +169,8 @@ static int read_more(struct channel *channel)
 
 static int take_line(struct channel *channel, size_t len, struct channel_message *ret_message)
 {
-	struct channel_message message = { .body = json_loadb(channel->in, len, JSON_REJECT_DUPLICATES, NULL) };
+	struct channel_message message = { .body = json_loadb(channel->in, len, JSON_REJECT_DUPLICATES,
+		                                              NULL) };
 	channel->in_len -= len + 1;
 	memmove(channel->in, channel->in + len + 1, channel->in_len);
 	channel->searched_len = 0;

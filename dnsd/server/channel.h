@@ -12,8 +12,8 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#define CHANNEL_FDS_MAX  64           /* of one message; the kernel takes 253 */
-#define CHANNEL_LINE_MAX (16U << 20)  /* a longer one is refused */
+#define CHANNEL_FDS_MAX  64          /* of one message; the kernel takes 253 */
+#define CHANNEL_LINE_MAX (16U << 20) /* a longer one is refused */
 
 struct channel;
 

@@ -41,7 +41,7 @@ struct handover {
 	unsigned open_n;      /* handles not closed yet */
 	bool spawned;
 	bool exited;
-	bool silent;          /* it has closed its end */
+	bool silent; /* it has closed its end */
 	int64_t exit_status;
 	int term_signal;
 	pid_t pid;
@@ -88,8 +88,8 @@ static void reply(struct handover *handover, json_t *response)
 static const char *exit_text(const struct handover *handover, char *text, size_t cap)
 {
 	if (handover->term_signal)
-		snprintf(text, cap, "the new process, pid %d, was ended by signal %d (%s)", (int)handover->pid,
-		         handover->term_signal, strsignal(handover->term_signal));
+		snprintf(text, cap, "the new process, pid %d, was ended by signal %d (%s)",
+		         (int)handover->pid, handover->term_signal, strsignal(handover->term_signal));
 	else
 		snprintf(text, cap,
 		         "the new process, pid %d, ended with status %" PRId64
@@ -175,9 +175,9 @@ static void on_timeout(uv_timer_t *timer)
 
 static int send_totals(struct handover *handover)
 {
-	return channel_send(
-	        handover->channel,
-	        json_pack("{ssso}", "say", "totals", "totals", totals_to_json(handover->server)), NULL, 0);
+	return channel_send(handover->channel,
+	                    json_pack("{ssso}", "say", "totals", "totals", totals_to_json(handover->server)),
+	                    NULL, 0);
 }
 
 static void on_totals(uv_timer_t *timer)
@@ -276,15 +276,16 @@ static int send_all(struct handover *handover)
 		                  json_pack("{ssss}", "say", "control", "path", ctl_path(server->ctl)), &fd,
 		                  1);
 	}
-	if (rc == 0)
-		rc = channel_send(handover->channel,
-		                  json_pack("{sssbsIsIso}", "say", "handover", "changed",
-		                            handover->changes != server->changes, "generation",
-		                            (json_int_t)server->generation, "serial",
-		                            (json_int_t)server->snap->data.serial, "names",
-		                            totals_names_to_json(server->load->zones)),
-		                  NULL, 0);
-	return rc;
+	if (rc < 0)
+		return rc;
+	const struct zones *zones = server->load->zones;
+	json_t *body =
+	        json_pack("{sssbsIsIso}", "say", "handover", "changed", handover->changes != server->changes,
+	                  "generation", (json_int_t)server->generation, "serial",
+	                  (json_int_t)server->snap->data.serial, "names", totals_names_to_json(zones));
+	if (!server->load->conf->state_dir && zones->overrides)
+		json_object_set_new(body, "overrides", override_set_to_json(zones->overrides));
+	return channel_send(handover->channel, body, NULL, 0);
 }
 
 bool handover_holds_jobs(struct server *server)

@@ -306,7 +306,8 @@ static int set_listeners(struct server *server, const struct conf *conf, struct 
 	if (rc < 0)
 		return rc;
 	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
-		rc = worker_set_listeners(server->workers[i], bindings_of(bindings, i), bindings_n(bindings, i));
+		rc = worker_set_listeners(server->workers[i], bindings_of(bindings, i),
+		                          bindings_n(bindings, i));
 	bindings_log_changes(server->bindings, bindings);
 	bindings_destroy(server->bindings);
 	server->bindings = bindings;

@@ -186,8 +186,8 @@ static int start_events(struct server *server)
 	return rc;
 }
 
-/* The program as it was named, which may be another file by then: that is what an upgrade is. NULL when out of
- * memory. */
+/* The program as it was named, which may be another file by then: that is what an upgrade is. NULL when out
+ * of memory. */
 static char *find_program(const char *name)
 {
 	char path[PATH_MAX];
@@ -235,6 +235,8 @@ static int load_all(struct server *server)
 		rc = takeover_receive(server->takeover, &changed);
 		if (rc == 0 && changed)
 			rc = load_start(server, true);
+		if (rc == 0)
+			rc = takeover_give_overrides(server->takeover, server->load->zones);
 		server->generation = takeover_generation(server->takeover) + 1;
 		if (takeover_serial(server->takeover) > serial_s)
 			serial_s = takeover_serial(server->takeover);
@@ -261,6 +263,8 @@ static void begin_service(struct server *server)
 	diag_fini(&diag);
 	if (server->takeover)
 		takeover_follow(server->takeover, server);
+	if (server->takeover)
+		keeping_want_overrides(server->keeping);
 	keeping_want_base(server->keeping, server->takeover ? "takeover" : "start");
 	server_start_wanted(server);
 	clock_set(server->clock, zones_next_change(server->load->zones, version_clock_now()));

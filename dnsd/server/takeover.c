@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/object.h"
+#include "base/utc.h"
 #include "server/channel.h"
 #include "server/server_int.h"
 
@@ -40,7 +41,8 @@ struct takeover {
 	uint64_t generation;
 	uint32_t serial;
 	json_t *names;
-	json_t *messages; /* what was logged as wrong */
+	json_t *overrides; /* NULL: they are on disk */
+	json_t *messages;  /* what was logged as wrong */
 };
 
 static void on_log(void *context, enum log_level level, const char *text)
@@ -249,6 +251,7 @@ static void take_handover(struct takeover *takeover, const json_t *body, bool *r
 	takeover->generation = (uint64_t)json_integer_value(json_object_get(body, "generation"));
 	takeover->serial = (uint32_t)json_integer_value(json_object_get(body, "serial"));
 	takeover->names = json_incref(json_object_get(body, "names"));
+	takeover->overrides = json_incref(json_object_get(body, "overrides"));
 	*ret_changed = json_is_true(json_object_get(body, "changed"));
 }
 
@@ -292,6 +295,26 @@ uint64_t takeover_generation(const struct takeover *takeover)
 uint32_t takeover_serial(const struct takeover *takeover)
 {
 	return takeover->serial;
+}
+
+int takeover_give_overrides(struct takeover *takeover, struct zones *zones)
+{
+	struct override_set *set;
+	struct diag diag;
+	if (!takeover->overrides)
+		return 0;
+	diag_init(&diag);
+	char *text = json_dumps(takeover->overrides, JSON_COMPACT);
+	int rc = text ? override_set_parse(text, strlen(text), "overrides of the running server", &diag, &set)
+	              : -ENOMEM;
+	log_diag(&diag);
+	diag_fini(&diag);
+	free(text);
+	if (rc < 0)
+		return rc;
+	rc = zones_set_overrides(zones, set, utc_now());
+	override_set_unref(set);
+	return rc;
 }
 
 int takeover_give_metrics(struct takeover *takeover, struct metrics_http *http)
@@ -459,6 +482,7 @@ void takeover_destroy(struct takeover *takeover)
 	free(takeover->metrics);
 	free(takeover->control_path);
 	json_decref(takeover->names);
+	json_decref(takeover->overrides);
 	json_decref(takeover->messages);
 	free(takeover);
 }

@@ -18,9 +18,9 @@
  *
  * Nobody but the old process decides: until it has read "serving" it can go on as if nothing had been, and
  * does when the new one says "failed", closes, dies, or is late (restart-timeout); it says "abort" then. From
- * "yours" on, the new one is the server. What the old process owns is written by it up to "handover" and never
- * again after "yours"; the new one writes nothing before that. A new process that sees the connection end
- * after "serving" without a word knows that the old one is dead, and is the server as well.
+ * "yours" on, the new one is the server. What the old process owns is written by it up to "handover" and
+ * never again after "yours"; the new one writes nothing before that. A new process that sees the connection
+ * end after "serving" without a word knows that the old one is dead, and is the server as well.
  *
  * Messages are those of channel.h. Keys that are not known are ignored, so that versions can differ.
  *
@@ -29,9 +29,9 @@
  *     sockets   port (as configured: 0 stays 0); descriptors: UDP, TCP, UDP, TCP, ...
  *     metrics   port; one descriptor
  *     control   path; one descriptor
- *     handover  changed, generation, serial, names (of mirrors, by number)
- *     totals    of totals.h
- *     failed, abort   error; failed has messages as the response of a reload
+ *     handover  changed, generation, serial, names (of mirrors, by number), overrides (where there is no
+ * state directory: the file as it would be) totals    of totals.h failed, abort   error; failed has messages
+ * as the response of a reload
  */
 #ifndef DNSD_SERVER_TAKEOVER_H
 #define DNSD_SERVER_TAKEOVER_H
@@ -75,6 +75,8 @@ const struct bindings *takeover_bindings(const struct takeover *takeover);
 /** The snapshot that was in use; numbers go on from there. */
 uint64_t takeover_generation(const struct takeover *takeover);
 uint32_t takeover_serial(const struct takeover *takeover);
+/** Put overrides into force that are nowhere on disk. Returns 0 or negative errno, logged. */
+int takeover_give_overrides(struct takeover *takeover, struct zones *zones);
 int takeover_give_metrics(struct takeover *takeover, struct metrics_http *http);
 
 /**

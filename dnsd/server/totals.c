@@ -115,8 +115,9 @@ uint64_t totals_worker_queries(const struct server *server, size_t worker)
 	struct net_counters sum_net = { 0 };
 	if (worker < server->workers_n)
 		worker_read_counters(server->workers[worker], &sum, &sum_net);
-	uint64_t before =
-	        server->totals && worker < server->totals->by_worker_n ? server->totals->by_worker[worker] : 0;
+	uint64_t before = server->totals && worker < server->totals->by_worker_n
+	                          ? server->totals->by_worker[worker]
+	                          : 0;
 	return before + sum.queries_udp + sum.queries_tcp;
 }
 

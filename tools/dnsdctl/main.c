@@ -295,11 +295,19 @@ static int run(struct arguments *arguments)
 		const char *word;
 		int (*run)(struct arguments *arguments);
 	} commands[] = {
-		{ "status", run_plain },     { "stats", run_plain },     { "reload", run_plain },
+		{ "status", run_plain },
+		{ "stats", run_plain },
+		{ "reload", run_plain },
 		{ "restart", run_plain },
-		{ "mirror", run_mirror },    { "feed", run_feed },       { "log", run_log },
-		{ "explain", run_question }, { "query", run_question },  { "geo", run_geo },
-		{ "pool", run_pool },        { "version", run_version }, { "checkconf", run_checkconf },
+		{ "mirror", run_mirror },
+		{ "feed", run_feed },
+		{ "log", run_log },
+		{ "explain", run_question },
+		{ "query", run_question },
+		{ "geo", run_geo },
+		{ "pool", run_pool },
+		{ "version", run_version },
+		{ "checkconf", run_checkconf },
 	};
 	if (arguments->words_n == 0)
 		return fail_usage("say what to do");
