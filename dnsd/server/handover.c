@@ -189,7 +189,9 @@ static void commit(struct handover *handover)
 {
 	struct server *server = handover->server;
 	const struct conf *conf = server->load->conf;
-	if (channel_send(handover->channel, json_pack("{ss}", "say", "yours"), NULL, 0) < 0) {
+	/* A reload that had to wait may be of files that the new one had read before they were changed. */
+	json_t *yours = json_pack("{sssb}", "say", "yours", "reload", server->job_wanted == JOB_RELOAD);
+	if (channel_send(handover->channel, yours, NULL, 0) < 0) {
 		fail(handover, "the new process has closed the connection before it was confirmed");
 		return;
 	}
@@ -213,6 +215,14 @@ static void commit(struct handover *handover)
 	         (int)handover->pid, took_ms, conf->restart_drain_ms);
 	uv_timer_start(&handover->timer, on_totals, TOTALS_MS, TOTALS_MS);
 	uv_async_send(&server->notify);
+}
+
+bool handover_pass_signal(struct server *server, int signal)
+{
+	if (!server->handed_over || !server->handover)
+		return false;
+	(void)kill(server->handover->pid, signal); /* it may have ended since */
+	return true;
 }
 
 bool handover_end(struct server *server)
@@ -302,7 +312,7 @@ bool handover_holds_jobs(struct server *server)
 		         "directory first",
 		         strerror(keeping_error(server->keeping)));
 		fail(handover, text);
-		return false;
+		return true; /* what had waited has been begun by that */
 	}
 	if (!keeping_is_settled(server->keeping, server->load))
 		return true;
@@ -312,7 +322,7 @@ bool handover_holds_jobs(struct server *server)
 		char text[200];
 		snprintf(text, sizeof(text), "the new process does not take the sockets: %s", strerror(-rc));
 		fail(handover, text);
-		return false;
+		return true;
 	}
 	return true;
 }

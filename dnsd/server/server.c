@@ -98,7 +98,10 @@ static void on_signal(uv_signal_t *handle, int signal)
 {
 	struct server *server = handle->data;
 	switch (signal) {
-	case SIGHUP: server_start_job(server, JOB_RELOAD); break;
+	case SIGHUP:
+		if (!handover_pass_signal(server, signal))
+			server_start_job(server, JOB_RELOAD);
+		break;
 	case SIGUSR1:
 		log_pings(server);
 		log_counters(server);
@@ -268,7 +271,10 @@ static void begin_service(struct server *server)
 	keeping_want_base(server->keeping, server->takeover ? "takeover" : "start");
 	server_start_wanted(server);
 	clock_set(server->clock, zones_next_change(server->load->zones, version_clock_now()));
-	if (server_has_to_look(server))
+	/* What came up while neither process watched the sources. */
+	if (server->takeover)
+		server_start_job(server, takeover_wants_reload(server->takeover) ? JOB_RELOAD : JOB_RENEW);
+	else if (server_has_to_look(server))
 		server_start_job(server, JOB_RENEW);
 	bindings_log_changes(NULL, server->bindings);
 	/* A supervisor that knows the server by its process is to be told here: MAINPID is ours. */

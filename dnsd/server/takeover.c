@@ -32,6 +32,7 @@ struct takeover {
 	uv_poll_t poll;
 	bool following;
 	bool confirmed;
+	bool wants_reload;
 	pid_t pid; /* of the old process */
 	struct bindings *bindings;
 	struct passed_metrics *metrics;
@@ -355,6 +356,7 @@ static int read_verdict(struct takeover *takeover, struct server *server)
 		rc = -ECANCELED;
 	} else if (strcmp(message.say, "yours") == 0) {
 		takeover->confirmed = true;
+		takeover->wants_reload = json_is_true(json_object_get(message.body, "reload"));
 		rc = -EAGAIN;
 	} else if (strcmp(message.say, "totals") == 0) {
 		read_totals(server, message.body);
@@ -390,6 +392,11 @@ int takeover_confirm(struct takeover *takeover, struct server *server)
 	takeover->bindings = NULL;
 	log_set_echo(NULL, NULL);
 	return 0;
+}
+
+bool takeover_wants_reload(const struct takeover *takeover)
+{
+	return takeover->wants_reload;
 }
 
 int takeover_take_control(struct takeover *takeover, const char *path)

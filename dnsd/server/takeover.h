@@ -24,11 +24,12 @@
  *
  * Messages are those of channel.h. Keys that are not known are ignored, so that versions can differ.
  *
- *     welcome   pid
+ *     welcome   pid; before it the new process says nothing but the request
  *     loaded    protocol
  *     sockets   port (as configured: 0 stays 0); descriptors: UDP, TCP, UDP, TCP, ...
  *     metrics   port; one descriptor
  *     control   path; one descriptor
+ *     yours     reload (was asked for, and not begun)
  *     handover  changed, generation, serial, names (of mirrors, by number), overrides (where there is no
  * state directory: the file as it would be) totals    of totals.h failed, abort   error; failed has messages
  * as the response of a reload
@@ -85,6 +86,8 @@ int takeover_give_metrics(struct takeover *takeover, struct metrics_http *http);
  * Returns 0, or -ECANCELED: end (logged)
  */
 int takeover_confirm(struct takeover *takeover, struct server *server);
+/** Was a reload asked for that the old process has not begun? */
+bool takeover_wants_reload(const struct takeover *takeover);
 /** The control socket of this path, or -1; the caller owns it. */
 int takeover_take_control(struct takeover *takeover, const char *path);
 /** Listen to what the old process still counts, on the server's loop. */
@@ -107,6 +110,8 @@ void handover_to_client(struct server *server, struct ctl_request *request);
 bool handover_holds_jobs(struct server *server);
 /** The server is told to stop: the new process is not to take over any more. */
 void handover_abort(struct server *server, const char *why);
+/** Whoever signals us may mean the server, which is another process now. Returns whether it is. */
+bool handover_pass_signal(struct server *server, int signal);
 /** All workers have ended: tell the last counters and close. False while another process, that handed over to
  * us, may still tell us some. */
 bool handover_end(struct server *server);

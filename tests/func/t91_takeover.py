@@ -617,6 +617,51 @@ def test_stop_while_leaving(case, _):
     ask(line, "www.clamav.test")
 
 
+def test_stop_while_handing_over(case, _):
+    """SIGTERM while a new process has the sockets, but has not served yet: that one is told not to."""
+    line = Line(case, make_site(case))
+    with Impostor(line.daemon.control) as impostor:
+        impostor.receive_until("welcome")
+        impostor.say("loaded")
+        impostor.receive_until("handover")
+        line.daemon.send_signal(signal.SIGTERM)
+        check_equal(impostor.receive_until("abort")["error"], "the server is stopping", "what the new one is told")
+    line.wait_ended(line.daemon.pid)
+
+
+def test_reload_meanwhile(case, _):
+    """A reload that is asked for while the state is on its way is done by the new process; SIGHUP is passed on later."""
+    site = make_site(case, drain_s=600)
+    line = Line(case, site)
+    with Tcp(line.addr) as tcp:
+        tcp.send(make_query("www.clamav.test", "A").to_wire())
+        tcp.receive()
+        with Impostor(line.daemon.control) as impostor:
+            impostor.receive_until("welcome")
+            impostor.say("loaded")
+            impostor.receive_until("handover")
+            with Control(line.daemon.control) as control:
+                control.sock.sendall(b'{"command": "reload"}\n')
+                line.daemon.send_signal(signal.SIGHUP)
+                time.sleep(0.2)  # for the signal; the message below has a socket of its own
+                impostor.say("serving")
+                check_equal(impostor.receive_until("yours")["reload"], True, "reload")
+                response = json.loads(control.lines.readline())
+                check_equal((response["ok"], response["retry"]), (False, True), f"the command that waited: {response}")
+            line.daemon.send_signal(signal.SIGUSR1)  # it still serves this
+            line.log.wait("counter queries_tcp=1")
+    line.wait_ended(line.daemon.pid)
+    second = Line(case, site)
+    with Tcp(second.addr) as tcp:
+        tcp.send(make_query("www.clamav.test", "A").to_wire())
+        tcp.receive()
+        second.restart()
+        mark = second.log.mark()
+        second.daemon.send_signal(signal.SIGHUP)
+        second.log.wait("reloaded", mark)
+    second.wait_ended(second.daemon.pid)
+
+
 def test_slow_reader(case, _):
     """A connection in the middle of a request or an answer is ended behind it, not in it."""
     site = make_site(case, drain_s=0.3)
