@@ -21,8 +21,6 @@
 #define TOTALS_MS     1000
 #define CHILD_FD      3
 
-extern char **environ;
-
 enum phase {
 	PHASE_LOADING,  /* the new one loads, and we work as ever */
 	PHASE_FREEZING, /* our state is on its way to the disk */

@@ -324,9 +324,10 @@ int server_create(const struct server_start *start, struct server **ret_server)
 		log_error("cannot set up the main loop: %s", uv_strerror(rc));
 		goto fail; /* half set up, it can't be taken apart; the process ends */
 	}
-	rc = start_workers(server);
+	/* Workers last: what fails before they read has cost no query. */
+	rc = server_metrics_start(server);
 	if (rc == 0)
-		rc = server_metrics_start(server);
+		rc = start_workers(server);
 	if (rc == 0 && server->takeover)
 		rc = takeover_confirm(server->takeover, server);
 	if (rc < 0)
