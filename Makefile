@@ -21,9 +21,9 @@ endif
 # Three archives, split by who links them (docs/design.md).
 CORE_SRC  := $(wildcard dnsd/base/*.c dnsd/wire/*.c dnsd/answer/*.c dnsd/snap/*.c)
 LOAD_SRC  := $(wildcard zones/*.c zones/pool/*.c geo/*.c dnsd/conf/*.c dnsd/load/*.c dnsd/inspect/*.c)
-SERVE_SRC := $(wildcard dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/metrics/*.c dnsd/server/*.c)
+SERVE_SRC := $(wildcard dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/metrics/*.c dnsd/sandbox/*.c dnsd/service/*.c dnsd/server/*.c)
 LOAD_LIBS  := -lldns -lmaxminddb -lconfig -ljansson -lsodium
-SERVE_LIBS := -luv -lmicrohttpd -lpthread
+SERVE_LIBS := -luv -lmicrohttpd -lseccomp -lpthread
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBS := $(BUILD)/libdnsserve.a $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
@@ -66,7 +66,7 @@ replay: $(REPLAY)
 .PHONY: fuzz
 TIME ?= 60
 fuzz: setup-test ## libFuzzer on each target for TIME seconds (default 60)
-	@scripts/fuzz.sh $(TIME) "$(LOAD_LIBS)"
+	@scripts/fuzz.sh $(TIME) "$(LOAD_LIBS) $(SERVE_LIBS)"
 
 .PHONY: bench bench-quick
 BENCHES := $(addprefix $(BUILD)/tests/bench/,echo flood load tcp_new geo_bench)
@@ -82,6 +82,17 @@ bench-quick: setup-test ## dnsd against the limit only, in five seconds
 	@$(MAKE) --no-print-directory all $(BENCHES)
 	@scripts/bench_site.py var/bench --geodb $(BUILD)/bin/dnsd-geodb
 	@scripts/bench.sh --quick $(BUILD)
+
+.PHONY: bench-growth bench-scaling bench-changes soak
+SOAK_TIME ?= 3600
+bench-growth: ## start, memory and the cost of an answer by the number of mirrors and of records
+bench-scaling: ## two workers against one
+bench-changes: ## a saturated server under 1,000 feeds and 100 reloads
+soak: ## four fifths of what the server can do for SOAK_TIME seconds (default 3600), with feeds and reloads
+bench-growth bench-scaling bench-changes soak: setup-test
+	@$(MAKE) --no-print-directory all $(BENCHES)
+	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
+	@BUILD=$(BUILD) scripts/bench_more.py $(@:bench-%=%) $(if $(filter soak,$@),$(SOAK_TIME))
 
 .PHONY: lint
 lint: setup-test ## formatting, clang-tidy, folder arrows, a build with gcc and with clang without a warning
@@ -117,6 +128,11 @@ install: all ## install programs and examples below PREFIX (/usr/local); honours
 	install -m 755 contrib/nagios/check_dnsd_fleet $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 644 contrib/bash-completion/dnsdctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+	install -m 644 contrib/dnsd.service contrib/dnsd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	sed -i 's,/usr/local,$(PREFIX),g' $(DESTDIR)$(PREFIX)/lib/systemd/system/dnsd.service
+	install -m 644 contrib/sysusers.d/dnsd.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/
+	install -m 644 contrib/tmpfiles.d/dnsd.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/
 
 .PHONY: help
 help: ## this list

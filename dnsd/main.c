@@ -9,7 +9,9 @@
 
 #include "base/log.h"
 #include "load/load.h"
+#include "sandbox/filter.h"
 #include "server/server.h"
+#include "server/startup.h"
 
 #define CONF_DEFAULT "/etc/dnsd/dnsd.conf"
 
@@ -20,6 +22,7 @@ static const char usage[] =
         "       dnsd [-c FILE] --takeover the same in place of a running one, without a gap\n"
         "       dnsd [-c FILE] -t         check the configuration and all it names, bind nothing\n"
         "       dnsd --print-defaults     every configuration key with its default\n"
+        "       dnsd --print-sandbox      the system calls that each kind of thread may make\n"
         "       dnsd --version | --help\n"
         "\n"
         "FILE is " CONF_DEFAULT " unless given. Signals: HUP reloads, TERM and INT stop,\n"
@@ -31,7 +34,8 @@ static int check(const char *conf_path)
 	diag_init(&diag);
 	struct load *load = NULL;
 	struct snap *snap = NULL;
-	int rc = load_create(conf_path, NULL, &diag, &load);
+	struct privileges privileges;
+	int rc = startup_load(conf_path, NULL, &privileges, &diag, &load);
 	if (rc == 0)
 		rc = load_make_snap(load, 1, NULL, (uint64_t)time(NULL), &snap);
 	for (size_t i = 0; i < diag.messages_n; i++) {
@@ -55,7 +59,7 @@ static int check(const char *conf_path)
 
 int main(int argc, char **argv)
 {
-	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS, OPTION_TAKEOVER };
+	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS, OPTION_PRINT_SANDBOX, OPTION_TAKEOVER };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "test", no_argument, NULL, 't' },
@@ -63,6 +67,7 @@ int main(int argc, char **argv)
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "print-defaults", no_argument, NULL, OPTION_PRINT_DEFAULTS },
 		{ "takeover", no_argument, NULL, OPTION_TAKEOVER },
+		{ "print-sandbox", no_argument, NULL, OPTION_PRINT_SANDBOX },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *conf_path = CONF_DEFAULT;
@@ -77,6 +82,7 @@ int main(int argc, char **argv)
 		case OPTION_VERSION: printf("dnsd %s\n", DNSD_VERSION); return EXIT_DONE;
 		case OPTION_TAKEOVER: takeover = true; break;
 		case OPTION_PRINT_DEFAULTS: conf_print_reference(STDOUT_FILENO); return EXIT_DONE;
+		case OPTION_PRINT_SANDBOX: filter_print(STDOUT_FILENO); return EXIT_DONE;
 		default: fputs(usage, stderr); return EXIT_USAGE;
 		}
 	}

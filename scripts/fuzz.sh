@@ -26,7 +26,7 @@ compile "fuzzer-no-link,$sanitizers" "${names[@]/#/$build/tests/fuzz/replay_}" |
 for name in "${names[@]}"; do
 	# shellcheck disable=SC2086
 	clang -fsanitize=fuzzer,$sanitizers -o "$build/$name" "$build/tests/fuzz/$name.o" $build/tools/geodb/mmdb_writer.o \
-		$build/tests/unit/support/*.o $build/libdnsload.a $build/libdnscore.a -lcmocka "${libraries[@]}" || exit 1
+		$build/tests/unit/support/*.o $build/libdnsserve.a $build/libdnsload.a $build/libdnscore.a -lcmocka "${libraries[@]}" || exit 1
 done
 
 run() { # name

@@ -25,6 +25,8 @@ never 'conf/|net/|worker/|server/|load/|zones/|geo/' dnsd/snap
 never 'server/|load/|zones/|geo/|conf/' dnsd/net dnsd/worker
 never 'wire/|answer/|snap/|net/|worker/|server/|load/|zones/|geo/' dnsd/metrics
 never 'metrics/' dnsd/net dnsd/worker dnsd/conf dnsd/load dnsd/snap dnsd/answer dnsd/wire dnsd/base zones geo
+never 'wire/|answer/|snap/|conf/|net/|worker/|server/|load/|zones/|geo/|uv.h' dnsd/sandbox dnsd/service
+never 'seccomp.h|sys/capability.h' dnsd/base dnsd/wire dnsd/answer dnsd/snap dnsd/conf dnsd/load dnsd/net dnsd/worker dnsd/server dnsd/ctl zones geo
 never 'microhttpd' dnsd/net dnsd/worker dnsd/conf dnsd/load dnsd/snap dnsd/answer dnsd/wire dnsd/base dnsd/server zones geo tools
 never 'net/|worker/|server/' dnsd/conf dnsd/load zones geo
 never 'uv.h|ldns/|maxminddb|libconfig' dnsd/base dnsd/wire dnsd/answer dnsd/snap

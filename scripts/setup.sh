@@ -7,12 +7,13 @@ set -euo pipefail
 
 # To compile. libldns-dev brings libssl-dev; we link libcrypto ourselves too.
 build_packages=(gcc libc6-dev make pkg-config binutils libldns-dev libssl-dev libmaxminddb-dev libuv1-dev libconfig-dev libjansson-dev
-	libmicrohttpd-dev libsodium-dev)
+	libmicrohttpd-dev libseccomp-dev libsodium-dev)
 # To make the country database (the .deb is fetched with apt-get and checked against its signature chain) and to ask.
 run_packages=(dpkg ca-certificates bind9-dnsutils)
-# Unit tests and lint; then the functional tests: kdig, dnsperf, and a real client in a network namespace.
+# Unit tests and lint; then the functional tests: kdig, drill, unbound, dnsperf, and a real client in a network namespace.
 test_packages=(libcmocka-dev clang clang-tidy clang-format cppcheck libclang-rt-14-dev
-	python3 python3-dnspython dnsperf knot-dnsutils clamav-freshclam iproute2 procps minisign valgrind)
+	python3 python3-dnspython dnsdist dnsperf knot-dnsutils clamav-freshclam iproute2 ldnsutils procps minisign strace
+	systemd unbound valgrind)
 
 usage() {
 	cat <<-END
@@ -75,8 +76,8 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root=(sudo)
 fi
 
-# clamav-freshclam would start its service at once and fetch hundreds of megabytes: we want the program, not the
-# service. policy-rc.d is Debian's way to say so; one that is there already (containers) is left alone.
+# clamav-freshclam would start its service at once and fetch hundreds of megabytes, dnsdist and unbound would take port 53: we want
+# the programs, not the services. policy-rc.d is Debian's way to say so; one that is there already (containers) is left alone.
 policy=/usr/sbin/policy-rc.d
 made_policy=
 remove_policy() {
@@ -96,9 +97,11 @@ fi
 	apt-get install -q -y --no-install-recommends "${missing[@]}"
 
 # Not at the next boot either.
-if [[ " ${missing[*]} " == *" clamav-freshclam "* ]] && command -v systemctl >/dev/null; then
-	"${as_root[@]}" systemctl disable clamav-freshclam >/dev/null 2>&1 || true
-fi
+for service in clamav-freshclam dnsdist unbound; do
+	if [[ " ${missing[*]} " == *" $service "* ]] && command -v systemctl >/dev/null; then
+		"${as_root[@]}" systemctl disable "$service" >/dev/null 2>&1 || true
+	fi
+done
 
 installed=("${missing[@]}")
 set_missing "${wanted[@]}"

@@ -114,48 +114,18 @@ size_t answer_start(struct reply *reply, uint16_t flags, unsigned answer_n, unsi
 	wire_put16(resp + 6, (uint16_t)answer_n);
 	wire_put16(resp + 8, (uint16_t)authority_n);
 	wire_put16(resp + 10, (uint16_t)(additional_n + query->has_edns));
+	reply->note->body_off = (uint16_t)len;
 	return len;
-}
-
-static size_t ecs_option_len(const struct wire_query *query)
-{
-	return query->has_ecs ? 8U + (query->ecs.source_len + 7U) / 8 : 0;
-}
-
-/* Room that the options need in any case; an extended error takes what is left. */
-static size_t options_len(const struct wire_query *query)
-{
-	return ecs_option_len(query) + (query->has_zoneversion ? WIRE_ZONEVERSION_LEN : 0);
-}
-
-/* RFC 9660 section 3.2: how many labels the zone's name has, type 0 (SOA-SERIAL), the serial. */
-static uint8_t *put_zoneversion(const struct reply *reply, uint8_t *at)
-{
-	const struct answer_store *store = reply->data->store;
-	const struct store_zone *zone = &store->zones[reply->node->zone];
-	wire_put16(at, WIRE_OPTION_ZONEVERSION);
-	wire_put16(at + 2, WIRE_ZONEVERSION_LEN - 4);
-	at[4] = store->nodes[zone->apex].labels_n;
-	at[5] = 0;
-	wire_put32(at + 6, answer_zone_serial(reply->data, zone));
-	return at + WIRE_ZONEVERSION_LEN;
-}
-
-static uint8_t *put_ede(const struct reply *reply, uint8_t *at)
-{
-	wire_put16(at, WIRE_OPTION_EDE);
-	wire_put16(at + 2, (uint16_t)reply->ede_len);
-	memcpy(at + 4, reply->ede, reply->ede_len);
-	return at + 4 + reply->ede_len;
 }
 
 size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode)
 {
 	const struct wire_query *query = reply->query;
+	reply->note->opt_off = (uint16_t)len;
 	if (!query->has_edns)
 		return len;
 	uint8_t *opt = reply->resp + len;
-	size_t ecs_len = ecs_option_len(query);
+	size_t ecs_len = answer_ecs_len(query);
 	opt[0] = 0;
 	wire_put16(opt + 1, WIRE_TYPE_OPT);
 	wire_put16(opt + 3, reply->data->edns_size);
@@ -174,10 +144,8 @@ size_t answer_finish(struct reply *reply, size_t len, unsigned extended_rcode)
 		memcpy(ecs + 8, query->ecs.addr.bytes, ecs_len - 8);
 		at += ecs_len;
 	}
-	if (query->has_zoneversion && reply->node)
-		at = put_zoneversion(reply, at);
-	if (reply->ede && (size_t)(at - reply->resp) + 4 + reply->ede_len <= reply->limit)
-		at = put_ede(reply, at);
+	if (__builtin_expect(reply->options || reply->ede, 0))
+		at = answer_options_put(reply, at);
 	wire_put16(opt + 9, (uint16_t)(at - opt - WIRE_OPT_LEN));
 	return (size_t)(at - reply->resp);
 }
@@ -190,6 +158,7 @@ size_t answer_truncated(struct reply *reply, uint16_t flags)
 
 size_t answer_rcode(struct reply *reply, enum wire_rcode rcode)
 {
+	reply->note->kind = ANSWER_KIND_ERROR;
 	return answer_finish(reply, answer_start(reply, rcode & 15, 0, 0, 0), rcode >> 4);
 }
 
@@ -228,15 +197,19 @@ static size_t answer_form(struct reply *reply, const struct answer_form *form, u
 static size_t answer_negative(struct reply *reply, const struct store_node *node, enum wire_rcode rcode)
 {
 	const struct answer_store *store = reply->data->store;
-	if (rcode == WIRE_RCODE_NXDOMAIN)
+	if (rcode == WIRE_RCODE_NXDOMAIN) {
+		reply->note->kind = ANSWER_KIND_NXDOMAIN;
 		reply->state->counters.nxdomain++;
-	else
+	} else {
+		reply->note->kind = ANSWER_KIND_NODATA;
 		reply->state->counters.noerror++;
+	}
 	return answer_form(reply, &store->answers[store->zones[node->zone].negative].plain, (uint16_t)rcode);
 }
 
 static size_t answer_referral(struct reply *reply, const struct store_node *cut)
 {
+	reply->note->kind = ANSWER_KIND_REFERRAL;
 	reply->state->counters.noerror++;
 	return answer_form(reply, &reply->data->store->answers[cut->referral].plain, 0);
 }
@@ -365,6 +338,8 @@ static size_t answer_text(struct reply *reply, const struct store_rrset *rrset)
 static size_t answer_rrset(struct reply *reply, const struct store_node *node,
                            const struct store_rrset *rrset)
 {
+	reply->note->kind = ANSWER_KIND_POSITIVE;
+	reply->note->type = rrset->type;
 	if (rrset->source == STORE_POOL)
 		return answer_pool(reply, node, rrset);
 	if (rrset->source == STORE_TEXT)
@@ -377,7 +352,8 @@ static size_t answer_rrset(struct reply *reply, const struct store_node *node,
 
 /*
  * A name that is there, or the wildcard that stands for it. ANY gets one RRset (RFC 8482 section 4.1), which
- * keeps it from being worth a spoofer's while.
+ * keeps it from being worth a spoofer's while; outside any-allow not even that, but for a CNAME, which must
+ * not be hidden (section 4.2).
  */
 static size_t answer_name(struct reply *reply, struct found found)
 {
@@ -390,10 +366,15 @@ static size_t answer_name(struct reply *reply, struct found found)
 		return answer_referral(reply, node);
 
 	const struct store_rrset *rrset;
-	if (qtype == WIRE_TYPE_ANY)
+	if (qtype == WIRE_TYPE_ANY) {
+		const struct answer_access *access = &reply->data->access;
+		if (node->rrsets_n && !(node->flags & STORE_CNAME) &&
+		    !answer_is_allowed(reply, access->any, access->any_n))
+			return answer_hinfo(reply);
 		rrset = answer_any_rrset(reply, node);
-	else
+	} else {
 		rrset = answer_find_rrset(store, node, qtype);
+	}
 	if (rrset)
 		return answer_rrset(reply, node, rrset);
 	if (node->flags & STORE_CNAME)
@@ -516,6 +497,7 @@ static size_t answer_question(struct reply *reply)
 	if (__builtin_expect(reply->state->trace != NULL, 0))
 		trace_found(reply->state->trace, found.kind);
 	reply->node = found.node;
+	reply->note->node = found.node;
 	switch (found.kind) {
 	case FOUND_NAME:
 	case FOUND_WILDCARD: return answer_name(reply, found);
@@ -531,7 +513,7 @@ static size_t answer_question(struct reply *reply)
 
 static size_t answer_parsed(const struct answer_data *data, const struct client *client, const uint8_t *req,
                             enum wire_verdict verdict, struct wire_query *query, uint8_t *resp,
-                            size_t resp_cap, struct answer_state *state)
+                            size_t resp_cap, struct answer_state *state, struct answer_note *note)
 {
 	struct answer_counters *counters = &state->counters;
 	bool udp = client->transport == TRANSPORT_UDP;
@@ -556,13 +538,22 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 		.req = req,
 		.query = query,
 		.state = state,
+		.note = note,
 		.resp = resp,
 		.limit = limit,
 	};
+	struct answer_options options;
+	if (__builtin_expect(query->asked != 0, 0) && (verdict == WIRE_OK || verdict == WIRE_COOKIE_ONLY)) {
+		verdict = answer_options_begin(&reply, verdict, &options);
+		note->cookie_ok = verdict != WIRE_FORMERR && options.cookie_ok;
+		/* Kept free from the start: nobody takes a turn in a pool for an answer that does not fit. */
+		if (verdict == WIRE_OK)
+			limit -= options.len;
+	}
 	if (verdict == WIRE_OK) {
 		counters->edns += query->has_edns;
 		counters->ecs += query->has_ecs;
-		reply.body_max = limit - (query->has_edns ? WIRE_OPT_LEN + options_len(query) : 0);
+		reply.body_max = limit - (query->has_edns ? WIRE_OPT_LEN + answer_ecs_len(query) : 0);
 		return answer_question(&reply);
 	}
 	query->has_ecs = false;
@@ -572,6 +563,14 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 	case WIRE_DROP_RESPONSE: counters->dropped_response++; return 0;
 	case WIRE_NOTIMP: counters->notimp++; return answer_rcode(&reply, WIRE_RCODE_NOTIMP);
 	case WIRE_BADVERS: counters->badvers++; return answer_rcode(&reply, WIRE_RCODE_BADVERS);
+	case WIRE_COOKIE_ONLY:
+		counters->edns++;
+		counters->noerror++;
+		return answer_rcode(&reply, WIRE_RCODE_NOERROR);
+	case WIRE_BADCOOKIE:
+		counters->edns++;
+		counters->badcookie++;
+		return answer_rcode(&reply, WIRE_RCODE_BADCOOKIE);
 	case WIRE_FORMERR: break;
 	}
 	counters->formerr++;
@@ -582,8 +581,9 @@ size_t answer_query(const struct answer_data *data, const struct client *client,
                     size_t req_len, uint8_t *resp, size_t resp_cap, struct answer_state *state)
 {
 	struct wire_query query;
+	struct answer_note note;
 	enum wire_verdict verdict = wire_query_parse(req, req_len, &query);
-	return answer_parsed(data, client, req, verdict, &query, resp, resp_cap, state);
+	return answer_parsed(data, client, req, verdict, &query, resp, resp_cap, state, &note);
 }
 
 /* As many as hide the way to memory; more would only push each other out of the first cache. */
@@ -640,9 +640,10 @@ void answer_queries(const struct answer_data *data, struct answer_request *reque
 		for (size_t i = 0; i < n; i++) {
 			struct answer_request *request = &requests[i];
 			request->resp = resp;
+			request->note = (struct answer_note){ .kind = ANSWER_KIND_ERROR };
 			request->resp_len =
 			        answer_parsed(data, &request->client, request->req, group[i].verdict,
-			                      &group[i].query, resp, ANSWER_UDP_MAX, state);
+			                      &group[i].query, resp, ANSWER_UDP_MAX, state, &request->note);
 			resp += (request->resp_len + 15) / 16 * 16;
 		}
 		requests += n;

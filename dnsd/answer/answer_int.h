@@ -10,12 +10,27 @@
 #include "answer/trace.h"
 #include "wire/query.h"
 
+/** Options that were asked for, and what the answer says in them. */
+struct answer_options {
+	size_t len; /* of all of them, code and length included; without padding */
+	bool has_zoneversion;
+	bool has_cookie;
+	bool has_keepalive;
+	bool is_padded;
+	bool cookie_ok; /* the query had a valid server cookie */
+	uint16_t idle_100ms;
+	uint8_t nsid_len;
+	const char *nsid; /* [nsid_len] the server's id; NULL = not told */
+	uint8_t server_cookie[WIRE_COOKIE_SERVER_LEN];
+};
+
 struct reply {
 	const struct answer_data *data;
 	const struct client *client;
 	const uint8_t *req;
 	struct wire_query *query;
 	struct answer_state *state;
+	struct answer_note *note;
 	uint8_t *resp;
 	size_t limit;                  /* of the whole message */
 	size_t body_max;               /* where the sections must end, so that the OPT record still fits */
@@ -23,7 +38,8 @@ struct reply {
 	bool is_located;               /* country is known: a request for ANY comes by more than once */
 	uint16_t country;              /* of who asks */
 	const struct store_node *node; /* a name of the zone that answers; NULL = none does */
-	const uint8_t *ede;            /* [ede_len] extended error; sent when there is room for it */
+	const struct answer_options *options; /* NULL = nothing was asked for by options */
+	const uint8_t *ede;                   /* [ede_len] extended error; sent when there is room for it */
 	size_t ede_len;
 };
 
@@ -107,6 +123,29 @@ enum wire_rcode answer_slot_failed(struct reply *reply, const struct pool_slot *
 /** Where whoever asks is, by client subnet or source address. Sets reply->scope_len. ret_addr: which address
  * that was. */
 void answer_match_client(struct reply *reply, struct addr *ret_addr, struct geo_match *ret_match);
+
+/** Is the source address in one of these networks? None given: everybody is. */
+bool answer_is_allowed(const struct reply *reply, const struct prefix *allow, uint32_t allow_n);
+/** The answer to ANY for those who get no RRset (RFC 8482 section 4.2). */
+size_t answer_hinfo(struct reply *reply);
+/** Length of the client subnet option of the answer; 0 = it has none. */
+static inline size_t answer_ecs_len(const struct wire_query *query)
+{
+	return query->has_ecs ? 8U + (query->ecs.source_len + 7U) / 8 : 0;
+}
+
+/**
+ * Look at the options of a query that asks for something by them. reply->limit is set; reply->options is set,
+ * except with FORMERR.
+ *
+ * verdict  OK or COOKIE_ONLY: what the query was found to be
+ * Returns  the same, FORMERR, or BADCOOKIE
+ */
+enum wire_verdict answer_options_begin(struct reply *reply, enum wire_verdict verdict,
+                                       struct answer_options *ret_options);
+/** Put the options that were asked for, and an extended error and padding if they have room, behind the
+ * others of the OPT record. Returns where they end. */
+uint8_t *answer_options_put(const struct reply *reply, uint8_t *at);
 
 /** A question of class CH: what server is this (RFC 4892)? */
 size_t answer_chaos(struct reply *reply);

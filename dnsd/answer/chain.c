@@ -247,6 +247,7 @@ size_t answer_chain(struct reply *reply, struct found found)
 		                    chain.labels_n);
 
 	struct answer_counters *counters = &reply->state->counters;
+	reply->note->kind = chain.rcode == WIRE_RCODE_SERVFAIL ? ANSWER_KIND_ERROR : ANSWER_KIND_POSITIVE;
 	if (chain.rcode == WIRE_RCODE_NXDOMAIN)
 		counters->nxdomain++;
 	else if (chain.rcode == WIRE_RCODE_SERVFAIL)

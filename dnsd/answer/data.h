@@ -18,7 +18,9 @@
 
 #include <stdint.h>
 
+#include "answer/cookie.h"
 #include "answer/geo_map.h"
+#include "base/addr.h"
 
 /*
  * A ready-made answer: what follows the question, names compressed. Pointers into the question's name and
@@ -185,13 +187,26 @@ struct answer_ident {
 	char generation[24];
 };
 
+/** Source addresses that may ask for something; none = everybody. */
+struct answer_access {
+	const struct prefix *chaos; /* names of class CH; others are refused */
+	const struct prefix *any;   /* ANY; others get a HINFO */
+	uint32_t chaos_n, any_n;
+};
+
 struct answer_data {
 	const struct answer_store *store;
 	const struct answer_pools *pools;
-	const struct geo_map *geo;        /* NULL: every client is of unknown country */
-	uint16_t edns_size;               /* largest UDP answer, and what we advertise */
-	uint32_t serial;                  /* SOA serial of all zones that have STORE_ZONE_DYNAMIC */
-	const struct answer_ident *ident; /* NULL: nothing is told */
+	const struct geo_map *geo;            /* NULL: every client is of unknown country */
+	uint16_t edns_size;                   /* largest UDP answer, and what we advertise */
+	uint32_t serial;                      /* SOA serial of all zones that have STORE_ZONE_DYNAMIC */
+	const struct answer_ident *ident;     /* NULL: nothing is told */
+	const struct answer_cookies *cookies; /* NULL: cookies are ignored */
+	uint32_t tcp_idle_ms; /* after which a connection is closed, for keepalive options; 0 = not told */
+	/* Not for answer_query(): peers that say with a PROXY header who asks, see net/proxy.h */
+	const struct prefix *front_ends;
+	size_t front_ends_n;
+	struct answer_access access;
 };
 
 static inline uint32_t pool_address_hash(const struct addr *addr)

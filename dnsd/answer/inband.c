@@ -49,6 +49,7 @@ static struct addr cut_addr(const struct addr *addr, unsigned len)
 /* The TXT record [record_len] at the name asked for, or TC. */
 static size_t answer_record(struct reply *reply, const uint8_t *record, size_t record_len)
 {
+	reply->note->kind = ANSWER_KIND_POSITIVE;
 	reply->state->counters.noerror++;
 	if (WIRE_HEADER_LEN + (size_t)reply->query->question_len + record_len > reply->body_max)
 		return answer_truncated(reply, WIRE_FLAG_AA);
@@ -67,23 +68,43 @@ static void put_record_head(uint8_t *record, uint16_t class, size_t rdata_len)
 	wire_put16(record + 10, (uint16_t)rdata_len);
 }
 
+bool answer_is_allowed(const struct reply *reply, const struct prefix *allow, uint32_t allow_n)
+{
+	struct addr peer;
+	addr_from_sockaddr(reply->client->peer, &peer);
+	for (uint32_t i = 0; i < allow_n; i++) {
+		if (prefix_contains(&allow[i], &peer))
+			return true;
+	}
+	return allow_n == 0;
+}
+
+/* REFUSED with extended error 18, Prohibited (RFC 8914 section 4.19). why: the error as it is sent */
+static size_t answer_prohibited(struct reply *reply, const uint8_t *why, size_t why_len)
+{
+	reply->state->counters.refused++;
+	reply->ede = why;
+	reply->ede_len = why_len;
+	return answer_rcode(reply, WIRE_RCODE_REFUSED);
+}
+
+size_t answer_hinfo(struct reply *reply)
+{
+	static const uint8_t record[] = "\xc0\x0c\0\x0d\0\x01\0\0\x0e\x10\0\x09\x07"
+	                                "RFC8482"; /* TTL 3600 */
+	reply->note->type = WIRE_TYPE_HINFO;
+	return answer_record(reply, record, sizeof(record)); /* its final NUL is the empty OS */
+}
+
 size_t answer_whoami(struct reply *reply, const struct store_rrset *rrset)
 {
 	static const uint8_t not_open[] = "\0\x12whoami is not open to this address";
 	const struct wire_query *query = reply->query;
-	const struct prefix *allow = reply->data->store->prefixes + rrset->ref;
+	if (!answer_is_allowed(reply, reply->data->store->prefixes + rrset->ref, rrset->records_n))
+		return answer_prohibited(reply, not_open, sizeof(not_open) - 1);
+
 	struct addr peer;
 	addr_from_sockaddr(reply->client->peer, &peer);
-	uint32_t i = 0;
-	while (i < rrset->records_n && !prefix_contains(&allow[i], &peer))
-		i++;
-	if (i == rrset->records_n) {
-		reply->state->counters.refused++;
-		reply->ede = not_open;
-		reply->ede_len = sizeof(not_open) - 1;
-		return answer_rcode(reply, WIRE_RCODE_REFUSED);
-	}
-
 	uint8_t record[WHOAMI_MAX];
 	char text[ADDR_TEXT_MAX];
 	char country[3];
@@ -92,7 +113,7 @@ size_t answer_whoami(struct reply *reply, const struct store_rrset *rrset)
 	answer_match_client(reply, &addr, &match);
 	struct addr block = cut_addr(&addr, match.prefix_len);
 	uint8_t *at = put_string(record + 12, "address=", addr_format(&peer, text, sizeof(text)));
-	if (query->has_ecs)
+	if (query->has_ecs && query->ecs.family)
 		at = put_prefix(at, "ecs=", &query->ecs.addr, query->ecs.source_len);
 	country_to_code(match.country, country);
 	at = put_string(at, "country=", match.country == COUNTRY_UNKNOWN ? "unknown" : country);
@@ -129,13 +150,19 @@ static const char *chaos_text(const struct wire_query *query, const struct answe
 
 size_t answer_chaos(struct reply *reply)
 {
+	static const uint8_t not_open[] = "\0\x12"
+	                                  "class CH is not open to this address";
 	const struct wire_query *query = reply->query;
+	const struct answer_access *access = &reply->data->access;
+	if (!answer_is_allowed(reply, access->chaos, access->chaos_n))
+		return answer_prohibited(reply, not_open, sizeof(not_open) - 1);
 	const char *text = reply->data->ident ? chaos_text(query, reply->data->ident) : NULL;
 	if (!text || !text[0]) {
 		reply->state->counters.refused++;
 		return answer_rcode(reply, WIRE_RCODE_REFUSED);
 	}
 	if (query->qtype != WIRE_TYPE_TXT && query->qtype != WIRE_TYPE_ANY) {
+		reply->note->kind = ANSWER_KIND_NODATA;
 		reply->state->counters.noerror++;
 		/* No SOA: there is no zone of this class. */
 		return answer_finish(reply, answer_start(reply, WIRE_FLAG_AA, 0, 0, 0), 0);

@@ -182,6 +182,22 @@ struct conf_pool {
 	size_t neighbours_n;
 };
 
+/** server: { rate-limit }: answers a second to a prefix over UDP, over all workers together. */
+struct conf_rate_limit {
+	struct conf_place place;
+	bool enabled;
+	bool log_only;
+	uint32_t positive, nodata, nxdomain, referral, error; /* each 0 = no limit */
+	uint32_t all;                                         /* all kinds and names together */
+	uint32_t window_s;                                    /* so many seconds' worth may come at once */
+	uint32_t slip;        /* each slip-th answer over the rate is sent truncated; 0 = none */
+	uint32_t ipv4_prefix; /* bits */
+	uint32_t ipv6_prefix;
+	uint32_t table_size; /* buckets of 16 bytes, per worker */
+	const char **exempt; /* networks, checked for form */
+	size_t exempt_n;
+};
+
 struct conf {
 	struct arena arena; /* everything below lives here */
 
@@ -196,13 +212,26 @@ struct conf {
 	uint32_t restart_timeout_ms; /* dnsdctl restart: when a new process that does not serve is given up */
 	uint32_t restart_drain_ms;   /* and how long TCP connections live on in the old one */
 	uint32_t max_zone_records;   /* 0 = no limit */
-	const char *id;              /* for id.server, hostname.bind; NULL = the host name, "" = not told */
-	const char *version_text;    /* for version.bind; NULL = "dnsd VERSION", "" = not told */
-	const char *control;         /* path of the control socket; NULL = none */
-	const char *control_group;   /* group that may use it; NULL = our own */
-	const char *state_dir;       /* what outlives a restart; NULL = nothing does */
+	const char **proxy_allow;    /* networks, checked for form: front ends that send PROXY headers */
+	size_t proxy_allow_n;
+	const char *id;            /* for id.server, hostname.bind; NULL = the host name, "" = not told */
+	const char *version_text;  /* for version.bind; NULL = "dnsd VERSION", "" = not told */
+	const char *control;       /* path of the control socket; NULL = none */
+	const char *control_group; /* group that may use it; NULL = our own */
+	const char *state_dir;     /* what outlives a restart; NULL = nothing does */
 	uint32_t journal_max_bytes;
-	uint32_t journal_files; /* old journals that are kept */
+	uint32_t journal_files;   /* old journals that are kept */
+	const char **chaos_allow; /* networks, checked for form; none = everybody */
+	size_t chaos_allow_n;
+	const char **any_allow; /* the same */
+	size_t any_allow_n;
+	struct conf_rate_limit rate_limit;
+	const char *cookies;            /* "on", "off" or "require" */
+	const char *cookie_secret_file; /* secrets that servers share; NULL = one of our own */
+	const char *user;               /* to become once the sockets are bound; NULL = stay who we are */
+	const char *group;              /* NULL = that of the user */
+	bool keep_bind_capability;
+	const char *sandbox; /* "on", "log", "off" */
 
 	/* metrics: { } */
 	struct conf_listen *metrics_listen; /* HTTP; none = no metrics */

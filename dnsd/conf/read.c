@@ -411,7 +411,7 @@ static void refuse_unknown(struct conf_reader *reader, const struct conf_group *
                            const config_setting_t *setting)
 {
 	char name[CONF_TEXT_MAX];
-	const char *names[32];
+	const char *names[64]; /* as many as read_group() has bits for */
 	char list[512] = "";
 	size_t used = 0;
 	struct conf_place place = place_of(reader, setting);
@@ -491,7 +491,8 @@ void conf_reader_defaults(const struct conf_group *group, void *base)
 			*(uint32_t *)field = (uint32_t)(key->type == CONF_DURATION_S ? ms / 1000 : ms);
 			break;
 		case CONF_BOOL: *(bool *)field = strcmp(key->fallback, "true") == 0; break;
-		default: break; /* texts have no defaults; the lists that do are made in conf.c */
+		case CONF_TEXT: *(const char **)field = key->fallback; break;
+		default: break; /* the lists that have defaults are made in conf.c */
 		}
 	}
 }

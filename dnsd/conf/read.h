@@ -8,7 +8,7 @@
 #include "conf/schema.h"
 #include "conf/source.h"
 
-#define CONF_SEEN_MAX 16 /* settings that may stand once in all files: those of server and geo */
+#define CONF_SEEN_MAX 64 /* settings that may stand once in all files: those of server and geo */
 
 struct conf_reader {
 	struct conf *conf;

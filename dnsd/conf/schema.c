@@ -11,6 +11,8 @@
 #define HOUR         (60 * MINUTE)
 #define DAY          (24 * HOUR)
 
+#define RATE_LIMIT_EXEMPT_MAX 256 /* they are looked through one by one */
+
 /* Where a field lives, and for lists where its count does. */
 #define AT(type, field)   .off = offsetof(struct type, field), .size = sizeof(((struct type *)0)->field)
 #define LIST(type, field) AT(type, field), .n_off = offsetof(struct type, field##_n)
@@ -25,11 +27,87 @@ _Static_assert(offsetof(struct conf_version, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_pool, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_whoami, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_mirror, place) == 0, "place first");
+_Static_assert(offsetof(struct conf_rate_limit, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_region, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_window, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_neighbours, place) == 0, "place first");
 
 const char *const conf_listen_default[2] = { "0.0.0.0@53", "::@53" };
+
+static const struct conf_key rate_limit_keys[] = {
+	{ "enabled", CONF_BOOL, AT(conf_rate_limit, enabled), .fallback = "false", .example = "true",
+	  .help = "Whether answers over UDP are limited at all." },
+	{ "log-only", CONF_BOOL, AT(conf_rate_limit, log_only), .fallback = "false", .example = "true",
+	  .help = "Count what would be held back, and send it all the same." },
+	{ "positive", CONF_NUMBER, AT(conf_rate_limit, positive), .fallback = "100", .max = 1000000,
+	  .example = "100",
+	  .help = "Answers a second to one prefix with records of one name and type; 0 is no limit." },
+	{ "nodata", CONF_NUMBER, AT(conf_rate_limit, nodata), .fallback = "100", .max = 1000000,
+	  .example = "100",
+	  .help = "Answers a second to one prefix that a name has no such type; 0 is no limit." },
+	{ "nxdomain", CONF_NUMBER, AT(conf_rate_limit, nxdomain), .fallback = "100", .max = 1000000,
+	  .example = "100",
+	  .help = "Answers a second to one prefix that there is no such name, for all names together; 0 is "
+	          "no "
+	          "limit." },
+	{ "referral", CONF_NUMBER, AT(conf_rate_limit, referral), .fallback = "100", .max = 1000000,
+	  .example = "100", .help = "Referrals a second to one prefix for one delegation; 0 is no limit." },
+	{ "error", CONF_NUMBER, AT(conf_rate_limit, error), .fallback = "50", .max = 1000000, .example = "50",
+	  .help = "Errors a second to one prefix, REFUSED among them; 0 is no limit." },
+	{ "all", CONF_NUMBER, AT(conf_rate_limit, all), .fallback = "1000", .max = 1000000, .example = "1000",
+	  .help = "Answers a second to one prefix, of all kinds and names together; 0 is no limit." },
+	{ "window", CONF_DURATION_S, AT(conf_rate_limit, window_s), .fallback = "5s", .min = SECOND,
+	  .max = MINUTE, .example = "\"5s\"",
+	  .help = "So many seconds' worth of answers may be sent at once." },
+	{ "slip", CONF_NUMBER, AT(conf_rate_limit, slip), .fallback = "2", .max = 10, .example = "2",
+	  .help = "One of so many answers over the rate is sent truncated, so that who really asks comes "
+	          "over "
+	          "TCP; 1 is each of them, 0 is none." },
+	{ "ipv4-prefix", CONF_NUMBER, AT(conf_rate_limit, ipv4_prefix), .fallback = "24", .min = 1, .max = 32,
+	  .example = "24", .help = "Bits of an IPv4 address that make a prefix." },
+	{ "ipv6-prefix", CONF_NUMBER, AT(conf_rate_limit, ipv6_prefix), .fallback = "56", .min = 1,
+	  .max = 128, .example = "56", .help = "Bits of an IPv6 address that make a prefix." },
+	{ "exempt", CONF_TEXTS, LIST(conf_rate_limit, exempt), .check = conf_check_net,
+	  .example = "[ \"192.0.2.0/24\" ]", .help = "Networks that are not limited." },
+	{ "table-size", CONF_NUMBER, AT(conf_rate_limit, table_size), .fallback = "65536", .min = 1024,
+	  .max = 16777216, .example = "65536",
+	  .help = "Prefixes, kinds and names that a worker keeps apart, at 16 bytes each; rounded up to a "
+	          "power "
+	          "of two." },
+};
+
+static void rate_limit_finish(struct conf_reader *reader, void *item, uint64_t given)
+{
+	const struct conf_rate_limit *limit = item;
+	(void)given;
+	if (limit->exempt_n > RATE_LIMIT_EXEMPT_MAX)
+		conf_reader_error(reader, limit->place,
+		                  "exempt has %zu networks, the limit is %d; join them to larger ones",
+		                  limit->exempt_n, RATE_LIMIT_EXEMPT_MAX);
+}
+
+static const struct conf_group rate_limit_group = {
+	.noun = "rate-limit group",
+	.where = "server: { rate-limit: { } }",
+	.keys = rate_limit_keys,
+	.keys_n = COUNT(rate_limit_keys),
+	.placed = true,
+	.finish = rate_limit_finish,
+};
+static const char *check_account(const char *text)
+{
+	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+	return *text == '-' || text[strspn(text, letters)] || strlen(text) > 32
+	               ? "is no name of a user or group: up to 32 letters, digits, _ and -"
+	               : NULL;
+}
+
+static const char *check_sandbox(const char *text)
+{
+	return strcmp(text, "on") == 0 || strcmp(text, "log") == 0 || strcmp(text, "off") == 0
+	               ? NULL
+	               : "is not one of \"on\", \"log\", \"off\"";
+}
 
 static const struct conf_key server_keys[] = {
 	{ "listen", CONF_LISTEN, LIST(conf, listen), .port = CONF_LISTEN_PORT,
@@ -57,6 +135,10 @@ static const struct conf_key server_keys[] = {
 	  .help = "dnsdctl restart: how long open TCP connections live on in the old process." },
 	{ "max-zone-records", CONF_NUMBER, AT(conf, max_zone_records), .fallback = "0", .max = UINT32_MAX,
 	  .example = "100000", .help = "A zone file with more records is refused; 0 is no limit." },
+	{ "proxy-allow", CONF_TEXTS, LIST(conf, proxy_allow), .check = conf_check_net,
+	  .example = "[ \"192.0.2.7\", \"2001:db8:7::/64\" ]",
+	  .help = "Front ends (dnsdist, say) that put a PROXY header, version 2, before what they pass on; "
+	          "from them nothing is taken without one, from others none is read." },
 	{ "control", CONF_PATH, AT(conf, control), .example = "\"/run/dnsd/control.sock\"",
 	  .help = "The socket that dnsdctl talks to; without one there is no control of the running "
 	          "server." },
@@ -69,12 +151,37 @@ static const struct conf_key server_keys[] = {
 	  .help = "A journal of this size is set aside for a new one." },
 	{ "journal-files", CONF_NUMBER, AT(conf, journal_files), .fallback = "8", .min = 1, .max = 1000,
 	  .example = "8", .help = "How many journals that were set aside are kept." },
+	{ "user", CONF_TEXT, AT(conf, user), .check = check_account, .example = "\"dnsd\"",
+	  .help = "The user to become once the sockets are bound; default none, the server stays who it "
+	          "is." },
+	{ "group", CONF_TEXT, AT(conf, group), .check = check_account, .example = "\"dnsd\"",
+	  .help = "The group to take with user; default that of the user." },
+	{ "keep-bind-capability", CONF_BOOL, AT(conf, keep_bind_capability), .fallback = "false",
+	  .example = "true",
+	  .help = "Keep the right to open ports under 1024, so that a reload can add such an address." },
+	{ "sandbox", CONF_TEXT, AT(conf, sandbox), .check = check_sandbox, .fallback = "on",
+	  .example = "\"on\"",
+	  .help = "Allow threads only the system calls they need: on, off, or log what would be refused." },
 	{ "id", CONF_TEXT, AT(conf, id), .check = conf_check_string, .may_be_empty = true,
 	  .example = "\"ns1.example.net\"",
 	  .help = "What id.server and hostname.bind answer; default the host name, \"\" tells nothing." },
 	{ "version-text", CONF_TEXT, AT(conf, version_text), .check = conf_check_string, .may_be_empty = true,
 	  .example = "\"dnsd\"",
 	  .help = "What version.bind answers; default the program and its version, \"\" tells nothing." },
+	{ "chaos-allow", CONF_TEXTS, LIST(conf, chaos_allow), .check = conf_check_net,
+	  .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
+	  .help = "Networks whose questions of class CH are answered; default all. Others are refused." },
+	{ "any-allow", CONF_TEXTS, LIST(conf, any_allow), .check = conf_check_net,
+	  .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
+	  .help = "Networks that get records for ANY; default all. Others get a HINFO record (RFC 8482)." },
+	{ "rate-limit", CONF_GROUP, AT(conf, rate_limit), .group = &rate_limit_group, .example = "{ ... }",
+	  .shown = true, .help = "Limits on answers over UDP, against forged sources." },
+	{ "cookies", CONF_TEXT, AT(conf, cookies), .check = conf_check_cookies, .fallback = "on",
+	  .example = "\"require\"",
+	  .help = "DNS Cookies: on, off, or require: over UDP, a client that knows cookies must have one of "
+	          "ours." },
+	{ "cookie-secret-file", CONF_PATH, AT(conf, cookie_secret_file), .example = "\"cookie-secrets\"",
+	  .help = "Secrets of 32 hex digits, shared by all servers of the zones; read again at reload." },
 };
 
 static const struct conf_group server_group = {

@@ -251,6 +251,13 @@ const char *conf_check_string(const char *text)
 	return strlen(text) > STRING_MAX ? "is longer than 200 characters" : NULL;
 }
 
+const char *conf_check_cookies(const char *text)
+{
+	if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0 && strcmp(text, "require") != 0)
+		return "is none of \"on\", \"off\" and \"require\"";
+	return NULL;
+}
+
 const char *conf_check_net(const char *text)
 {
 	struct prefix prefix;

@@ -9,6 +9,7 @@
 
 #include "answer/pools_build.h"
 #include "answer/store_build.h"
+#include "load/load_cookies.h"
 #include "load/load_geo.h"
 #include "wire/wire.h"
 #include "zones/keep.h"
@@ -40,12 +41,15 @@ static int create(const char *path, const struct load *previous, const struct lo
 	int rc = conf_load(path, diag, &load->conf);
 	if (rc < 0)
 		goto out;
-	/* Both are tried whatever the other says, so that one run shows the mistakes of both. */
+	/* Each is tried whatever the others say, so that one run shows the mistakes of all. */
 	int geo_rc = load__geo(load, geo_of, diag);
+	int cookies_rc = load__cookies(load, previous, diag);
 	rc = zones_load(load->conf, previous ? previous->zones : NULL, version_clock_now(), diag,
 	                &load->zones);
 	if (rc == 0)
 		rc = geo_rc;
+	if (rc == 0)
+		rc = cookies_rc;
 	if (rc < 0)
 		goto out;
 	if (previous && load->geo && !load->geo_reused)
@@ -119,6 +123,20 @@ static void describe_server(const struct load *load, uint64_t generation, uint32
 	snprintf(ident->generation, sizeof(ident->generation), "%" PRIu64, generation);
 }
 
+static int set_access(const struct conf *conf, struct snap *snap)
+{
+	struct prefix *chaos = prefixes_parse(conf->chaos_allow, conf->chaos_allow_n);
+	struct prefix *any = prefixes_parse(conf->any_allow, conf->any_allow_n);
+	struct answer_access access = { .chaos = chaos,
+		                        .any = any,
+		                        .chaos_n = (uint32_t)conf->chaos_allow_n,
+		                        .any_n = (uint32_t)conf->any_allow_n };
+	int rc = chaos && any ? snap_set_access(snap, &access) : -ENOMEM;
+	free(chaos);
+	free(any);
+	return rc;
+}
+
 int load_make_snap(const struct load *load, uint64_t generation, const struct snap *previous, uint64_t now_s,
                    struct snap **ret_snap)
 {
@@ -129,11 +147,22 @@ int load_make_snap(const struct load *load, uint64_t generation, const struct sn
 		return rc;
 	uint32_t serial = next_serial(store, pools, previous, now_s);
 	struct answer_ident ident;
+	struct snap *snap = NULL;
 	describe_server(load, generation, serial, &ident);
-	rc = snap_create(store, pools, load->geo, load->conf->edns_size, generation, serial, &ident,
-	                 ret_snap);
+	rc = snap_create(store, pools, load->geo, load->conf->edns_size, generation, serial, &ident, &snap);
 	answer_pools_unref(pools);
-	return rc;
+	if (rc == 0)
+		rc = set_access(load->conf, snap);
+	if (rc == 0)
+		rc = snap_set_front_ends(snap, load->conf->proxy_allow, load->conf->proxy_allow_n);
+	if (rc < 0) {
+		snap_destroy(snap);
+		return rc;
+	}
+	snap_set_options(snap, strcmp(load->conf->cookies, "off") == 0 ? NULL : &load->cookies,
+	                 load->conf->tcp_idle_ms);
+	*ret_snap = snap;
+	return 0;
 }
 
 void load_describe(const struct load *load, char *text, size_t cap)

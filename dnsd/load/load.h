@@ -34,6 +34,8 @@ struct load {
 	struct zones *zones;
 	struct geo_map *geo; /* NULL when none is configured */
 	struct mmdb_load_info geo_info;
+	struct answer_cookies cookies;
+	bool cookies_are_random;          /* no file has them: made at the start, and kept over reloads */
 	struct load_stamp geo_stamp[2];   /* the files that the table was made of */
 	struct load_stamp geo_refused[2]; /* those that were refused since, when geo_is_refused */
 	bool geo_is_refused;
@@ -46,8 +48,9 @@ struct load {
 /**
  * Load a configuration.
  *
- * previous  what is in use: its version numbers carry over, and its geo table when the files are the same or
- * the new ones are refused; may be NULL Returns   0, -EINVAL (diag has every mistake), -ENOMEM
+ * previous  what is in use: its version numbers carry over, its random cookie secret, and its geo table when
+ * the files are the same or the new ones are refused; may be NULL Returns   0, -EINVAL (diag has every
+ * mistake), -ENOMEM
  */
 int load_create(const char *path, const struct load *previous, struct diag *diag, struct load **ret_load);
 /** As load_create() at a start, after another one that came to nothing: its geo table is taken when the files

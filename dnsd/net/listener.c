@@ -8,7 +8,7 @@
 
 #include "base/addr.h"
 
-#define SOCKET_BUFFER_BYTES (4 * 1024 * 1024)
+#define SOCKET_BUFFER_BYTES (1 << 20)
 /* What a client that never reads can hold in the kernel; accepted sockets inherit it. The largest answer
  * fits. */
 #define TCP_SEND_BUFFER_BYTES (128 * 1024)
@@ -142,6 +142,15 @@ static int choose_port(struct sockaddr_storage *addr)
 	return rc;
 }
 
+static void tell_failure(const struct sockaddr_storage *addr, const char *file, unsigned line, int rc,
+                         struct diag *diag)
+{
+	char text[ADDR_TEXT_MAX];
+	diag_error(diag, file, line, "cannot listen on %s: %s%s",
+	           addr_format_sockaddr((const struct sockaddr *)addr, text, sizeof(text)), strerror(-rc),
+	           advice(rc));
+}
+
 int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                   struct listener *ret_listener)
 {
@@ -157,10 +166,36 @@ int listener_open(const struct sockaddr_storage *addr, const char *file, unsigne
 			close(listener.udp_fd);
 	}
 	if (rc < 0) {
-		char text[ADDR_TEXT_MAX];
-		diag_error(diag, file, line, "cannot listen on %s: %s%s",
-		           addr_format_sockaddr((const struct sockaddr *)addr, text, sizeof(text)),
-		           strerror(-rc), advice(rc));
+		tell_failure(&listener.addr, file, line, rc, diag);
+		return rc;
+	}
+	*ret_listener = listener;
+	return 0;
+}
+
+static int adopt_tcp(int fd)
+{
+	int rc = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	if (rc == 0)
+		rc = set_option(fd, SOL_SOCKET, SO_SNDBUF, TCP_SEND_BUFFER_BYTES);
+	return rc == 0 && listen(fd, TCP_BACKLOG) < 0 ? -errno : rc;
+}
+
+int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, const char *file,
+                   unsigned line, struct diag *diag, struct listener *ret_listener)
+{
+	struct listener listener = {
+		.addr = *addr, .udp_fd = udp_fd, .tcp_fd = tcp_fd, .wildcard = is_wildcard(addr)
+	};
+	int rc = udp_fd < 0 ? open_socket(addr, SOCK_DGRAM, listener.wildcard, &listener.udp_fd)
+	                    : set_udp_options(udp_fd, addr->ss_family, listener.wildcard);
+	if (rc == 0)
+		rc = tcp_fd < 0 ? open_socket(addr, SOCK_STREAM, listener.wildcard, &listener.tcp_fd)
+		                : adopt_tcp(tcp_fd);
+	if (rc < 0) {
+		if (udp_fd < 0 && listener.udp_fd >= 0)
+			close(listener.udp_fd);
+		tell_failure(addr, file, line, rc, diag);
 		return rc;
 	}
 	*ret_listener = listener;

@@ -14,10 +14,23 @@
 #define NET_COUNTERS(X)                                                                                      \
 	X(udp_receive_errors, "recvmmsg failures other than an empty queue")                                 \
 	X(udp_send_errors, "answers over UDP that the kernel refused to send")                               \
+	X(rrl_slipped, "answers over their rate that were sent truncated; errors, as they were")             \
+	X(rrl_dropped, "answers over their rate that were not sent")                                         \
+	X(rrl_would_drop, "answers over their rate that were sent all the same: log-only")                   \
+	X(rrl_positive, "of these three, with records")                                                      \
+	X(rrl_nodata, "of these three, no such type")                                                        \
+	X(rrl_nxdomain, "of these three, no such name")                                                      \
+	X(rrl_referral, "of these three, referrals")                                                         \
+	X(rrl_error, "of these three, errors")                                                               \
+	X(rrl_all, "of these three, of any kind, over the rate of all together")                             \
 	X(tcp_accepted, "TCP connections accepted")                                                          \
 	X(tcp_refused, "TCP connections closed at once: tcp-clients reached, nobody idle")                   \
 	X(tcp_displaced, "idle TCP connections closed to make room for new ones")                            \
 	X(tcp_idle_closed, "TCP connections closed after the idle limit")                                    \
+	X(proxy_ok, "PROXY headers of front ends, over UDP and TCP")                                         \
+	X(proxy_bad, "packets and connections of front ends given up: their PROXY header is malformed")      \
+	X(proxy_missing,                                                                                     \
+	  "packets and connections of front ends given up: they begin without a PROXY header")               \
 	X(tcp_open, "TCP connections open now")
 
 struct net_counters {
@@ -26,11 +39,14 @@ struct net_counters {
 #undef NET_COUNTER_FIELD
 };
 
+struct rrl;
+
 struct net_context {
 	const struct answer_data *data; /* changes only in between_batches() */
 	/** Called before each batch of UDP requests and before each read of a TCP connection. */
 	void (*between_batches)(struct net_context *net);
 	struct net_counters counters;
+	struct rrl *rrl; /* limits of answers over UDP, net/rrl.h; NULL = none */
 	struct answer_state state;
 };
 

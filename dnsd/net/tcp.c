@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "net/proxy.h"
 #include "wire/wire.h"
 
 #define READ_BYTES (64 * 1024)
@@ -34,10 +35,11 @@ struct connection {
 	uint8_t *in; /* bytes read, not answered yet */
 	size_t in_len;
 	size_t in_cap;
-	bool paused;  /* not reading: too many answers wait */
-	bool ended;   /* the peer has sent all it will */
-	bool waiting; /* not reading: in line for its next turn */
-	bool left;    /* our side is closed: what still comes is dropped */
+	bool paused;       /* not reading: too many answers wait */
+	bool ended;        /* the peer has sent all it will */
+	bool waiting;      /* not reading: in line for its next turn */
+	bool wants_header; /* from a front end, whose PROXY header has not come yet */
+	bool left;         /* our side is closed: what still comes is dropped */
 	uv_shutdown_t shutdown;
 };
 
@@ -241,18 +243,35 @@ static void flush(struct connection *conn)
 	}
 }
 
+/* The PROXY header before the first message: from here on the client is whom it names. Returns its length;
+ * 0 = it is not all there yet, or there is none to come and the connection closes. */
+static size_t take_header(struct connection *conn, const uint8_t *data, size_t len)
+{
+	struct proxy_header header;
+	enum proxy_verdict verdict = proxy_parse(data, len, &header);
+	proxy_count(&conn->server->net->counters, verdict);
+	if (verdict == PROXY_NONE || verdict == PROXY_BAD)
+		close_connection(conn);
+	if (verdict != PROXY_OK)
+		return 0;
+	conn->wants_header = false;
+	if (header.has_addrs)
+		memcpy(&conn->peer, &header.source, sizeof(header.source));
+	return header.len;
+}
+
 /* Answer complete requests at data until the turn is over. Returns the bytes used; sets paused when the peer
  * should read first, and has_more when it is the others' turn first. */
 static size_t process(struct connection *conn, const uint8_t *data, size_t len, bool *ret_has_more)
 {
 	struct tcp_server *server = conn->server;
 	struct net_context *net = server->net;
-	size_t at = 0;
+	size_t at = conn->wants_header ? take_header(conn, data, len) : 0;
 	size_t work = 0;
 	bool any = false;
 	conn->paused = false;
 	*ret_has_more = false;
-	while (len - at >= 2) {
+	while (!conn->wants_header && len - at >= 2) {
 		size_t message_len = wire_get16(data + at);
 		if (message_len == 0) { /* no message can be that short: whatever this is, it is not DNS */
 			flush(conn);
@@ -514,6 +533,7 @@ static void serve_connection(struct connection *conn)
 	server->net->counters.tcp_open++;
 	server->net->counters.tcp_accepted++;
 	append_connection(conn);
+	conn->wants_header = proxy_is_front_end(server->net->data, (const struct sockaddr *)&conn->peer);
 	uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
 }
 

@@ -4,6 +4,9 @@
  *     bytes ──frames──> answer_query() each, in order ──> one write ──> what the peer does not take waits,
  * bounded
  *
+ * A connection of a front end begins with a PROXY header (net/proxy.h), which says who the client is. One
+ * that was accepted before its peer became a front end, or ceased to be one, goes on as it began.
+ *
  * Memory of a connection: the struct; a request that is not complete yet (at most 64 KiB); requests read but
  * not answered because the peer does not read (at most one read, 64 KiB); answers it has not taken (at most
  * TCP_QUEUE_MAX plus one answer). An idle connection holds the struct alone.

@@ -8,6 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/proxy.h"
+#include "net/rate_limit.h"
+
 #define BATCH            64
 #define BATCHES_A_WAKEUP 16
 /* Bound for the last round before a socket closes: more than its receive buffer can hold in small packets. */
@@ -15,10 +18,13 @@
 /*
  * Larger requests are cut and then found malformed: no sensible one comes near. The stride is no multiple
  * of 4096, so that the first lines of the buffers do not all fall into the same few sets of the cache.
+ * A PROXY header takes its share of this, at most half.
  */
 #define REQUEST_MAX    2048
 #define REQUEST_STRIDE (REQUEST_MAX + 64)
 #define HUGE_PAGE      ((size_t)2 << 20)
+
+_Static_assert(PROXY_HEADER_MAX <= REQUEST_MAX / 2, "room for a request behind the header");
 
 union control {
 	struct cmsghdr align;
@@ -32,11 +38,24 @@ struct udp_buffers {
 	struct iovec out_iov[BATCH];
 	struct sockaddr_in6 peers[BATCH]; /* large enough for both families */
 	struct answer_request batch[BATCH];
+	bool is_plain;                   /* no front ends: request i came in packet i, from peer i */
+	uint8_t packet_of[BATCH];        /* which packet a request came in */
+	union proxy_addr clients[BATCH]; /* of a request, as a front end says */
 	union control in_control[BATCH];
 	union control out_control[BATCH];
 	uint8_t requests[BATCH][REQUEST_STRIDE];
 	uint8_t answers[BATCH * ANSWER_UDP_MAX];
 };
+
+static void set_plain(struct udp_buffers *b)
+{
+	for (unsigned i = 0; i < BATCH; i++) {
+		b->batch[i].client.peer = (const struct sockaddr *)&b->peers[i];
+		b->batch[i].req = b->requests[i];
+		b->packet_of[i] = (uint8_t)i;
+	}
+	b->is_plain = true;
+}
 
 struct udp_buffers *udp_buffers_create(void)
 {
@@ -54,12 +73,9 @@ struct udp_buffers *udp_buffers_create(void)
 		b->in[i].msg_hdr.msg_name = &b->peers[i];
 		b->out[i].msg_hdr.msg_iov = &b->out_iov[i];
 		b->out[i].msg_hdr.msg_iovlen = 1;
-		b->batch[i] = (struct answer_request){
-			.client = { .peer = (const struct sockaddr *)&b->peers[i],
-			            .transport = TRANSPORT_UDP },
-			.req = b->requests[i],
-		};
+		b->batch[i].client.transport = TRANSPORT_UDP;
 	}
+	set_plain(b);
 	return b;
 }
 
@@ -123,7 +139,37 @@ static void send_answers(struct udp_socket *udp, unsigned out_n)
 	}
 }
 
-/* One batch. Returns how many requests there were. */
+/* With front ends: requests out of packets, without those that may not be answered. Returns how many. */
+static unsigned take_packets(struct udp_buffers *b, unsigned in_n, struct net_context *net)
+{
+	unsigned n = 0;
+	b->is_plain = false;
+	for (unsigned i = 0; i < in_n; i++) {
+		struct answer_request *request = &b->batch[n];
+		request->client.peer = (const struct sockaddr *)&b->peers[i];
+		request->req = b->requests[i];
+		request->req_len = b->in[i].msg_len;
+		if (proxy_is_front_end(net->data, request->client.peer)) {
+			struct proxy_header header;
+			enum proxy_verdict verdict = proxy_parse(request->req, request->req_len, &header);
+			if (verdict == PROXY_INCOMPLETE) /* here the rest never comes */
+				verdict = PROXY_BAD;
+			proxy_count(&net->counters, verdict);
+			if (verdict != PROXY_OK)
+				continue;
+			request->req += header.len;
+			request->req_len -= header.len;
+			if (header.has_addrs) {
+				b->clients[n] = header.source;
+				request->client.peer = &b->clients[n].sa;
+			}
+		}
+		b->packet_of[n++] = (uint8_t)i;
+	}
+	return n;
+}
+
+/* One batch. Returns how many packets there were. */
 static unsigned serve_batch(struct udp_socket *udp)
 {
 	struct udp_buffers *b = udp->buffers;
@@ -145,17 +191,27 @@ static unsigned serve_batch(struct udp_socket *udp)
 		return 0;
 	}
 	net->between_batches(net);
-	for (unsigned i = 0; i < (unsigned)in_n; i++)
-		b->batch[i].req_len = b->in[i].msg_len;
-	answer_queries(net->data, b->batch, (unsigned)in_n, b->answers, &net->state);
+	unsigned requests_n = (unsigned)in_n;
+	if (net->data->front_ends_n) {
+		requests_n = take_packets(b, requests_n, net);
+	} else {
+		if (!b->is_plain)
+			set_plain(b);
+		for (unsigned i = 0; i < requests_n; i++)
+			b->batch[i].req_len = b->in[i].msg_len;
+	}
+	answer_queries(net->data, b->batch, requests_n, b->answers, &net->state);
+	if (net->rrl)
+		rate_limit_apply(net, b->batch, requests_n);
 	unsigned out_n = 0;
-	for (unsigned i = 0; i < (unsigned)in_n; i++) {
-		size_t len = b->batch[i].resp_len;
+	for (unsigned k = 0; k < requests_n; k++) {
+		size_t len = b->batch[k].resp_len;
+		unsigned i = b->packet_of[k];
 		/* sin_port and sin6_port stand at the same place. Nothing can be sent to port 0. */
 		if (len == 0 || b->peers[i].sin6_port == 0)
 			continue;
 		struct msghdr *out = &b->out[out_n].msg_hdr;
-		b->out_iov[out_n] = (struct iovec){ .iov_base = b->batch[i].resp, .iov_len = len };
+		b->out_iov[out_n] = (struct iovec){ .iov_base = b->batch[k].resp, .iov_len = len };
 		out->msg_name = &b->peers[i];
 		out->msg_namelen = b->in[i].msg_hdr.msg_namelen;
 		out->msg_control = NULL;

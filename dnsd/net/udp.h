@@ -1,10 +1,14 @@
 /*
  * udp: requests in batches from one UDP socket.
  *
- *     uv_poll: readable ──> recvmmsg 64 ──> answer_query() each ──> sendmmsg ──> again, up to 16 times
+ *     uv_poll: readable ──> recvmmsg 64 ──> answer_query() each ──> rate limits ──> sendmmsg ──> again, up to
+ * 16 times
  *
  * A socket bound to one address needs no control messages. One bound to a wildcard gets with each request the
  * address it was sent to, and the answer is sent from there.
+ *
+ * From a front end (net/proxy.h) a PROXY header stands before the message: the client is whom it names, the
+ * answer goes to the front end.
  */
 #ifndef DNSD_NET_UDP_H
 #define DNSD_NET_UDP_H

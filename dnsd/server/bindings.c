@@ -1,6 +1,7 @@
 #include "server/bindings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,6 +165,66 @@ int bindings_create(const struct bindings *previous, const struct conf_listen *l
 			listener_close(&address->sockets[k]);
 	}
 	bindings_destroy(bindings);
+	return rc;
+}
+
+/* The sockets of one type for all workers, -1 for those they open themselves. */
+static int take_sockets(struct activation *activation, const struct conf_listen *listen, int type,
+                        unsigned workers_n, struct diag *diag, int *fds)
+{
+	char text[ADDR_TEXT_MAX];
+	const char *word = type == SOCK_DGRAM ? "UDP" : "TCP";
+	size_t n = activation_count(activation, &listen->addr, type);
+	addr_format_sockaddr((const struct sockaddr *)&listen->addr, text, sizeof(text));
+	for (unsigned w = 0; w < workers_n; w++)
+		fds[w] = -1;
+	if (n > workers_n) {
+		diag_error(diag, listen->place.file, listen->place.line,
+		           "the service manager passes %zu %s sockets for %s to %u workers, and nobody would "
+		           "read the "
+		           "others; pass as many as there are workers, or one",
+		           n, word, text, workers_n);
+		return -EINVAL;
+	}
+	for (unsigned w = 0; w < workers_n && n > 0; w++) {
+		fds[w] = w < n ? activation_take(activation, &listen->addr, type)
+		               : fcntl(fds[w % n], F_DUPFD_CLOEXEC, 0);
+		if (fds[w] < 0)
+			return -errno;
+	}
+	if (n > 0)
+		log_info("%s %s: %zu sockets of the service manager for %u workers", word, text, n,
+		         workers_n);
+	return 0;
+}
+
+int bindings_adopt(struct activation *activation, const struct conf_listen *listen, size_t listen_n,
+                   unsigned workers_n, struct diag *diag, struct bindings **ret_bindings)
+{
+	int *fds = calloc((size_t)workers_n * 2 + 1, sizeof(*fds));
+	struct bindings *bindings = bindings_create_empty();
+	int rc = fds && bindings ? 0 : -ENOMEM;
+	for (size_t i = 0; i < listen_n && rc == 0; i++) {
+		const struct conf_listen *given = &listen[i];
+		if (activation_count(activation, &given->addr, SOCK_DGRAM) == 0 &&
+		    activation_count(activation, &given->addr, SOCK_STREAM) == 0)
+			continue;
+		rc = take_sockets(activation, given, SOCK_DGRAM, workers_n, diag, fds);
+		if (rc == 0)
+			rc = take_sockets(activation, given, SOCK_STREAM, workers_n, diag, fds + workers_n);
+		for (unsigned w = 0; w < workers_n && rc == 0; w++) {
+			struct listener listener;
+			rc = listener_adopt(&given->addr, fds[w], fds[workers_n + w], given->place.file,
+			                    given->place.line, diag, &listener);
+			if (rc == 0)
+				rc = bindings_add(bindings, &given->addr, &listener);
+		}
+	}
+	free(fds);
+	if (rc < 0)
+		bindings_destroy(bindings);
+	else
+		*ret_bindings = bindings;
 	return rc;
 }
 

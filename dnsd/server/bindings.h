@@ -15,6 +15,7 @@
 #include "base/diag.h"
 #include "conf/conf.h"
 #include "net/listener.h"
+#include "service/activation.h"
 
 struct bindings;
 
@@ -34,6 +35,15 @@ struct binding {
  */
 int bindings_create(const struct bindings *previous, const struct conf_listen *listen, size_t listen_n,
                     unsigned workers_n, struct diag *diag, struct bindings **ret_bindings);
+/**
+ * What the service manager has opened of what is requested, for bindings_create() as what was there before.
+ * An address with fewer sockets than workers is shared by them; it may also have one of UDP and TCP only.
+ *
+ * activation  its sockets are taken
+ * Returns     0 or negative errno with diag filled; then the process is about to end
+ */
+int bindings_adopt(struct activation *activation, const struct conf_listen *listen, size_t listen_n,
+                   unsigned workers_n, struct diag *diag, struct bindings **ret_bindings);
 /** Frees the table only: the sockets belong to the workers. */
 void bindings_destroy(struct bindings *bindings);
 

@@ -72,6 +72,12 @@ json_t *command_status(const struct server *server)
 	json_object_set_new(object, "state-directory",
 	                    server->load->conf->state_dir ? json_string(server->load->conf->state_dir)
 	                                                  : json_null());
+	startup_show(&server->confinement, object);
+	for (unsigned i = 0; i < server->workers_n; i++) {
+		if (worker_filter_error(server->workers[i]))
+			add_problem(problems, "a worker runs without its sandbox: %s",
+			            strerror(worker_filter_error(server->workers[i])));
+	}
 	if (keeping_error(server->keeping))
 		add_problem(problems, "the state cannot be kept: %s",
 		            strerror(keeping_error(server->keeping)));

@@ -202,6 +202,7 @@ static void commit(struct handover *handover)
 	clock_set(server->clock, 0);
 	metrics_http_retire(server->metrics.http);
 	ctl_release(server->ctl);
+	supervise_hand_over(server->supervise, handover->spawned ? (int)handover->pid : 0);
 	server_drop_waiting_commands(server);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_leave(server->workers[i], conf->restart_drain_ms);
@@ -428,10 +429,14 @@ static char **make_environment(char *variable)
 	while (environ[n])
 		n++;
 	char **list = calloc(n + 2, sizeof(*list));
-	for (size_t i = 0; i < n && list; i++)
-		list[i] = environ[i];
+	size_t kept_n = 0;
+	for (size_t i = 0; i < n && list; i++) {
+		/* The watchdog of the service manager is for its main process, which is the new one then. */
+		if (strncmp(environ[i], "WATCHDOG_PID=", 13) != 0)
+			list[kept_n++] = environ[i];
+	}
 	if (list)
-		list[n] = variable;
+		list[kept_n] = variable;
 	return list;
 }
 
@@ -472,6 +477,12 @@ void handover_restart(struct server *server, struct ctl_request *request)
 	struct handover *handover;
 	if (!is_free(server, request))
 		return;
+	if (server->confinement.filters[FILTER_MAIN] && server->confinement.mode == FILTER_ON) {
+		ctl_reply(request, response_error("the sandbox (server.sandbox) lets this process start no "
+		                                  "program; run \"%.300s -c %.300s --takeover\" in its place",
+		                                  server->program, server->conf_path));
+		return;
+	}
 	log_info("control: user=\"%s\" pid=%d restart", command_author(request, author), (int)request->pid);
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) {
 		ctl_reply(request, response_error("cannot restart: %s", strerror(errno)));

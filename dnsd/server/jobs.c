@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,11 @@ void server_settle(struct server *server)
 			at = &retired->next;
 		}
 	}
+	/* Reading 10,000 mirrors takes some 80 MB for a moment, which the allocator would keep. */
+	if (server->trim_wanted && !server->retired) {
+		server->trim_wanted = false;
+		malloc_trim(0);
+	}
 	answer_commands(server, oldest);
 }
 
@@ -153,6 +159,14 @@ static void tell_control(const struct server *server, const struct conf *conf, i
 	const char *why = strerror(-rc);
 	if (rc == -EADDRINUSE)
 		why = "another process answers on it";
+	else if (rc == -EBUSY)
+		why = "a socket is there, and a running server in its sandbox cannot ask who answers on it; "
+		      "remove "
+		      "the file, or restart";
+	else if (rc == -EACCES)
+		why = "this user may not write to its folder";
+	else if (rc == -EPERM && conf->control_group)
+		why = "this user is not in the group of control-group; say: usermod -a -G GROUP USER";
 	else if (rc == -EEXIST)
 		why = "this file is no socket";
 	else if (rc == -ENOENT && conf->control_group)
@@ -303,6 +317,11 @@ static int set_listeners(struct server *server, const struct conf *conf, struct 
 	struct bindings *bindings;
 	int rc = bindings_create(server->bindings, conf->listen, conf->listen_n, server->workers_n, diag,
 	                         &bindings);
+	if (rc == -EACCES && !conf->keep_bind_capability)
+		diag_error(
+		        diag, NULL, 0,
+		        "the server gave up the right to open ports under 1024 when it had started: restart "
+		        "it, or set server.keep-bind-capability = true before that");
 	if (rc < 0)
 		return rc;
 	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
@@ -348,11 +367,14 @@ static void finish_reload(struct server *server, struct job *job)
 	} else {
 		if (job->load->conf->workers != server->load->conf->workers)
 			log_warning("server.workers has changed: it takes effect at the next start");
+		startup_tell_changes(server->load->conf, job->load->conf);
 		load_destroy(server->load);
 		server->load = job->load;
+		server->trim_wanted = true;
 		for (unsigned i = 0; i < server->workers_n; i++)
 			worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
 			               server->load->conf->tcp_clients_max);
+		server_set_rate_limit(server);
 		metrics_http_commit(server->metrics.http);
 		bool changed = server_watch_sources(server);
 		server_set_renew_timer(server);
@@ -422,6 +444,7 @@ static void job_done(uv_work_t *work, int status)
 	diag_fini(&job->diag);
 	if (job->kind == JOB_RENEW || job->kind == JOB_RELOAD || job->changed)
 		server_metrics_note_state(server);
+	supervise_job_done(server->supervise, job->kind == JOB_RELOAD);
 	server_start_wanted(server);
 	server_settle(server);
 }
@@ -453,6 +476,8 @@ static void run_job(struct server *server, enum job_kind kind, struct command *c
 	job->work.data = job;
 	server->job_running = kind;
 	server->job_was_command = command != NULL;
+	if (kind == JOB_RELOAD)
+		supervise_reloading(server->supervise);
 	int rc = uv_queue_work(&server->loop, &job->work, job_run, job_done);
 	if (rc < 0) {
 		log_error("cannot start a background job: %s", uv_strerror(rc));

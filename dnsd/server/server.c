@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "base/utc.h"
+#include "server/rate_limit_conf.h"
 #include "server/server_int.h"
 
 /* --- events --- */
@@ -35,6 +36,7 @@ static void close_handles(struct server *server)
 	uv_close((uv_handle_t *)&server->notify, NULL);
 	watch_destroy(server->watch);
 	server->watch = NULL;
+	supervise_close(server->supervise);
 }
 
 static void on_notify(uv_async_t *async)
@@ -89,6 +91,8 @@ static void begin_stop(struct server *server, int signal)
 	server->hurried = server->handed_over;
 	handover_abort(server, "the server is stopping");
 	log_info("stopping: signal=%s", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+	if (!server->handed_over)
+		supervise_stopping(server->supervise);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_stop(server->workers[i], server->load->conf->stop_drain_ms);
 	uv_async_send(&server->notify);
@@ -143,9 +147,16 @@ static int start_workers(struct server *server)
 	struct diag diag;
 	diag_init(&diag);
 	const struct bindings *passed = server->takeover ? takeover_bindings(server->takeover) : NULL;
-	int rc = bindings_create(passed, conf->listen, conf->listen_n, workers_n, &diag, &server->bindings);
+	int rc = startup_bind(conf, workers_n, passed, &diag, &server->bindings);
+	if (rc == 0)
+		rc = startup_drop(conf, &server->confinement, &diag);
+	if (rc == 0)
+		rc = supervise_open_probes(server->supervise, workers_n);
 	log_diag(&diag);
 	diag_fini(&diag);
+	struct rrl_config limit = { .exempt = NULL };
+	if (rc == 0)
+		rc = rate_limit_conf(&conf->rate_limit, workers_n, &limit);
 	for (unsigned i = 0; i < workers_n && rc == 0; i++) {
 		struct worker_config config = {
 			.index = i,
@@ -153,7 +164,10 @@ static int start_workers(struct server *server)
 			.cpu = workers_n == cores_n ? cores[i] : -1,
 			.tcp_idle_ms = conf->tcp_idle_ms,
 			.tcp_clients_max = conf->tcp_clients_max,
-			.notify = &server->notify
+			.rate_limit = conf->rate_limit.enabled ? &limit : NULL,
+			.notify = &server->notify,
+			.probe_fd = supervise_probe_fd(server->supervise, i),
+			.filter = server->confinement.filters[FILTER_WORKER],
 		};
 		rc = worker_start(&config, server->snap, bindings_of(server->bindings, i),
 		                  bindings_n(server->bindings, i), &server->workers[i]);
@@ -162,7 +176,20 @@ static int start_workers(struct server *server)
 		else
 			log_error("cannot start a worker: %s", strerror(-rc));
 	}
+	free((void *)limit.exempt);
 	return rc;
+}
+
+void server_set_rate_limit(struct server *server)
+{
+	const struct conf_rate_limit *conf = &server->load->conf->rate_limit;
+	struct rrl_config limit = { .exempt = NULL };
+	int rc = rate_limit_conf(conf, server->workers_n, &limit);
+	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
+		rc = worker_set_rate_limit(server->workers[i], conf->enabled ? &limit : NULL);
+	if (rc < 0)
+		log_error("rate limits stay as they were: %s", strerror(-rc));
+	free((void *)limit.exempt);
 }
 
 static int start_events(struct server *server)
@@ -219,11 +246,12 @@ static int load_start(struct server *server, bool again)
 	struct diag diag;
 	diag_init(&diag);
 	struct load *before = server->load;
-	int rc = again ? load_create_again(server->conf_path, before, &diag, &server->load)
-	               : load_create(server->conf_path, NULL, &diag, &server->load);
+	server->load = NULL;
+	int rc = startup_load(server->conf_path, again ? before : NULL, &server->confinement.privileges,
+	                      &diag, &server->load);
 	log_diag(&diag);
 	diag_fini(&diag);
-	if (again && rc == 0)
+	if (again)
 		load_destroy(before);
 	return rc;
 }
@@ -253,7 +281,7 @@ static int load_all(struct server *server)
 }
 
 /* What is done by one process only: from here on it is this one. */
-static void begin_service(struct server *server)
+static int begin_service(struct server *server)
 {
 	struct diag diag;
 	server->waiting = false;
@@ -264,10 +292,14 @@ static void begin_service(struct server *server)
 	server_set_control(server, server->load->conf, &diag);
 	log_diag(&diag);
 	diag_fini(&diag);
-	if (server->takeover)
+	/* Before the first background job: its thread is to have the filter too. */
+	int rc = startup_confine(&server->confinement);
+	if (rc < 0 && !server->takeover)
+		return rc; /* else nobody would serve: the process before has ended */
+	if (server->takeover) {
 		takeover_follow(server->takeover, server);
-	if (server->takeover)
 		keeping_want_overrides(server->keeping);
+	}
 	keeping_want_base(server->keeping, server->takeover ? "takeover" : "start");
 	server_start_wanted(server);
 	clock_set(server->clock, zones_next_change(server->load->zones, version_clock_now()));
@@ -277,13 +309,18 @@ static void begin_service(struct server *server)
 	else if (server_has_to_look(server))
 		server_start_job(server, JOB_RENEW);
 	bindings_log_changes(NULL, server->bindings);
-	/* A supervisor that knows the server by its process is to be told here: MAINPID is ours. */
+	server->trim_wanted = true;
+	server_settle(server);
 	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);
+	supervise_start(server->supervise);
+	return 0;
 }
 
 static void free_server(struct server *server)
 {
 	takeover_destroy(server->takeover);
+	supervise_free(server->supervise);
+	startup_free(&server->confinement);
 	totals_destroy(server->totals);
 	keeping_destroy(server->keeping);
 	server_metrics_free(server);
@@ -320,6 +357,8 @@ int server_create(const struct server_start *start, struct server **ret_server)
 	server->keeping = keeping_create(&server->loop, server_keeping_written, server);
 	if (!server->keeping)
 		rc = -ENOMEM;
+	if (rc == 0)
+		rc = supervise_create(server, &server->supervise);
 	if (rc < 0) {
 		log_error("cannot set up the main loop: %s", uv_strerror(rc));
 		goto fail; /* half set up, it can't be taken apart; the process ends */
@@ -330,9 +369,10 @@ int server_create(const struct server_start *start, struct server **ret_server)
 		rc = start_workers(server);
 	if (rc == 0 && server->takeover)
 		rc = takeover_confirm(server->takeover, server);
+	if (rc == 0)
+		rc = begin_service(server);
 	if (rc < 0)
 		goto fail_running;
-	begin_service(server);
 	*ret_server = server;
 	return 0;
 fail_running:

@@ -18,6 +18,8 @@
 #include "server/keeping.h"
 #include "server/server.h"
 #include "server/server_metrics.h"
+#include "server/startup.h"
+#include "server/supervise.h"
 #include "server/takeover.h"
 #include "server/totals.h"
 #include "server/watch.h"
@@ -83,6 +85,7 @@ struct server {
 	struct load *load;
 	struct snap *snap;
 	struct retired *retired;
+	bool trim_wanted; /* a load has ended: what it needed meanwhile goes back to the system */
 	uint64_t generation;
 	struct bindings *bindings;
 	struct watch *watch;
@@ -98,6 +101,8 @@ struct server {
 	struct command_queue commands; /* to be carried out */
 	struct command_queue answered; /* to be sent, once clients see what was changed */
 	struct keeping *keeping;
+	struct confinement confinement;
+	struct supervise *supervise;
 	uv_timer_t keep_again; /* after the state could not be kept */
 	uint64_t started_s;    /* since 1970 */
 	bool stopping;
@@ -132,6 +137,8 @@ bool server_watch_sources(struct server *server);
 bool server_has_to_look(const struct server *server);
 void server_set_renew_timer(struct server *server);
 void server_log_loaded(const struct server *server, const char *what);
+/** Give the workers the rate limits of the configuration in force. */
+void server_set_rate_limit(struct server *server);
 /** Open the control socket that the configuration names, or close it. Where that can't be, the one before
  * stays (told). */
 void server_set_control(struct server *server, const struct conf *conf, struct diag *diag);

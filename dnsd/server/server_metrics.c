@@ -48,8 +48,9 @@ static const struct counter_line net_lines[] = {
 
 /* Shown with labels or another name by write_queries(). */
 static const char *const shown_as_queries[] = {
-	"queries_udp", "queries_tcp", "dropped_short", "dropped_response", "formerr",   "notimp", "refused",
-	"badvers",     "servfail",    "noerror",       "nxdomain",         "truncated", "edns",   "ecs"
+	"queries_udp", "queries_tcp", "dropped_short", "dropped_response", "formerr",  "notimp",
+	"refused",     "badvers",     "servfail",      "noerror",          "nxdomain", "truncated",
+	"edns",        "ecs",         "badcookie"
 };
 static const char *const gauges[] = { "tcp_open" };
 
@@ -84,9 +85,9 @@ static void write_queries(struct metrics_text *text, const struct answer_counter
 		const char *rcode;
 		uint64_t value;
 	} by_rcode[] = {
-		{ "NOERROR", sum->noerror }, { "NXDOMAIN", sum->nxdomain }, { "FORMERR", sum->formerr },
-		{ "NOTIMP", sum->notimp },   { "REFUSED", sum->refused },   { "SERVFAIL", sum->servfail },
-		{ "BADVERS", sum->badvers },
+		{ "NOERROR", sum->noerror }, { "NXDOMAIN", sum->nxdomain },   { "FORMERR", sum->formerr },
+		{ "NOTIMP", sum->notimp },   { "REFUSED", sum->refused },     { "SERVFAIL", sum->servfail },
+		{ "BADVERS", sum->badvers }, { "BADCOOKIE", sum->badcookie },
 	};
 	metrics_text_family(text, "dnsd_queries_by_transport_total", METRICS_COUNTER, "requests received");
 	metrics_text_sample(text, sum->queries_udp, "transport", "udp", NULL);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "answer/pools_build.h"
 #include "answer/store_build.h"
@@ -29,6 +30,46 @@ int snap_create(struct answer_store *store, struct answer_pools *pools, struct g
 	return 0;
 }
 
+int snap_set_front_ends(struct snap *snap, const char *const *texts, size_t texts_n)
+{
+	if (texts_n == 0)
+		return 0;
+	struct prefix *prefixes = calloc(texts_n, sizeof(*prefixes));
+	if (!prefixes)
+		return -ENOMEM;
+	for (size_t i = 0; i < texts_n; i++)
+		prefix_parse(texts[i], &prefixes[i]);
+	snap->front_ends = prefixes;
+	snap->data.front_ends = prefixes;
+	snap->data.front_ends_n = texts_n;
+	return 0;
+}
+
+int snap_set_access(struct snap *snap, const struct answer_access *access)
+{
+	struct prefix *prefixes = calloc((size_t)access->chaos_n + access->any_n + 1, sizeof(*prefixes));
+	if (!prefixes)
+		return -ENOMEM;
+	if (access->chaos_n)
+		memcpy(prefixes, access->chaos, access->chaos_n * sizeof(*prefixes));
+	if (access->any_n)
+		memcpy(prefixes + access->chaos_n, access->any, access->any_n * sizeof(*prefixes));
+	free(snap->prefixes);
+	snap->prefixes = prefixes;
+	snap->data.access = *access;
+	snap->data.access.chaos = prefixes;
+	snap->data.access.any = prefixes + access->chaos_n;
+	return 0;
+}
+
+void snap_set_options(struct snap *snap, const struct answer_cookies *cookies, uint32_t tcp_idle_ms)
+{
+	if (cookies)
+		snap->cookies = *cookies;
+	snap->data.cookies = cookies ? &snap->cookies : NULL;
+	snap->data.tcp_idle_ms = tcp_idle_ms;
+}
+
 void snap_destroy(struct snap *snap)
 {
 	if (!snap)
@@ -36,5 +77,7 @@ void snap_destroy(struct snap *snap)
 	answer_store_unref(snap->store);
 	answer_pools_unref(snap->pools);
 	geo_map_unref(snap->geo);
+	free(snap->front_ends);
+	free(snap->prefixes);
 	free(snap);
 }

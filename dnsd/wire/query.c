@@ -12,6 +12,8 @@ enum wire_verdict wire_ecs_parse(const uint8_t *opt, size_t opt_len, struct wire
 	} else if (ecs.family == 2) {
 		ecs.addr.family = 6;
 		max = 128;
+	} else if (ecs.family == 0) {
+		max = 0; /* without an address no family is needed: dig +subnet=0 */
 	} else {
 		return WIRE_FORMERR;
 	}
@@ -108,7 +110,40 @@ static enum wire_verdict parse_question(const uint8_t *at, const uint8_t *end, s
 	return WIRE_OK;
 }
 
-/* The options of an OPT record; those we do not know are stepped over. */
+/* One option other than the client subnet; those we do not know are stepped over. */
+static enum wire_verdict parse_option(unsigned code, const uint8_t *data, size_t len,
+                                      struct wire_query *query)
+{
+	switch (code) {
+	case WIRE_OPTION_ZONEVERSION:
+		if (len) /* RFC 9660 section 3.1: a question is empty */
+			return WIRE_FORMERR;
+		query->asked |= WIRE_ASKED_ZONEVERSION;
+		break;
+	case WIRE_OPTION_COOKIE:
+		if (query->asked & WIRE_ASKED_COOKIE) /* RFC 7873 section 5.2: only the first counts */
+			break;
+		if (len != WIRE_COOKIE_CLIENT_LEN &&
+		    (len < WIRE_COOKIE_CLIENT_LEN + WIRE_COOKIE_SERVER_MIN_LEN ||
+		     len > WIRE_COOKIE_CLIENT_LEN + WIRE_COOKIE_SERVER_MAX_LEN))
+			return WIRE_FORMERR;
+		query->cookie = data;
+		query->cookie_len = (uint8_t)len;
+		query->asked |= WIRE_ASKED_COOKIE;
+		break;
+	case WIRE_OPTION_NSID: query->asked |= WIRE_ASKED_NSID; break;
+	case WIRE_OPTION_KEEPALIVE:
+		query->asked |= WIRE_ASKED_KEEPALIVE;
+		if (len)
+			query->asked |= WIRE_ASKED_KEEPALIVE_FILLED;
+		break;
+	case WIRE_OPTION_PADDING: query->asked |= WIRE_ASKED_PADDING; break;
+	default: break;
+	}
+	return WIRE_OK;
+}
+
+/* The options of an OPT record. */
 static enum wire_verdict parse_options(const uint8_t *at, size_t len, struct wire_query *query)
 {
 	while (len >= 4) {
@@ -120,10 +155,8 @@ static enum wire_verdict parse_options(const uint8_t *at, size_t len, struct wir
 			if (query->has_ecs || wire_ecs_parse(at + 4, opt_len, &query->ecs) != WIRE_OK)
 				return WIRE_FORMERR;
 			query->has_ecs = true;
-		} else if (code == WIRE_OPTION_ZONEVERSION) {
-			if (opt_len) /* RFC 9660 section 3.1: a question is empty */
-				return WIRE_FORMERR;
-			query->has_zoneversion = true;
+		} else if (parse_option(code, at + 4, opt_len, query) != WIRE_OK) {
+			return WIRE_FORMERR;
 		}
 		at += 4 + opt_len;
 		len -= 4 + opt_len;
@@ -162,12 +195,48 @@ static enum wire_verdict parse_records(const uint8_t *at, const uint8_t *end, un
 	return version == 0 ? WIRE_OK : WIRE_BADVERS;
 }
 
+/*
+ * A request is turned down before its records were read. If it has an OPT record, so will the answer (RFC
+ * 6891 section 6.1.1): look for it as far as the records can be stepped over.
+ */
+__attribute__((cold, noinline)) static void look_for_opt(const uint8_t *req, size_t req_len,
+                                                         struct wire_query *query)
+{
+	const uint8_t *at = req + WIRE_HEADER_LEN;
+	const uint8_t *end = req + req_len;
+	unsigned questions_n = wire_get16(req + 4);
+	unsigned before_n = (unsigned)wire_get16(req + 6) + wire_get16(req + 8);
+	unsigned records_n = before_n + wire_get16(req + 10);
+	for (unsigned i = 0; i < questions_n; i++) {
+		size_t name_len = wire_name_skip(at, end);
+		if (name_len == 0 || end - at < (ptrdiff_t)name_len + 4)
+			return;
+		at += name_len + 4;
+	}
+	for (unsigned i = 0; i < records_n; i++) {
+		size_t owner_len = wire_name_skip(at, end);
+		if (owner_len == 0 || end - at < (ptrdiff_t)owner_len + 10)
+			return;
+		const uint8_t *fixed = at + owner_len;
+		size_t rdata_len = wire_get16(fixed + 8);
+		if (end - fixed < (ptrdiff_t)rdata_len + 10)
+			return;
+		if (wire_get16(fixed) == WIRE_TYPE_OPT && owner_len == 1 && i >= before_n) {
+			query->has_edns = true;
+			query->edns_size = wire_get16(fixed + 2);
+			query->dnssec_ok = (wire_get16(fixed + 6) & WIRE_EDNS_DO) != 0;
+			return;
+		}
+		at = fixed + 10 + rdata_len;
+	}
+}
+
 enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wire_query *query)
 {
 	query->question_len = 0;
 	query->has_edns = false;
 	query->has_ecs = false;
-	query->has_zoneversion = false;
+	query->asked = 0;
 	query->dnssec_ok = false;
 	if (req_len < WIRE_HEADER_LEN)
 		return WIRE_DROP_SHORT;
@@ -175,17 +244,25 @@ enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wi
 	query->flags = wire_get16(req + 2);
 	if (query->flags & WIRE_FLAG_QR)
 		return WIRE_DROP_RESPONSE;
-	if (query->flags & WIRE_FLAG_OPCODE)
+	if (query->flags & WIRE_FLAG_OPCODE) {
+		look_for_opt(req, req_len, query);
 		return WIRE_NOTIMP;
-	if (wire_get16(req + 4) != 1)
-		return WIRE_FORMERR;
-
+	}
 	const uint8_t *end = req + req_len;
-	if (parse_question(req + WIRE_HEADER_LEN, end, query) != WIRE_OK)
+	unsigned questions_n = wire_get16(req + 4);
+	/* RFC 7873 section 5.4: without a question, a cookie may be all that is asked for. */
+	if (__builtin_expect(questions_n > 1, 0) ||
+	    (questions_n == 1 && parse_question(req + WIRE_HEADER_LEN, end, query) != WIRE_OK)) {
+		look_for_opt(req, req_len, query);
 		return WIRE_FORMERR;
+	}
 	unsigned before_n = (unsigned)wire_get16(req + 6) + wire_get16(req + 8);
 	unsigned additional_n = wire_get16(req + 10);
-	if (before_n + additional_n == 0)
-		return WIRE_OK;
-	return parse_records(req + WIRE_HEADER_LEN + query->question_len, end, before_n, additional_n, query);
+	enum wire_verdict verdict = WIRE_OK;
+	if (before_n + additional_n)
+		verdict = parse_records(req + WIRE_HEADER_LEN + query->question_len, end, before_n,
+		                        additional_n, query);
+	if (__builtin_expect(query->question_len == 0, 0) && verdict == WIRE_OK)
+		return query->asked & WIRE_ASKED_COOKIE ? WIRE_COOKIE_ONLY : WIRE_FORMERR;
+	return verdict;
 }

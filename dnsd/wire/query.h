@@ -1,7 +1,8 @@
 /*
  * query: one request, taken apart and checked.
  *
- *     header | QNAME QTYPE QCLASS | (records, skipped) | OPT { options: client subnet, others skipped }
+ *     header | QNAME QTYPE QCLASS | (records, skipped) | OPT { options: client subnet, what else is asked
+ *                                                              for; unknown ones skipped }
  */
 #ifndef DNSD_WIRE_QUERY_H
 #define DNSD_WIRE_QUERY_H
@@ -20,13 +21,27 @@ enum wire_verdict {
 	WIRE_FORMERR,
 	WIRE_NOTIMP,
 	WIRE_BADVERS,
+	WIRE_COOKIE_ONLY, /* no question, but a cookie: a cookie is all that is wanted (RFC 7873 section 5.4)
+	                   */
+	WIRE_BADCOOKIE,   /* never from here: answer/ knows what a cookie is worth */
+};
+
+/** Options by which something is asked for, beside the client subnet. */
+enum wire_asked {
+	WIRE_ASKED_ZONEVERSION = 1 << 0, /* RFC 9660: the answer shall name the version of its zone */
+	WIRE_ASKED_COOKIE = 1 << 1,
+	WIRE_ASKED_NSID = 1 << 2, /* RFC 5001: which server is this */
+	WIRE_ASKED_KEEPALIVE = 1 << 3,
+	WIRE_ASKED_KEEPALIVE_FILLED =
+	        1 << 4, /* and it had data, which only an answer may have (RFC 7828 3.1) */
+	WIRE_ASKED_PADDING = 1 << 5,
 };
 
 /** EDNS Client Subnet as sent: the address is zero-padded, network order. */
 struct wire_ecs {
 	struct addr addr;
 	uint8_t source_len; /* bits */
-	uint16_t family;    /* 1 or 2 as on the wire */
+	uint16_t family;    /* 1 or 2 as on the wire; 0 only with source_len 0, and addr is nobody's then */
 };
 
 struct wire_query {
@@ -39,9 +54,11 @@ struct wire_query {
 	uint8_t labels_n; /* without the root */
 	bool has_edns;
 	bool has_ecs;
-	bool has_zoneversion; /* RFC 9660: the answer shall name the version of its zone */
+	uint8_t asked; /* of enum wire_asked */
 	bool dnssec_ok;
-	uint16_t edns_size; /* as asked */
+	uint8_t cookie_len;    /* 8, or 16 to 40 with that of a server */
+	uint16_t edns_size;    /* as asked */
+	const uint8_t *cookie; /* [cookie_len] in the request, when WIRE_ASKED_COOKIE */
 	struct wire_ecs ecs;
 	uint8_t label_off[WIRE_LABELS_MAX +
 	                  1]; /* where each label starts in qname; the last entry is the root's */
@@ -52,11 +69,15 @@ struct wire_query {
 /**
  * Take a request apart.
  *
- * Source    RFC 1035 section 4.1; RFC 9619 (QDCOUNT 1); RFC 6891 section 6.1.1 (one OPT, owner root);
- *           RFC 1035 section 4.1.4 allows pointers in names, but the question is the first name of a message:
- * FORMERR ret_query  id and flags are set unless a DROP is returned; question_len and what the question holds
- * are set when it could be read (also with FORMERR or BADVERS from a later part); EDNS fields on WIRE_OK and
- * BADVERS Cost      one pass, no allocation
+ * Source    RFC 1035 section 4.1; RFC 9619 (QDCOUNT 1), RFC 7873 section 5.4 (or 0); RFC 6891 section 6.1.1
+ *           (one OPT, owner root); RFC 1035 section 4.1.4 allows pointers in names, but the question is the
+ *           first name of a message: FORMERR
+ *
+ * ret_query  id and flags are set unless a DROP is returned; question_len and what the question holds are set
+ *            when it could be read (also with FORMERR or BADVERS from a later part); has_edns, edns_size and
+ *            dnssec_ok for every verdict but a DROP, as far as an OPT record could be found; options on
+ *            WIRE_OK
+ * Cost       one pass, no allocation; a second one over what is turned down early
  */
 enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wire_query *ret_query);
 
@@ -67,7 +88,8 @@ enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wi
  * opt      [opt_len] option data without code and length; borrowed
  * ret_ecs  set on WIRE_OK
  * Returns  WIRE_OK, or WIRE_FORMERR: length does not match the prefix, prefix too long for the family,
- * unknown family, scope not 0, or a bit set past the prefix
+ * unknown family, scope not 0, or a bit set past the prefix. Family 0 is taken with a prefix of 0:
+ * section 7.1.2 calls the family irrelevant there, and dig sends it
  */
 enum wire_verdict wire_ecs_parse(const uint8_t *opt, size_t opt_len, struct wire_ecs *ret_ecs);
 

@@ -40,6 +40,7 @@ enum wire_rcode {
 	WIRE_RCODE_REFUSED = 5,
 	WIRE_RCODE_YXDOMAIN = 6,
 	WIRE_RCODE_BADVERS = 16,
+	WIRE_RCODE_BADCOOKIE = 23,
 };
 
 enum wire_type {
@@ -75,15 +76,30 @@ enum wire_type {
 
 enum wire_class { WIRE_CLASS_IN = 1, WIRE_CLASS_CH = 3, WIRE_CLASS_NONE = 254, WIRE_CLASS_ANY = 255 };
 
+#define WIRE_OPTION_NSID        3 /* RFC 5001 */
 #define WIRE_OPTION_ECS         8
+#define WIRE_OPTION_COOKIE      10 /* RFC 7873 */
+#define WIRE_OPTION_KEEPALIVE   11 /* RFC 7828 */
+#define WIRE_OPTION_PADDING     12 /* RFC 7830 */
 #define WIRE_OPTION_EDE         15 /* RFC 8914 */
 #define WIRE_OPTION_ZONEVERSION 19 /* RFC 9660 */
 
 /* A zone version option as we send it: code, length, label count, type, serial. */
 #define WIRE_ZONEVERSION_LEN 10
-/* What all options of an answer take at most, so that a full message leaves them room: client subnet and zone
- * version. An extended error is put in only where there is room left. */
-#define WIRE_OPTIONS_MAX (24 + WIRE_ZONEVERSION_LEN)
+/* Cookies (RFC 7873 section 4): what a client makes, what we make (RFC 9018 section 4), and the largest that
+ * any server may have made. */
+#define WIRE_COOKIE_CLIENT_LEN     8
+#define WIRE_COOKIE_SERVER_LEN     16
+#define WIRE_COOKIE_SERVER_MIN_LEN 8
+#define WIRE_COOKIE_SERVER_MAX_LEN 32
+/* Options as we send them, code and length included. */
+#define WIRE_COOKIE_LEN    (4 + WIRE_COOKIE_CLIENT_LEN + WIRE_COOKIE_SERVER_LEN)
+#define WIRE_KEEPALIVE_LEN 6
+#define WIRE_NSID_MAX      (4 + 255)
+/* What all options of an answer take at most, so that a full message leaves them room: client subnet, zone
+ * version, cookie, keepalive, server id. An extended error and padding are put in only where there is room
+ * left. */
+#define WIRE_OPTIONS_MAX (24 + WIRE_ZONEVERSION_LEN + WIRE_COOKIE_LEN + WIRE_KEEPALIVE_LEN + WIRE_NSID_MAX)
 
 /** INFO-CODEs of extended errors (RFC 8914 section 4). */
 enum wire_ede { WIRE_EDE_PROHIBITED = 18, WIRE_EDE_INVALID_DATA = 24 };

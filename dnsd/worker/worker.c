@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
+#include "net/rrl.h"
 #include "net/tcp.h"
 #include "net/udp.h"
 
@@ -37,6 +39,8 @@ struct mailbox {
 	bool has_limits;
 	uint32_t tcp_idle_ms;
 	uint32_t tcp_clients_max;
+	struct rrl *rrl;
+	bool has_rrl;
 	bool stop;
 	uint32_t drain_ms;
 	bool leave;
@@ -53,6 +57,7 @@ struct worker {
 	struct udp_buffers *buffers;
 	struct tcp_server *tcp;
 	struct serving *servings;
+	struct udp_socket probe; /* fd -1 = none */
 	const struct snap *snap;
 	uint64_t drain_until_ms; /* or leave until then */
 	bool stopping;
@@ -63,6 +68,7 @@ struct worker {
 	_Atomic(const struct snap *) adopted;
 	atomic_bool listeners_done;
 	atomic_bool stopped;
+	atomic_int filter_error;
 };
 
 static void adopt(struct worker *worker)
@@ -79,6 +85,10 @@ static void adopt(struct worker *worker)
 static void between_batches(struct net_context *net)
 {
 	adopt((struct worker *)net);
+	/* Read from memory that the kernel shares: no system call. Seconds need no finer clock. */
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	net->state.now_s = (uint32_t)now.tv_sec;
 }
 
 /* --- listeners --- */
@@ -154,6 +164,24 @@ static void change_listeners(struct worker *worker, const struct listener *liste
 	uv_async_send(worker->config.notify);
 }
 
+/* --- rate limits --- */
+
+static int create_rate_limit(const struct rrl_config *config, struct rrl **ret_rrl)
+{
+	uint64_t seed[2] = { 0 };
+	/* Waits at most at the start of the machine, and then gives so few bytes whole. */
+	(void)!getrandom(seed, sizeof(seed), 0);
+	return rrl_create(config, seed, ret_rrl);
+}
+
+static void change_rate_limit(struct worker *worker, struct rrl *rrl)
+{
+	if (rrl && worker->net.rrl)
+		rrl_inherit(rrl, worker->net.rrl);
+	rrl_destroy(worker->net.rrl);
+	worker->net.rrl = rrl;
+}
+
 /* --- stop --- */
 
 static void end(struct worker *worker)
@@ -186,12 +214,21 @@ static void on_leave(uv_timer_t *timer)
 	end(worker);
 }
 
+static void close_probe(struct worker *worker)
+{
+	if (worker->probe.fd < 0)
+		return;
+	udp_close(&worker->probe, NULL);
+	worker->probe.fd = -1;
+}
+
 static void begin_leave(struct worker *worker, uint32_t leave_ms)
 {
 	if (worker->stopping)
 		return;
 	worker->stopping = worker->leaving = true;
 	change_listeners(worker, NULL, 0);
+	close_probe(worker);
 	uv_update_time(&worker->loop);
 	worker->drain_until_ms = uv_now(&worker->loop) + leave_ms;
 	uv_timer_start(&worker->drain, on_leave, 0, LEAVE_STEP_MS);
@@ -205,6 +242,7 @@ static void begin_stop(struct worker *worker, uint32_t drain_ms)
 		change_listeners(worker, NULL, 0);
 	worker->stopping = true;
 	worker->leaving = false;
+	close_probe(worker);
 	if (uv_is_closing((uv_handle_t *)&worker->drain))
 		return;
 	uv_update_time(&worker->loop);
@@ -225,9 +263,13 @@ static void on_wake(uv_async_t *async)
 	mailbox->listeners = NULL;
 	mailbox->has_listeners = false;
 	mailbox->has_limits = false;
+	mailbox->rrl = NULL;
+	mailbox->has_rrl = false;
 	uv_mutex_unlock(&mailbox->lock);
 	if (got.has_limits)
 		tcp_server_set_limits(worker->tcp, got.tcp_idle_ms, got.tcp_clients_max);
+	if (got.has_rrl)
+		change_rate_limit(worker, got.rrl);
 	if (got.has_listeners && !worker->stopping)
 		change_listeners(worker, got.listeners, got.listeners_n);
 	free(got.listeners);
@@ -250,6 +292,8 @@ static void run(void *argument)
 		/* Only a matter of speed: where it is not allowed, the kernel places the thread. */
 		(void)pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
 	}
+	if (worker->config.filter)
+		atomic_store(&worker->filter_error, -filter_install(worker->config.filter));
 	uv_run(&worker->loop, UV_RUN_DEFAULT);
 	atomic_store(&worker->stopped, true);
 	uv_async_send(worker->config.notify);
@@ -297,6 +341,8 @@ int worker_start(const struct worker_config *config, const struct snap *snap,
 	seed_rotation(&worker->net.state);
 	worker->buffers = udp_buffers_create();
 	int rc = worker->buffers ? uv_loop_init(&worker->loop) : -ENOMEM;
+	if (rc == 0 && config->rate_limit)
+		rc = create_rate_limit(config->rate_limit, &worker->net.rrl);
 	if (rc == 0)
 		rc = uv_mutex_init(&worker->mailbox.lock);
 	if (rc == 0)
@@ -310,6 +356,10 @@ int worker_start(const struct worker_config *config, const struct snap *snap,
 		                       config->tcp_clients_max, &worker->tcp);
 	for (size_t i = 0; i < listeners_n && rc == 0; i++)
 		rc = start_serving(worker, &listeners[i]);
+	worker->probe.fd = -1;
+	if (rc == 0 && config->probe_fd >= 0)
+		rc = udp_open(&worker->probe, &worker->loop, config->probe_fd, false, worker->buffers,
+		              &worker->net);
 	if (rc == 0)
 		rc = start_thread(worker);
 	if (rc < 0)
@@ -337,6 +387,21 @@ void worker_set_tcp(struct worker *worker, uint32_t tcp_idle_ms, uint32_t tcp_cl
 	worker->mailbox.tcp_clients_max = tcp_clients_max;
 	uv_mutex_unlock(&worker->mailbox.lock);
 	uv_async_send(&worker->wake);
+}
+
+int worker_set_rate_limit(struct worker *worker, const struct rrl_config *config)
+{
+	struct rrl *rrl = NULL;
+	int rc = config ? create_rate_limit(config, &rrl) : 0;
+	if (rc < 0)
+		return rc;
+	uv_mutex_lock(&worker->mailbox.lock);
+	rrl_destroy(worker->mailbox.rrl); /* never looked at */
+	worker->mailbox.rrl = rrl;
+	worker->mailbox.has_rrl = true;
+	uv_mutex_unlock(&worker->mailbox.lock);
+	uv_async_send(&worker->wake);
+	return 0;
 }
 
 int worker_set_listeners(struct worker *worker, const struct listener *listeners, size_t listeners_n)
@@ -386,12 +451,19 @@ bool worker_stopped(const struct worker *worker)
 	return atomic_load(&worker->stopped);
 }
 
+int worker_filter_error(const struct worker *worker)
+{
+	return atomic_load(&worker->filter_error);
+}
+
 void worker_join(struct worker *worker)
 {
 	uv_thread_join(&worker->thread);
 	uv_loop_close(&worker->loop);
 	uv_mutex_destroy(&worker->mailbox.lock);
 	free(worker->mailbox.listeners);
+	rrl_destroy(worker->mailbox.rrl);
+	rrl_destroy(worker->net.rrl);
 	tcp_server_destroy(worker->tcp);
 	udp_buffers_destroy(worker->buffers);
 	free(worker);

@@ -17,8 +17,10 @@
 #include "answer/answer.h"
 #include "net/listener.h"
 #include "net/net_context.h"
+#include "sandbox/filter.h"
 #include "snap/snap.h"
 
+struct rrl_config;
 struct worker;
 
 struct worker_config {
@@ -26,8 +28,13 @@ struct worker_config {
 	int cpu; /* pin to this core; -1 = do not pin */
 	uint32_t tcp_idle_ms;
 	uint32_t tcp_clients_max;
-	uv_async_t *notify; /* main's: signalled when a snapshot was adopted, listeners were changed or the
-	                       worker has drained */
+	const struct rrl_config
+	        *rate_limit; /* net/rrl.h; borrowed while the worker starts; NULL = no limits */
+	uv_async_t *notify;  /* main's: signalled when a snapshot was adopted, listeners were changed or the
+	                        worker has drained */
+	int probe_fd;        /* a UDP socket of the watchdog, owned; -1 = none */
+	const struct filter
+	        *filter; /* the system calls the thread may make; NULL = all. Outlives the worker */
 };
 
 /** Start the thread. listeners: one open socket pair each, owned by the worker on success. Returns 0 or
@@ -43,6 +50,11 @@ const struct snap *worker_adopted(const struct worker *worker);
 
 /** New limits for connections from now on. */
 void worker_set_tcp(struct worker *worker, uint32_t tcp_idle_ms, uint32_t tcp_clients_max);
+/**
+ * Limit answers over UDP so from now on; NULL = not at all. What is known of prefixes stays, unless the table
+ * has another size. Returns 0 or -ENOMEM: nothing has changed.
+ */
+int worker_set_rate_limit(struct worker *worker, const struct rrl_config *config);
 /**
  * Replace the set of listeners. Sockets in both sets (same fd) stay as they are; the others of the old set
  * answer what already waits in their queue, then close (open TCP connections live on). Takes the sockets
@@ -64,6 +76,8 @@ void worker_stop(struct worker *worker, uint32_t drain_ms);
  */
 void worker_leave(struct worker *worker, uint32_t leave_ms);
 bool worker_stopped(const struct worker *worker);
+/** Why the filter could not be installed, an errno; 0 = it was, or there is none. */
+int worker_filter_error(const struct worker *worker);
 void worker_join(struct worker *worker);
 
 /** Add this worker's counters to the sums. Any thread; values may lag by a batch. */

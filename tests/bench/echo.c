@@ -1,6 +1,10 @@
 /*
  * echo: the limit. Takes UDP packets in batches, flips the QR bit, sends them back: what the kernel's sockets
- * allow a server that does nothing else. Prints the port it listens on; ends when standard input does.
+ * allow a server that does nothing else. Prints the port it listens on.
+ *
+ *     echo [BYTES]
+ *
+ * BYTES: the length of what is sent back, whatever came; to see what larger answers cost in themselves.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -16,12 +20,13 @@ static struct iovec iov[BATCH];
 static struct sockaddr_in peers[BATCH];
 static uint8_t packets[BATCH][2048 + 64];
 
-int main(void)
+int main(int argc, char **argv)
 {
+	unsigned long answer_len = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
 	int fd = socket(AF_INET, SOCK_DGRAM, 0);
 	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t addr_len = sizeof(addr);
-	int bytes = 4 << 20;
+	int bytes = 1 << 20;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
@@ -42,7 +47,7 @@ int main(void)
 		int n = recvmmsg(fd, in, BATCH, MSG_WAITFORONE, NULL);
 		for (int i = 0; i < n; i++) {
 			packets[i][2] |= 0x80;
-			iov[i].iov_len = in[i].msg_len;
+			iov[i].iov_len = answer_len && answer_len <= 2048 ? answer_len : in[i].msg_len;
 		}
 		for (int sent = 0; sent < n;) {
 			int k = sendmmsg(fd, in + sent, (unsigned)(n - sent), 0);

@@ -1,14 +1,14 @@
 /*
  * flood: what a DNS server can do at most over UDP.
  *
- *     flood PORT txt|country|local|nx|mix|echo SECONDS
+ *     flood PORT txt|country|local|nx|mix|echo SECONDS [states]
  *
  * Sends more than any server takes: bursts of one kind of question leave as one UDP_SEGMENT send, which costs
  * a fraction of what the server pays for answering them one by one. Of the answers only one in SAMPLE reaches
  * this process, the others are dropped by a socket filter, so that a server is not slowed down by a reader
  * that shares its machine; they are told by their ids. Those that arrive are counted and checked. Queries
  * that the server has no room for are dropped in its socket, unseen. Prints answers a second and how many of
- * the sample were wrong.
+ * the sample were wrong. With "states" answers with even and odd addresses are wrong, too.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -105,7 +105,16 @@ static void send_burst(int fd, struct deck *deck)
 	}
 }
 
-static unsigned read_answers(int fd, bool echo)
+static bool is_wrong(const uint8_t *answer, unsigned len, bool states)
+{
+	unsigned id = (unsigned)(answer[0] << 8 | answer[1]);
+	if (id >> 12 >= QUERY_KINDS_N)
+		return true;
+	const struct query *query = &decks[id >> 12].queries[id % VARIANTS];
+	return !query_is_right(query, answer, len) || (states && !query_is_of_one_state(query, answer, len));
+}
+
+static unsigned read_answers(int fd, bool echo, bool states)
 {
 	static struct mmsghdr in[READ_MAX];
 	static struct iovec iov[READ_MAX];
@@ -116,11 +125,8 @@ static unsigned read_answers(int fd, bool echo)
 	}
 	int n = recvmmsg(fd, in, READ_MAX, MSG_DONTWAIT, NULL);
 	for (int i = 0; i < n; i++) {
-		unsigned id = (unsigned)(bytes[i][0] << 8 | bytes[i][1]);
-		unsigned kind = id >> 12;
 		answers_n++;
-		if (!echo && (kind >= QUERY_KINDS_N ||
-		              !query_is_right(&decks[kind].queries[id % VARIANTS], bytes[i], in[i].msg_len)))
+		if (!echo && is_wrong(bytes[i], in[i].msg_len, states))
 			wrong_n++;
 	}
 	return n > 0 ? (unsigned)n : 0;
@@ -128,10 +134,11 @@ static unsigned read_answers(int fd, bool echo)
 
 int main(int argc, char **argv)
 {
+	bool states = argc == 5 && strcmp(argv[4], "states") == 0;
 	bool echo = argc == 4 && strcmp(argv[2], "echo") == 0;
-	int kind = argc == 4 ? query_kind_from_text(echo ? "txt" : argv[2]) : -1;
+	int kind = argc == 4 || states ? query_kind_from_text(echo ? "txt" : argv[2]) : -1;
 	if (kind < 0) {
-		fprintf(stderr, "Usage: flood PORT txt|country|local|nx|mix|echo SECONDS\n");
+		fprintf(stderr, "Usage: flood PORT txt|country|local|nx|mix|echo SECONDS [states]\n");
 		return 2;
 	}
 	for (int i = 0; i < QUERY_KINDS_N; i++)
@@ -154,7 +161,7 @@ int main(int argc, char **argv)
 		for (unsigned i = 0; i < SOCKETS; i++) {
 			enum query_kind of = kind == QUERY_KINDS_N ? query_draw_mix() : (enum query_kind)kind;
 			send_burst(fds[i], &decks[of]);
-			read_answers(fds[i], echo);
+			read_answers(fds[i], echo, states);
 		}
 		now = now_ns();
 		if (!counted_from && now >= warm) {

@@ -1,6 +1,6 @@
 /*
- * geo_bench DB.mmdb [CHECKS]: load time, size and lookup time of the geo map; CHECKS random addresses of each
- * kind are compared with libmaxminddb's own answer.
+ * geo_bench DB.mmdb [CHECKS]: load time, size and lookup time of the geo map; both ends of every range and
+ * CHECKS random addresses of each kind are compared with libmaxminddb's own answer.
  */
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -137,6 +137,15 @@ static int check(const char *path, const struct geo_map *map, unsigned kinds_n, 
 	if (MMDB_open(path, MMDB_MODE_MMAP, &mmdb) != MMDB_SUCCESS)
 		return -1;
 	unsigned long wrong_n = 0;
+	unsigned long ends_n = 0;
+	for (unsigned family = 4; family <= (kinds_n == KIND_N ? 6 : 4); family += 2) {
+		struct geo_map_ranges ranges;
+		struct geo_range range;
+		geo_map_ranges_init(map, (uint8_t)family, &ranges);
+		for (; geo_map_ranges_next(&ranges, &range); ends_n += 2)
+			for (unsigned end = 0; end < 2; end++)
+				wrong_n += !check_one(&mmdb, map, end ? &range.last : &range.first);
+	}
 	for (unsigned kind = 0; kind < kinds_n; kind++) {
 		for (unsigned long i = 0; i < checks_n; i++) {
 			struct addr addr;
@@ -145,7 +154,8 @@ static int check(const char *path, const struct geo_map *map, unsigned kinds_n, 
 		}
 	}
 	MMDB_close(&mmdb);
-	printf("%lu addresses compared with libmaxminddb, %lu differ\n", checks_n * kinds_n, wrong_n);
+	printf("%lu ends of ranges and %lu random addresses compared with libmaxminddb, %lu differ\n", ends_n,
+	       checks_n * kinds_n, wrong_n);
 	return wrong_n == 0 ? 0 : -1;
 }
 

@@ -54,6 +54,7 @@ void query_make(struct query *query, enum query_kind kind)
 	uint8_t *bytes = query->bytes;
 	memset(query, 0, sizeof(*query));
 	uint16_t type = kind == QUERY_TXT ? 16 : 1;
+	query->is_pool = kind == QUERY_COUNTRY || kind == QUERY_LOCAL;
 	size_t code = query_draw() % ((sizeof(codes) - 1) / 3) * 3;
 	switch (kind) {
 	case QUERY_TXT: strcpy(name, "current.cvd.clamav.net"); break;
@@ -92,6 +93,23 @@ bool query_is_right(const struct query *query, const uint8_t *answer, size_t len
 	if (memcmp(answer + 12, query->bytes + 12, name_len + 4) != 0)
 		return false;
 	return query->nxdomain ? rcode == 3 : rcode == 0 && records_n > 0;
+}
+
+bool query_is_of_one_state(const struct query *query, const uint8_t *answer, size_t len)
+{
+	enum { RECORD_LEN = 16 }; /* an owner that is a pointer, and four bytes of address */
+	size_t question_end = 12 + strlen((const char *)query->bytes + 12) + 1 + 4;
+	unsigned records_n = (unsigned)(answer[6] << 8 | answer[7]);
+	if (!query->is_pool)
+		return true;
+	if (len < question_end + (size_t)records_n * RECORD_LEN)
+		return false;
+	const uint8_t *last = answer + question_end + RECORD_LEN - 1; /* byte of an address */
+	for (unsigned i = 1; i < records_n; i++) {
+		if ((last[(size_t)i * RECORD_LEN] ^ last[0]) & 1)
+			return false;
+	}
+	return true;
 }
 
 int query_connect(uint16_t port, unsigned number)

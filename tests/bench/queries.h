@@ -18,6 +18,7 @@ struct query {
 	uint8_t bytes[QUERY_MAX];
 	unsigned len;
 	bool nxdomain;
+	bool is_pool; /* answered with addresses of mirrors */
 };
 
 /** The same sequence in each run. */
@@ -31,6 +32,10 @@ void query_make(struct query *query, enum query_kind kind);
 
 /** Does the answer fit: the question, the rcode, and something in it? */
 bool query_is_right(const struct query *query, const uint8_t *answer, size_t len);
+
+/** Are the addresses of a right answer all even, or all odd? Where a pool changes between its even and its
+ * odd mirrors, others are of two states. */
+bool query_is_of_one_state(const struct query *query, const uint8_t *answer, size_t len);
 
 /** A connected socket from a 127.x address of its own, by number; -1 with errno. */
 int query_connect(uint16_t port, unsigned number);

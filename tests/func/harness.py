@@ -140,15 +140,20 @@ class Output:
 class Daemon:
     """A running dnsd. Always started through Case.daemon(), which stops it."""
 
-    def __init__(self, conf_path, netns=None, ready=True, program=None, options=()):
+    def __init__(self, conf_path, netns=None, ready=True, prefix=(), more_env=None, pass_fds=(), program=None, options=()):
+        """prefix: a program that becomes dnsd in the same process."""
         self.conf_path = conf_path
-        command = [program or DNSD, "-c", conf_path, *options]
+        command = [*prefix, program or DNSD, "-c", conf_path, *options]
         if netns:
             command = ["ip", "netns", "exec", netns] + command
         env = dict(os.environ)
         env.pop("JOURNAL_STREAM", None)  # time stamps as on a terminal
+        for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"):
+            env.pop(name, None)  # of whoever runs the tests
+        env.update(more_env or {})
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, text=True, errors="replace", env=env)
+                                        stderr=subprocess.STDOUT, text=True, errors="replace", env=env,
+                                        pass_fds=pass_fds)
         self.log = Output(self.process.stdout)
         self.stopped = False
         self.listeners = []

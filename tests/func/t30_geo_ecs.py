@@ -130,7 +130,8 @@ MALFORMED = [
     ("empty", ""), ("three bytes", "000118"), ("address missing", "00011800"), ("address short", "00011800c000"),
     ("address long", "00011800c0000200"), ("stray bit", "00011400c0000f"), ("last bit", "00011f00c0000201"),
     ("scope set", "00011818c00002"), ("length over 32", "00012100c000020100"), ("length over 128", "00028100" + "20" * 17),
-    ("family 0", "00001800c00002"), ("family 3", "00031800c00002"), ("family 0, nothing", "00000000"),
+    ("family 0", "00001800c00002"), ("family 3", "00031800c00002"), ("family 3, nothing", "00030000"),
+    ("family 0 with a scope", "00000008"), ("family 0 with an octet", "0000000000"),
 ]
 
 

@@ -133,7 +133,7 @@ def test_names(case, _):
     check_equal(first.total("dnsd_queries_total"), 0, "queries")
     check_equal({dict(labels)["worker"] for labels in first.all("dnsd_queries_total")}, {"0", "1"}, "workers")
     check_equal({dict(labels)["rcode"] for labels in first.all("dnsd_queries_by_rcode_total")},
-                {"NOERROR", "NXDOMAIN", "FORMERR", "NOTIMP", "REFUSED", "SERVFAIL", "BADVERS"}, "rcodes")
+                {"NOERROR", "NXDOMAIN", "FORMERR", "NOTIMP", "REFUSED", "SERVFAIL", "BADVERS", "BADCOOKIE"}, "rcodes")
     for name in ("dnsd_queries_with_edns_total", "dnsd_queries_with_ecs_total", "dnsd_answers_truncated_total",
                  "dnsd_queries_dropped_total", "dnsd_pool_total", "dnsd_pool_geo_total", "dnsd_geo_unknown_total",
                  "dnsd_ping_ok_total", "dnsd_tcp_accepted_total", "dnsd_udp_send_errors_total"):
@@ -148,7 +148,7 @@ def test_names(case, _):
     # SIGUSR1 and the text know the same counters.
     for name in daemon.counters():
         check(any(name in family for family in first.types)
-              or name in ("noerror", "nxdomain", "formerr", "notimp", "refused", "servfail", "badvers",
+              or name in ("noerror", "nxdomain", "formerr", "notimp", "refused", "servfail", "badvers", "badcookie",
                           "queries_udp", "queries_tcp", "dropped_short", "dropped_response"), f"no family for {name}")
 
 

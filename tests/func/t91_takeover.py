@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 
-from harness import (DEADLINE_S, DNSD, STATE, TCP, ZONE_TEXT, Control, Daemon, Failure, Lookups, Tcp, addresses, ask, check,
+from harness import (DEADLINE_S, DNSD, STATE, TCP, ZONE_TEXT, Control, Daemon, Failure, Lookups, Skip, Tcp, addresses, ask, check,
                      check_equal, dnsdctl, is_sanitized, make_query, need_program, parse_answer, wait_until)
 from t80_load import Load, Sampler
 
@@ -104,7 +104,7 @@ class Line:
                     os.kill(pid, signal.SIGKILL)
 
 
-def make_site(case, listen=("127.0.0.1@0",), workers=2, server="", drain_s=DRAIN_S, metrics=True, **conf):
+def make_site(case, listen=("127.0.0.1@0",), workers=2, server='sandbox = "off";', drain_s=DRAIN_S, metrics=True, **conf):
     site = case.site().pool_site(MIRRORS, listen=listen, workers=workers, **conf, server=(
         f'{STATE} restart-drain = "{int(drain_s * 1000)}ms"; {server}'))
     site.folder_for("state")
@@ -390,7 +390,7 @@ def test_fails(case, _):
     need_program("dnsperf")
     program = os.path.join(case.site().folder, "dnsd")
     shutil.copy(DNSD, program)
-    site = make_site(case, server='restart-timeout = "1s";')
+    site = make_site(case, server='sandbox = "off"; restart-timeout = "1s";')
     line = Line(case, site, program=program)
 
     def replace(text=None):
@@ -537,7 +537,7 @@ class Impostor:
 def test_dies_half_way(case, _):
     """A new process that has the sockets and then dies, fails, hangs or talks nonsense."""
     need_program("dnsperf")
-    site = make_site(case, server='restart-timeout = "1s";')
+    site = make_site(case, server='sandbox = "off"; restart-timeout = "1s";')
     line = Line(case, site)
     load = Load(line.addr, NAMES, 100, rate=1000)
     client = TcpClient(line.addr)
@@ -580,7 +580,7 @@ def test_dies_half_way(case, _):
 
 def test_from_outside(case, _):
     """dnsd --takeover: in place of the running one, or as a start like any other."""
-    site = make_site(case)
+    site = make_site(case, server="")  # in the sandbox
     line = Line(case, site, options=["--takeover"])
     line.log.wait(r"no server is running: a start like any other")
     with Lookups(line.addr) as lookups, Tcp(line.addr) as tcp:
@@ -604,6 +604,16 @@ def test_from_outside(case, _):
     check_equal(third.process.wait(DEADLINE_S), 1, "exit status of one that fails")
     third.log.wait("unknown setting")
     check_equal(second.ctl("status")["pid"], second.pid, "who is the server after one that failed")
+
+
+def test_sandbox(case, _):
+    """A process that may start no program says so, and lives."""
+    site = make_site(case, server='sandbox = "on";')
+    line = Line(case, site)
+    if line.ctl("status")["sandbox"] != "on":
+        raise Skip("no seccomp filters here")
+    line.restart_fails(r"the sandbox .* --takeover")
+    ask(line, "www.clamav.test")
 
 
 def test_stop_while_leaving(case, _):

@@ -924,6 +924,59 @@ static void test_limits(void **state)
 	free(text);
 }
 
+static void test_rate_limit(void **state)
+{
+	(void)state;
+	struct conf *conf = load_text(CONF_TEXT_MAIN, "server: { chaos-allow = \"::1\"; };\n" ZONE(""), "");
+	const struct conf_rate_limit *limit = &conf->rate_limit;
+	assert_false(limit->enabled || limit->log_only);
+	assert_int_equal(limit->positive, 100);
+	assert_int_equal(limit->error, 50);
+	assert_int_equal(limit->all, 1000);
+	assert_int_equal(limit->window_s, 5);
+	assert_int_equal(limit->slip, 2);
+	assert_int_equal(limit->ipv4_prefix, 24);
+	assert_int_equal(limit->ipv6_prefix, 56);
+	assert_int_equal(limit->table_size, 65536);
+	assert_int_equal(limit->exempt_n, 0);
+	assert_int_equal(conf->chaos_allow_n, 1);
+	assert_int_equal(conf->any_allow_n, 0);
+	conf_destroy(conf);
+
+	conf = load_text(
+	        CONF_TEXT_MAIN,
+	        "server: { any-allow = [ \"10.0.0.0/8\", \"::1\" ];\n"
+	        "rate-limit = { enabled = true; log-only = true; positive = 1; nodata = 2;\n"
+	        "nxdomain = 3; referral = 4; error = 5; all = 0; window = \"1m\"; slip = 0; ipv4-prefix = "
+	        "32;\n"
+	        "ipv6-prefix = 64; table-size = 1024; exempt = [ \"192.0.2.0/24\", \"::/0\" ]; }; };\n" ZONE(
+	                ""),
+	        "");
+	limit = &conf->rate_limit;
+	assert_true(limit->enabled && limit->log_only);
+	assert_int_equal(limit->positive, 1);
+	assert_int_equal(limit->nodata, 2);
+	assert_int_equal(limit->nxdomain, 3);
+	assert_int_equal(limit->referral, 4);
+	assert_int_equal(limit->error, 5);
+	assert_int_equal(limit->all, 0);
+	assert_int_equal(limit->window_s, 60);
+	assert_int_equal(limit->slip, 0);
+	assert_int_equal(limit->ipv4_prefix, 32);
+	assert_int_equal(limit->ipv6_prefix, 64);
+	assert_int_equal(limit->table_size, 1024);
+	assert_int_equal(limit->exempt_n, 2);
+	assert_int_equal(conf->any_allow_n, 2);
+	conf_destroy(conf);
+
+	assert_null(load_text(
+	        CONF_TEXT_MAIN,
+	        "server: { chaos-allow = \"10.0.0.1/8\";\nrate-limit = { table-size = 100; }; };\n" ZONE(""),
+	        "text:1: chaos-allow: \"10.0.0.1/8\" is no network, or has a bit set past the length of its "
+	        "prefix; write for example chaos-allow = [ \"127.0.0.0/8\", \"::1/128\" ];\n"
+	        "text:2: table-size is 100, but must be 1024 to 16777216\n"));
+}
+
 static void test_reference_is_a_configuration(void **state)
 {
 	(void)state;
@@ -998,6 +1051,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_files_that_cannot_be_read, setup, teardown),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_reference_is_a_configuration),
 		cmocka_unit_test(test_durations),
 	};

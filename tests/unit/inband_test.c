@@ -493,6 +493,65 @@ static void test_pools_equal(void **state)
 	answer_pools_unref(pools);
 }
 
+/* chaos-allow and any-allow: who is outside, and that nothing said is everybody. */
+static void test_access(void **state)
+{
+	struct fixture *fixture = *state;
+	uint8_t resp[ANSWER_UDP_MAX];
+	size_t len = 0;
+	size_t option_len = 0;
+	struct prefix allow;
+	assert_int_equal(prefix_parse("127.1.0.0/16", &allow), 0); /* the fixture asks from 127.2.0.1 */
+	struct sockaddr_in friend = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f010009) };
+	struct fixture_question chaos = { .name = "id.server",
+		                          .type = WIRE_TYPE_TXT,
+		                          .class = WIRE_CLASS_CH };
+	struct fixture_question any = { .name = "ns1.example.net", .type = WIRE_TYPE_ANY };
+	chaos.edns_size = any.edns_size = 1232;
+
+	fixture->data.access = (struct answer_access){ .chaos = &allow, .chaos_n = 1 };
+	len = fixture_send(fixture, &chaos, resp);
+	assert_int_equal(rcode(resp), WIRE_RCODE_REFUSED);
+	const uint8_t *option = find_option(resp, len, WIRE_OPTION_EDE, &option_len);
+	assert_non_null(option);
+	assert_int_equal(wire_get16(option), 18);
+	len = fixture_send(fixture, &any, resp);
+	assert_int_equal(wire_get16(first_record(resp, len) + 2), WIRE_TYPE_A);
+	chaos.peer = (const struct sockaddr *)&friend;
+	len = fixture_send(fixture, &chaos, resp);
+	assert_string_equal(txt(resp, len, WIRE_CLASS_CH), ident.id);
+
+	fixture->data.access = (struct answer_access){ .any = &allow, .any_n = 1 };
+	chaos.peer = NULL;
+	len = fixture_send(fixture, &chaos, resp);
+	assert_int_equal(rcode(resp), WIRE_RCODE_NOERROR);
+	static const uint8_t hinfo[] = { 0xc0, 12, 0,   13,  0,   1,   0,   0,   0x0e, 0x10, 0,
+		                         9,    7,  'R', 'F', 'C', '8', '4', '8', '2',  0 };
+	static const char *const names[] = { "ns1.example.net", "db.de.example.net", "x.wild.example.net" };
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		any.name = names[i];
+		len = fixture_send(fixture, &any, resp);
+		assert_int_equal(wire_get16(resp + 6), 1);
+		assert_memory_equal(first_record(resp, len), hinfo, sizeof(hinfo));
+		assert_ptr_equal(first_record(resp, len) + sizeof(hinfo) + WIRE_OPT_LEN, resp + len);
+	}
+	any.peer = (const struct sockaddr *)&friend;
+	len = fixture_send(fixture, &any, resp);
+	assert_int_equal(wire_get16(first_record(resp, len) + 2), WIRE_TYPE_A);
+	any.peer = NULL;
+	/* What is no list of records stays what it is. */
+	any.name = "www.example.net";
+	len = fixture_send(fixture, &any, resp);
+	assert_int_equal(wire_get16(first_record(resp, len) + 2), WIRE_TYPE_CNAME);
+	any.name = "wild.example.net"; /* an empty non-terminal */
+	fixture_send(fixture, &any, resp);
+	assert_int_equal(rcode(resp), WIRE_RCODE_NOERROR);
+	assert_int_equal(wire_get16(resp + 6), 0);
+	any.name = "none.example.net";
+	fixture_send(fixture, &any, resp);
+	assert_int_equal(rcode(resp), WIRE_RCODE_NXDOMAIN);
+}
+
 static void test_store_equal(void **state)
 {
 	(void)state;
@@ -524,6 +583,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_whoami, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whoami_allow, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_whoami_long, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_access, setup, teardown),
 		cmocka_unit_test(test_pools_equal),
 		cmocka_unit_test(test_store_equal),
 	};

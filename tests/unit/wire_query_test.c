@@ -47,7 +47,11 @@ static const struct {
 	{ "v6 /129", "0002810020010db800000000000000000000000100", WIRE_FORMERR, 0 },
 	/* RFC 7871 section 7.1.2: the scope is 0 in a query */
 	{ "scope set in query", "00011818c00002", WIRE_FORMERR, 0 },
-	{ "family 0", "00000000", WIRE_FORMERR, 0 },
+	{ "no family, no address: dig +subnet=0", "00000000", WIRE_OK, 0 },
+	{ "family 0 with a prefix", "00000800c0", WIRE_FORMERR, 0 },
+	{ "family 0 with a scope", "00000008", WIRE_FORMERR, 0 },
+	{ "family 0 with an octet", "0000000000", WIRE_FORMERR, 0 },
+	{ "family 3 without a prefix", "00030000", WIRE_FORMERR, 0 },
 	{ "family 3", "00031800c00002", WIRE_FORMERR, 0 },
 	{ "three bytes", "000118", WIRE_FORMERR, 0 },
 	{ "nothing", "", WIRE_FORMERR, 0 },
@@ -109,6 +113,35 @@ static const struct {
 	  "1234 0100 0001 0000 0000 0001" QUESTION
 	  "00 0029 04d0 00000000 0010 0008 0004 00010000 0008 0004 00010000",
 	  WIRE_FORMERR, 21 },
+	/* RFC 7873 sections 5.2 and 5.4 */
+	{ "a client cookie",
+	  "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00000000 000c 000a 0008 0102030405060708",
+	  WIRE_OK, 21 },
+	{ "a cookie of 7 bytes",
+	  "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00000000 000b 000a 0007 01020304050607",
+	  WIRE_FORMERR, 21 },
+	{ "a cookie of 15 bytes",
+	  "1234 0100 0001 0000 0000 0001" QUESTION
+	  "00 0029 04d0 00000000 0013 000a 000f 010203040506070801020304050607",
+	  WIRE_FORMERR, 21 },
+	{ "no question, a cookie",
+	  "1234 0100 0000 0000 0000 0001 00 0029 04d0 00000000 000c 000a 0008 0102030405060708",
+	  WIRE_COOKIE_ONLY, 0 },
+	{ "no question, no cookie", "1234 0100 0000 0000 0000 0001" OPT, WIRE_FORMERR, 0 },
+	{ "no question, EDNS version 1, a cookie",
+	  "1234 0100 0000 0000 0000 0001 00 0029 04d0 00010000 000c 000a 0008 0102030405060708", WIRE_BADVERS,
+	  0 },
+	{ "no question, a cookie, a record too few",
+	  "1234 0100 0000 0000 0000 0002 00 0029 04d0 00000000 000c 000a 0008 0102030405060708", WIRE_FORMERR,
+	  0 },
+	{ "two questions, a cookie",
+	  "1234 0100 0002 0000 0000 0001" QUESTION QUESTION
+	  "00 0029 04d0 00000000 000c 000a 0008 0102030405060708",
+	  WIRE_FORMERR, 0 },
+	{ "server id, keepalive and padding with data",
+	  "1234 0100 0001 0000 0000 0001" QUESTION
+	  "00 0029 04d0 00000000 0010 0003 0001 00 000b 0002 0001 000c 0001 00",
+	  WIRE_OK, 21 },
 	{ "EDNS version 1", "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00010000 0000",
 	  WIRE_BADVERS, 21 },
 };
@@ -129,6 +162,53 @@ static void test_messages(void **state)
 			fail_msg("%s: verdict %d", messages[i].name, got);
 		if (got != WIRE_DROP_SHORT && query.question_len != messages[i].question_len)
 			fail_msg("%s: question of %u bytes", messages[i].name, query.question_len);
+		free(copy);
+	}
+}
+
+/* RFC 6891 section 6.1.1: the answer has an OPT record if the request has, whatever is wrong with the rest.
+ */
+static const struct {
+	const char *name;
+	const char *hex;
+	bool has_edns;
+	bool dnssec_ok;
+} turned_down[] = {
+	{ "NOTIFY", "1234 2000 0001 0000 0000 0001" QUESTION OPT, true, false },
+	{ "NOTIFY without", "1234 2000 0001 0000 0000 0000" QUESTION, false, false },
+	{ "opcode 15, OPT only", "1234 7800 0000 0000 0000 0001 00 0029 04d0 00008000 0000", true, true },
+	{ "UPDATE with records before",
+	  "1234 2800 0001 0001 0001 0001" QUESTION
+	  "c00c 0001 00fe 00000000 0000 c00c 0001 0001 0000003c 0004 c0000201" OPT,
+	  true, false },
+	{ "UPDATE, a record is cut",
+	  "1234 2800 0001 0001 0000 0001" QUESTION "c00c 0001 00fe 00000000 00ff" OPT, false, false },
+	{ "UPDATE, OPT among what is to be added", "1234 2800 0001 0000 0001 0000" QUESTION OPT, false,
+	  false },
+	{ "no question", "1234 0100 0000 0000 0000 0001" OPT, true, false },
+	{ "two questions", "1234 0100 0002 0000 0000 0001" QUESTION QUESTION OPT, true, false },
+	{ "two questions promised", "1234 0100 0002 0000 0000 0001" QUESTION OPT, false, false },
+	{ "a pointer as question", "1234 0100 0001 0000 0000 0001 c00c 0001 0001" OPT, true, false },
+	{ "a bad label", "1234 0100 0001 0000 0000 0001 41 00 0001 0001" OPT, false, false },
+	{ "OPT is cut", "1234 0100 0000 0000 0000 0001 00 0029 04d0 00000000", false, false },
+	{ "OPT is longer than the message", "1234 0100 0000 0000 0000 0001 00 0029 04d0 00000000 0001", false,
+	  false },
+	{ "many promised", "1234 0100 ffff ffff ffff ffff", false, false },
+};
+
+static void test_turned_down(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(turned_down) / sizeof(turned_down[0]); i++) {
+		uint8_t bytes[600];
+		size_t len = unhex(turned_down[i].hex, bytes);
+		uint8_t *copy = malloc(len);
+		assert_non_null(copy);
+		memcpy(copy, bytes, len);
+		struct wire_query query;
+		assert_int_not_equal(wire_query_parse(copy, len, &query), WIRE_OK);
+		if (query.has_edns != turned_down[i].has_edns || query.dnssec_ok != turned_down[i].dnssec_ok)
+			fail_msg("%s: OPT %d, DO %d", turned_down[i].name, query.has_edns, query.dnssec_ok);
 		free(copy);
 	}
 }
@@ -247,9 +327,9 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_subnets),       cmocka_unit_test(test_messages),
-		cmocka_unit_test(test_names_lowered), cmocka_unit_test(test_longest_name),
-		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_subnets),      cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_turned_down),  cmocka_unit_test(test_names_lowered),
+		cmocka_unit_test(test_longest_name), cmocka_unit_test(test_names),
 	};
 	return cmocka_run_group_tests_name("wire_query", tests, NULL, NULL);
 }

@@ -16,6 +16,13 @@
 #include "wire/wire.h"
 #include "zones/zone_file.h"
 
+/* The secrets of RFC 9018 appendix A. */
+static const struct answer_cookies cookies = {
+	.secrets = { { 0xe5, 0xe9, 0x73, 0xe5, 0xa6, 0xb2, 0xa4, 0x3f, 0x48, 0xe7, 0xdc, 0x84, 0x9e, 0x37,
+	               0xbf, 0xcf } },
+	.secrets_n = 1,
+};
+
 static void print_diag(const struct diag *diag)
 {
 	for (size_t i = 0; i < diag->messages_n; i++)
@@ -172,9 +179,12 @@ void fixture_init(struct fixture *fixture, const char *zone_text, const char *ch
 		                              .pools = fixture->pools,
 		                              .geo = fixture->geo,
 		                              .edns_size = 1232,
-		                              .serial = 7 };
+		                              .serial = 7,
+		                              .cookies = &cookies,
+		                              .tcp_idle_ms = 12300 };
 	fixture->state = calloc(1, sizeof(*fixture->state));
 	assert_non_null(fixture->state);
+	fixture->state->now_s = FIXTURE_NOW_S;
 }
 
 void fixture_fini(struct fixture *fixture)
@@ -208,7 +218,7 @@ size_t fixture_send(struct fixture *fixture, const struct fixture_question *ques
 	struct sockaddr_in usual = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f020001) };
 	struct client client = { .peer = question->peer ? question->peer : (struct sockaddr *)&usual,
 		                 .transport = question->transport };
-	size_t cap = question->transport == TRANSPORT_TCP ? ANSWER_TCP_MAX : ANSWER_UDP_MAX;
+	size_t cap = question->transport != TRANSPORT_UDP ? ANSWER_TCP_MAX : ANSWER_UDP_MAX;
 	return answer_query(&fixture->data, &client, req, (size_t)(at - req), resp, cap, fixture->state);
 }
 

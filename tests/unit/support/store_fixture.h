@@ -17,6 +17,9 @@ struct fixture {
 	struct answer_state *state;
 };
 
+/* The time in RFC 9018 appendix A.2, whose secret makes the cookies of every fixture. */
+#define FIXTURE_NOW_S 1559734385
+
 /* Slots of the pools in every fixture. */
 enum {
 	FIXTURE_SLOT_COUNTRY,
@@ -51,7 +54,7 @@ struct fixture_question {
 	const struct sockaddr *peer;
 	enum transport transport;
 };
-/** resp has ANSWER_TCP_MAX bytes for TCP, else ANSWER_UDP_MAX. */
+/** resp has ANSWER_TCP_MAX bytes for TCP and TLS, else ANSWER_UDP_MAX. */
 size_t fixture_send(struct fixture *fixture, const struct fixture_question *question, uint8_t *resp);
 
 /** The answer as ldns prints it, without comments on time and size; the caller frees. */

@@ -1,0 +1,170 @@
+#include "server/startup.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "service/activation.h"
+
+/* --- reading --- */
+
+static int load_as_user(const char *conf_path, const struct load *unused, const struct privileges *privileges,
+                        struct diag *diag, struct load **ret_load)
+{
+	int rc = privileges_borrow(privileges);
+	if (rc == 0) {
+		rc = unused ? load_create_again(conf_path, unused, diag, ret_load)
+		            : load_create(conf_path, NULL, diag, ret_load);
+		if (rc < 0 && privileges->changes)
+			diag_info(diag,
+			          "all of this was read with the rights of user \"%s\" (server.user), as a "
+			          "reload will",
+			          privileges->user);
+		else if (rc == 0 && privileges->user[0] && (*ret_load)->conf->state_dir &&
+		         privileges_check_state(privileges, (*ret_load)->conf->state_dir, diag) < 0)
+			rc = -EINVAL;
+		int back_rc = privileges_return(privileges);
+		if (back_rc < 0)
+			rc = back_rc;
+	} else {
+		diag_error(diag, NULL, 0, "cannot become user \"%s\": %s", privileges->user, strerror(-rc));
+	}
+	if (rc < 0) {
+		load_destroy(*ret_load);
+		*ret_load = NULL;
+	}
+	return rc;
+}
+
+int startup_load(const char *conf_path, const struct load *unused, struct privileges *ret_privileges,
+                 struct diag *diag, struct load **ret_load)
+{
+	/* Who we are to become stands in the configuration. What is wrong with it is told by the reading that
+	 * follows. */
+	struct privileges privileges = { 0 };
+	struct diag quiet;
+	struct conf *conf = NULL;
+	diag_init(&quiet);
+	int rc = 0;
+	if (conf_load(conf_path, &quiet, &conf) == 0)
+		rc = privileges_find(conf->user, conf->group, diag, &privileges);
+	conf_destroy(conf);
+	diag_fini(&quiet);
+	if (rc < 0)
+		return rc;
+	*ret_load = NULL;
+	rc = load_as_user(conf_path, unused, &privileges, diag, ret_load);
+	if (rc == 0)
+		*ret_privileges = privileges;
+	return rc;
+}
+
+/* --- listeners --- */
+
+int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
+                 struct diag *diag, struct bindings **ret_bindings)
+{
+	struct activation activation;
+	struct bindings *given = NULL;
+	if (passed)
+		return bindings_create(passed, conf->listen, conf->listen_n, workers_n, diag, ret_bindings);
+	int rc = activation_init(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), ACTIVATION_FIRST_FD, diag,
+	                         &activation);
+	if (rc < 0)
+		return rc;
+	if (activation.sockets_n)
+		rc = bindings_adopt(&activation, conf->listen, conf->listen_n, workers_n, diag, &given);
+	if (rc == 0)
+		rc = activation_check_taken(&activation, diag);
+	if (rc == 0)
+		rc = bindings_create(given, conf->listen, conf->listen_n, workers_n, diag, ret_bindings);
+	bindings_destroy(given);
+	activation_fini(&activation);
+	return rc;
+}
+
+/* --- rights --- */
+
+static int make_filters(struct confinement *confinement)
+{
+	int rc = 0;
+	for (int kind = 0; kind < FILTER_KINDS && rc == 0; kind++)
+		rc = filter_create((enum filter_kind)kind, confinement->mode, &confinement->filters[kind]);
+	if (rc < 0)
+		startup_free(confinement);
+	return rc;
+}
+
+int startup_drop(const struct conf *conf, struct confinement *confinement, struct diag *diag)
+{
+	const struct privileges *privileges = &confinement->privileges;
+	int rc = privileges_drop(privileges, conf->keep_bind_capability);
+	if (rc < 0) {
+		diag_error(diag, NULL, 0, "cannot give up the rights of the start: %s", strerror(-rc));
+		return rc;
+	}
+	/* No core file and no debugger of the same user: memory may hold keys. */
+	if (privileges->user[0])
+		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+	(void)filter_mode_parse(conf->sandbox, &confinement->mode);
+	rc = confinement->mode == FILTER_OFF ? 0 : make_filters(confinement);
+	if (rc < 0) {
+		/* A server that must answer does not stay away for that. */
+		confinement->is_unavailable = true;
+		diag_warning(diag, NULL, 0,
+		             "no sandbox: %s; set server.sandbox = \"off\" if this system is to go without",
+		             rc == -ENOSYS ? "this kernel has no seccomp filters" : strerror(-rc));
+	}
+	if (geteuid() == 0)
+		diag_warning(diag, NULL, 0,
+		             "the server runs as root; set server.user, and it gives that up once its "
+		             "sockets are bound");
+	return 0;
+}
+
+int startup_confine(const struct confinement *confinement)
+{
+	if (!confinement->filters[FILTER_MAIN])
+		return 0;
+	int rc = filter_install(confinement->filters[FILTER_MAIN]);
+	if (rc < 0)
+		log_error("cannot install the sandbox of the main thread: %s", strerror(-rc));
+	return rc;
+}
+
+void startup_free(struct confinement *confinement)
+{
+	for (int kind = 0; kind < FILTER_KINDS; kind++) {
+		filter_destroy(confinement->filters[kind]);
+		confinement->filters[kind] = NULL;
+	}
+}
+
+/* --- told --- */
+
+static bool differs(const char *a, const char *b)
+{
+	return strcmp(a ? a : "", b ? b : "") != 0;
+}
+
+void startup_tell_changes(const struct conf *before, const struct conf *now)
+{
+	if (differs(before->user, now->user) || differs(before->group, now->group) ||
+	    before->keep_bind_capability != now->keep_bind_capability)
+		log_warning("server.user, group or keep-bind-capability has changed: it takes effect at the "
+		            "next start");
+	if (differs(before->sandbox, now->sandbox))
+		log_warning("server.sandbox has changed: it takes effect at the next start");
+}
+
+void startup_show(const struct confinement *confinement, json_t *status)
+{
+	static const char *const words[] = { [FILTER_OFF] = "off", [FILTER_LOG] = "log", [FILTER_ON] = "on" };
+	json_object_set_new(status, "uid", json_integer((json_int_t)geteuid()));
+	json_object_set_new(
+	        status, "sandbox",
+	        json_string(confinement->is_unavailable ? "unavailable" : words[confinement->mode]));
+}

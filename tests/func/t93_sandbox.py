@@ -1,0 +1,410 @@
+"""The rights dnsd gives up, and the system calls it keeps to.
+
+As root: the user is nobody. What each filter does to a forbidden call is in tests/unit/sandbox_test.c.
+"""
+import datetime
+import os
+import pwd
+import re
+import resource
+import shutil
+import socket
+import struct
+import threading
+
+from harness import (CONTROL, DNSD, STATE, TCP, TOP, Failure, Lookups, Skip, Tcp, addresses, ask, check, check_equal,
+                     check_rcode, cvd_file, geo_file, is_sanitized, make_query, need_program, open_socket, run, text_of,
+                     wait_until)
+
+MIRRORS = [("m1.de.example", "DE", ["192.0.2.1", "2001:db8::1"]), ("m2.fr.example", "FR", ["192.0.2.2"])]
+USER = "nobody"
+
+
+def lists():
+    """{kind: {call}} as built in."""
+    status, text = run([DNSD, "--print-sandbox"])
+    check_equal(status, 0, text)
+    found = {"worker": set(), "main": set(), "killed": set()}
+    for line in text.splitlines():
+        kind, name, _, why = line.split("\t")
+        check(why, f"{line!r} says no reason")
+        found[kind].add(name)
+    return found
+
+
+def thread_status(daemon, field):
+    """The field of each thread's status, {thread: value}."""
+    found = {}
+    for thread in os.listdir(f"/proc/{daemon.pid}/task"):
+        try:
+            with open(f"/proc/{daemon.pid}/task/{thread}/status") as file:
+                found[thread] = re.search(rf"^{field}:\s*(.*)$", file.read(), re.M)[1].split()
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def check_threads(daemon, field, want):
+    """A thread may be on its way to it."""
+    def there():
+        return all(values[:len(want)] == want for values in thread_status(daemon, field).values())
+    try:
+        wait_until(there, field, deadline_s=5)
+    except Failure:
+        pass
+    for thread, values in thread_status(daemon, field).items():
+        check_equal(values[:len(want)], want, f"{field} of thread {thread}")
+
+
+def free_low_port():
+    """A port under 1024 that nobody has, and that needs a right."""
+    with open("/proc/sys/net/ipv4/ip_unprivileged_port_start") as file:
+        start = int(file.read())
+    for port in range(1000, 600, -1):
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
+                udp.bind(("127.0.0.1", port))
+                tcp.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        if port < start:
+            return port
+    raise Skip("no port here needs the right to bind it")
+
+
+def need_root():
+    if os.geteuid() != 0:
+        raise Skip("this needs root")
+
+
+def user_site(case, **conf):
+    """A site that the user may read, with a state directory of its own."""
+    need_root()
+    os.chmod(case.folder, 0o755)
+    site = case.site()
+    shutil.copy(geo_file(), site.file("geo.mmdb"))
+    site.pool_site(MIRRORS, **({"geo": ""} | conf))
+    entry = pwd.getpwnam(USER)
+    os.chown(site.folder, entry.pw_uid, entry.pw_gid)
+    os.chown(site.folder_for("state"), entry.pw_uid, entry.pw_gid)
+    return site
+
+
+# --- lists ---
+
+def test_documented(case, _):
+    """docs/sandbox.md has the lists, each call with its limit and reason."""
+    if is_sanitized():
+        raise Skip("a sanitizer has a list of its own")
+    status, text = run([DNSD, "--print-sandbox"])
+    check_equal(status, 0, text)
+    with open(os.path.join(TOP, "docs", "sandbox.md")) as file:
+        page = file.read()
+    rows = {kind: [] for kind in ("worker", "main", "killed")}
+    kind = None
+    for line in page.splitlines():
+        heading = re.match(r"#+ .*\((worker|main|killed)\)", line)
+        if line.startswith("#"):
+            kind = heading[1] if heading else None
+        row = re.match(r"\| `(\w+)` \| (.*) \| (.*) \|$", line)
+        if row and kind:
+            rows[kind].append((row[1], row[2] or "-", row[3]))
+    built = {kind: [] for kind in rows}
+    for line in text.splitlines():
+        kind, name, limit, why = line.split("\t")
+        built[kind].append((name, limit, why))
+    built["main"] = [row for row in built["main"] if row not in built["worker"]]
+    for kind, want in built.items():
+        check_equal(rows[kind], want, f"docs/sandbox.md, {kind}")
+
+
+def exercise(case, site, daemon):
+    """All that a worker does, and much of what the main thread does."""
+    for transport in ("udp", TCP):
+        for name, kind in (("db.de.clamav.test", "A"), ("db.local.clamav.test", "AAAA"), ("www.clamav.test", "A"),
+                           ("nowhere.clamav.test", "A"), ("db.de.big.clamav.test", "A")):
+            ask(daemon, name, kind, transport=transport)
+    with Lookups(daemon.addr) as lookups:
+        for _ in range(200):
+            lookups.ask("db.fr.clamav.test")
+    # Many queries in one segment, half a query, a client that never reads, one that is reset.
+    query = make_query("db.de.clamav.test", "A").to_wire()
+    with Tcp(daemon.addr) as tcp:
+        tcp.send(*[query] * 500)
+        for _ in range(500):
+            tcp.receive()
+        tcp.send_raw(b"\x00")
+    with Tcp(daemon.addr) as tcp:
+        tcp.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        tcp.sock.settimeout(1)
+        try:
+            for _ in range(200):
+                tcp.send(*[query] * 100)
+        except OSError:
+            pass
+        tcp.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    threads = [threading.Thread(target=lambda: ask(daemon, "db.de.clamav.test", transport=TCP)) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # The main thread and its background: commands, feeds, reloads with other listeners, metrics.
+    daemon.ctl("status")
+    daemon.ctl("mirror", "down", "m1.de.example", "--reason", "test", "--for", "1h")
+    daemon.ctl("explain", "db.de.clamav.test")
+    daemon.ctl("stats")
+    site.write("feed.json", '{"serial": 1, "generated": "2026-11-21T07:00:00Z", "mirrors": []}')
+    with socket.create_connection(daemon.metrics) as http:
+        http.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        check(http.recv(64).startswith(b"HTTP/1.1 200"), "the metrics are served")
+        while http.recv(65536):
+            pass
+    site.write("cvd/daily.cvd", cvd_file(11))
+    with open(geo_file(), "rb") as file:
+        site.write("geo.mmdb", file.read())
+    wait_until(lambda: ":11:" in text_of(ask(daemon, "current.cvd.clamav.test", "TXT")), "the new version is served")
+    daemon.ctl("explain", "db.de.clamav.test", "--at", datetime.datetime.utcnow().strftime("%Y-%m-%dT%H:%M:%SZ"))
+    main_addr = daemon.addr
+    text = open(site.path).read()
+    more = text.replace('"127.0.0.1@0"', '"127.0.0.1@0", "127.0.0.2@0", "::1@0"', 1)
+    site.write("dnsd.conf", more.replace("ctl.sock", "ctl2.sock"))
+    mark = daemon.log.mark()
+    daemon.reload()
+    for server in daemon.listening(mark):
+        ask(daemon, "www.clamav.test", server=server)
+        ask(daemon, "www.clamav.test", server=server, transport=TCP)
+    daemon.log.wait("control socket: .*ctl2.sock", mark)
+    site.write("dnsd.conf", text.replace("workers = 2;", "workers = 2; bogus = 1;"))
+    daemon.reload(fails=True)
+    site.write("dnsd.conf", text)
+    daemon.reload()
+    daemon.counters()
+    check_rcode(ask(daemon, "www.clamav.test", server=main_addr), "NOERROR")
+
+
+def expand_set(analyze, name):
+    """The calls of a set of systemd's, of the sets in it too."""
+    status, text = run([analyze, "syscall-filter", "--no-pager", name])
+    check_equal(status, 0, text)
+    calls = set()
+    for line in text.splitlines()[1:]:
+        word = line.strip()
+        if word.startswith("@"):
+            calls |= expand_set(analyze, word)
+        elif word and not word.startswith("#"):
+            calls.add(word)
+    return calls
+
+
+def check_unit_allows(trace):
+    """The filter of contrib/dnsd.service lets through whatever dnsd has called, from its first instruction."""
+    analyze = shutil.which("systemd-analyze")
+    if not analyze or is_sanitized():
+        return
+    allowed = set()
+    with open(os.path.join(TOP, "contrib", "dnsd.service")) as file:
+        for value in re.findall(r"^SystemCallFilter=(.*)$", file.read(), re.M):
+            names = value.lstrip("~").split()
+            calls = set().union(*[expand_set(analyze, name) if name.startswith("@") else {name} for name in names])
+            allowed = allowed - calls if value.startswith("~") else allowed | calls
+    with open(trace, errors="replace") as file:
+        made = {match[1] for match in re.finditer(r"^\d+\s+(\w+)\(", file.read(), re.M)}
+    check_equal(made - allowed - {"execve", "setgroups"}, set(), "calls that the unit's SystemCallFilter refuses")
+
+
+def traced_calls(path, pid):
+    """({thread: kind}, {kind: {call: example}} made under a filter, [refused])"""
+    kinds = {str(pid): "main"}
+    confined, made, refused = set(), {"worker": {}, "main": {}}, []
+    with open(path, errors="replace") as file:
+        for line in file:
+            name = re.match(r'(\d+)\s+prctl\(PR_SET_NAME, "dnsd-worker', line)
+            if name:
+                kinds[name[1]] = "worker"
+    with open(path, errors="replace") as file:
+        for line in file:
+            call = re.match(r"(\d+)\s+(\w+)\(", line)
+            if not call:
+                continue
+            thread, name = call[1], call[2]
+            kind = kinds.setdefault(thread, "main")  # of the pool: begun under the main thread's filter
+            if thread == str(pid) or kind == "worker":
+                if name == "seccomp" and "SET_MODE_FILTER" in line and "NULL" not in line:
+                    confined.add(thread)
+                    continue
+                if thread not in confined:
+                    continue
+            # libc asks its cache daemon for names of users first, and goes on without it.
+            if name == "connect" and "/nscd/socket" in line and "EPERM" in line:
+                continue
+            made[kind].setdefault(name, line.strip())
+            if "EPERM" in line:
+                refused.append(line.strip())
+    check(str(pid) in confined, "the main thread installs a filter")
+    workers = [thread for thread, kind in kinds.items() if kind == "worker"]
+    check(len(workers) == 2 and confined.issuperset(workers), f"each worker installs a filter: {workers}")
+    return made, refused
+
+
+def test_calls(case, _):
+    """Every call that strace sees of a thread, under load, is on its list, and the filter refuses none."""
+    strace = need_program("strace")
+    site = case.site()
+    shutil.copy(geo_file(), site.file("geo.mmdb"))
+    site.folder_for("state")
+    site.write("cvd/daily.cvd", cvd_file(10))
+    site.pool_site(MIRRORS, pool={"feed": '"feed.json"'}, server=STATE, workers=2, geo='database = "geo.mmdb";',
+                   versions='{ name = "current.cvd"; directory = "cvd"; software = "1.4.3"; main = 1; '
+                            'bytecode = 1; }')
+    with open(site.path, "a") as file:
+        file.write('metrics: { listen = [ "127.0.0.1@0" ]; };\n')
+    trace = site.file("trace")
+    daemon = case.daemon(site, prefix=[strace, "-D", "-f", "-q", "-s", "16", "-o", trace],
+                         more_env={"ASAN_OPTIONS": "detect_leaks=0"})
+    match = daemon.log.wait(r"metrics on (\S+)@(\d+)")
+    daemon.metrics = (match[1], int(match[2]))
+    check_threads(daemon, "Seccomp", ["2"])
+    exercise(case, site, daemon)
+    daemon.stop()
+    # strace is on its own, and done when it has written the end.
+    wait_until(lambda: re.search(rf"^{daemon.pid}\s+\+\+\+ exited", open(trace, errors="replace").read(), re.M),
+               "strace has written all")
+    made, refused = traced_calls(trace, daemon.pid)
+    allowed = lists()
+    for kind in ("worker", "main"):
+        names = allowed[kind] | ({"clone3"} if kind == "main" else set())  # answered ENOSYS on purpose
+        unlisted = {name: line for name, line in made[kind].items() if name not in names}
+        check_equal(unlisted, {}, f"calls of {kind} threads that are not on the list")
+    check_equal(refused, [], "calls that were refused")
+    for name in ("recvmmsg", "sendmmsg", "accept4", "read", "write", "close", "exit"):
+        check(name in made["worker"], f"the load has made a worker call {name}: {sorted(made['worker'])}")
+    for name in ("openat", "rename", "socket", "bind", "fsync", "clone"):
+        check(name in made["main"], f"the exercise has made the main thread call {name}: {sorted(made['main'])}")
+    check_unit_allows(trace)
+
+
+def test_unused(case, _):
+    """Off means none; log means that the filters are there and refuse nothing."""
+    site = case.site().pool_site(MIRRORS, server=CONTROL + 'sandbox = "off";')
+    daemon = case.daemon(site)
+    check_threads(daemon, "Seccomp", ["0"])
+    check_equal(daemon.ctl("status")["sandbox"], "off", "sandbox")
+    site = case.site().pool_site(MIRRORS, server=CONTROL + 'sandbox = "log";')
+    daemon = case.daemon(site)
+    check_threads(daemon, "Seccomp", ["2"])
+    check_equal(daemon.ctl("status")["sandbox"], "log", "sandbox")
+    ask(daemon, "www.clamav.test", transport=TCP)
+
+
+def test_descriptors(case, _):
+    """No descriptor left for TCP clients, again and again: UDP goes on, and TCP as soon as there are some."""
+    daemon = case.daemon(case.site().pool_site(MIRRORS, server=CONTROL, workers=1))
+    check_equal(daemon.ctl("status")["sandbox"], "on", "sandbox")
+    before = resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE)
+    for _ in range(3):
+        used = max(int(fd) for fd in os.listdir(f"/proc/{daemon.pid}/fd"))
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (used + 4, before[1]))
+        clients = [open_socket(daemon.addr, socket.SOCK_STREAM) for _ in range(20)]
+        for _ in range(20):
+            check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+        resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, before)
+        for client in clients:
+            client.close()
+        check_rcode(ask(daemon, "www.clamav.test", transport=TCP), "NOERROR")
+
+
+# --- rights ---
+
+def test_user(case, _):
+    """Bound as root, served as an ordinary user without any capability; reload and state work as that user."""
+    port = None
+    try:
+        port = free_low_port()
+    except Skip:
+        pass
+    listen = ("127.0.0.1@0", f"127.0.0.1@{port}") if port else ("127.0.0.1@0",)
+    site = user_site(case, listen=listen, server=f'user = "{USER}";' + STATE, geo='database = "geo.mmdb";')
+    daemon = case.daemon(site)
+    uid = str(pwd.getpwnam(USER).pw_uid)
+    check_threads(daemon, "Uid", [uid] * 4)
+    check_threads(daemon, "Gid", [str(pwd.getpwnam(USER).pw_gid)] * 4)
+    for field in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        check_threads(daemon, field, ["0" * 16])
+    check_threads(daemon, "NoNewPrivs", ["1"])
+    check_threads(daemon, "Seccomp", ["2"])
+    check_equal(os.stat(f"/proc/{daemon.pid}/mem").st_uid, 0, "owner of its memory: not dumpable")
+    status = daemon.ctl("status")
+    check_equal((str(status["uid"]), status["sandbox"], status["problems"]), (uid, "on", []), "status")
+    for server in daemon.listeners:
+        check_rcode(ask(daemon, "www.clamav.test", server=server), "NOERROR")
+    daemon.ctl("mirror", "down", "m1.de.example", "--reason", "test", "--for", "1h")
+    check_equal(os.stat(site.file("state/overrides.json")).st_uid, int(uid), "owner of the state")
+    text = open(site.path).read()
+    nets = 'nets = ( { net = "192.0.2.192/26"; country = "FR"; } );'
+    site.write("dnsd.conf", text.replace('"geo.mmdb";', f'"geo.mmdb"; {nets}'))
+    lines = daemon.reload()
+    check(not any("warning" in line and "max-age" not in line for line in lines), f"{lines}")
+    answer = ask(daemon, "db.local.clamav.test", ecs="192.0.2.200/32")
+    check_equal(addresses(answer), ["192.0.2.2"], "by the new geo table")
+
+
+def test_low_port(case, _):
+    """A reload that adds a port under 1024 is refused with advice, and done with keep-bind-capability."""
+    need_root()
+    port = free_low_port()
+    for keep in (False, True):
+        more = "keep-bind-capability = true;" if keep else ""
+        site = user_site(case, server=f'user = "{USER}"; {more}')
+        daemon = case.daemon(site)
+        check_threads(daemon, "CapPrm", [f"{(1 << 10) * keep:016x}"])
+        check_threads(daemon, "CapBnd", [f"{(1 << 10) * keep:016x}"])
+        text = open(site.path).read()
+        site.write("dnsd.conf", text.replace('"127.0.0.1@0"', f'"127.0.0.1@0", "127.0.0.1@{port}"'))
+        lines = daemon.reload(fails=not keep)
+        if keep:
+            check_rcode(ask(daemon, "www.clamav.test", server=("127.0.0.1", port)), "NOERROR")
+        else:
+            check(any("restart it, or set server.keep-bind-capability = true" in line for line in lines), f"{lines}")
+            check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+
+
+def check_no_start(site, *wants):
+    """Neither starts nor passes the check."""
+    for command in ([DNSD, "-c", site.path, "-t"], [DNSD, "-c", site.path]):
+        status, text = run(command)
+        check_equal(status, 1, f"exit status of {' '.join(command)}: {text}")
+        for want in wants:
+            check(want in text, f"{want!r} is missing in: {text}")
+
+
+def test_unreadable(case, _):
+    """What the user may not read or write is told at the start, although root could."""
+    site = user_site(case, server=f'user = "{USER}";' + STATE)
+    check_equal(run([DNSD, "-c", site.path, "-t"])[0], 0, "exit status when all is well")
+    os.chmod(site.file("clamav.zone"), 0o600)
+    os.chown(site.file("clamav.zone"), 0, 0)
+    check_no_start(site, "clamav.zone: cannot", "Permission denied", f'the rights of user "{USER}"')
+    os.chmod(site.file("clamav.zone"), 0o644)
+    os.chown(site.file("state"), 0, 0)
+    check_no_start(site, f'user "{USER}" may not write to the state directory; say: chown -R {USER} ')
+
+
+def test_wrong_user(case, _):
+    """Users that can't be."""
+    site = case.site().pool_site(MIRRORS, server='user = "no-such-user";')
+    check_no_start(site, 'server.user = "no-such-user": there is no such user')
+    site = case.site().pool_site(MIRRORS, server='user = "root; rm";')
+    check_no_start(site, "is no name of a user or group")
+    site = case.site().pool_site(MIRRORS, server='sandbox = "yes";')
+    check_no_start(site, 'is not one of "on", "log", "off"')
+
+
+def test_changed(case, _):
+    """What only a start heeds is told at the reload."""
+    site = case.site().pool_site(MIRRORS)
+    daemon = case.daemon(site)
+    text = open(site.path).read()
+    site.write("dnsd.conf", text.replace("workers = 0;", 'workers = 0; sandbox = "off";'))
+    lines = daemon.reload()
+    check(any("server.sandbox has changed: it takes effect at the next start" in line for line in lines), f"{lines}")
+    check_threads(daemon, "Seccomp", ["2"])

@@ -1,0 +1,365 @@
+"""dnsd and a service manager: what it is told, the watchdog, sockets it hands over, the unit files."""
+import ctypes
+import os
+import re
+import signal
+import socket
+import sys
+import time
+
+from harness import (DEADLINE_S, TCP, TOP, Daemon, Failure, Lookups, Skip, ask, check, check_equal, check_rcode,
+                     make_query, need_program, parse_answer, run, wait_until)
+
+MIRRORS = [("m1.de.example", "DE", ["192.0.2.1"]), ("m2.fr.example", "FR", ["192.0.2.2"])]
+
+# Becomes the program with the sockets where a manager puts them, and says so as one does.
+LAUNCHER = """
+import os, sys
+fds = [int(fd) for fd in sys.argv[1].split(",")]
+high = [os.dup2(fd, 100 + i) for i, fd in enumerate(fds)]
+for i, fd in enumerate(high):
+    os.dup2(fd, 3 + i)
+os.closerange(3 + len(fds), 200)
+os.environ["LISTEN_FDS"] = str(len(fds))
+os.environ["LISTEN_PID"] = str(os.getpid())
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+class Manager:
+    """The socket of a service manager."""
+
+    def __init__(self, case, name):
+        self.sock = case.stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        self.sock.bind("\0" + name[1:] if name.startswith("@") else name)
+        self.env = {"NOTIFY_SOCKET": name}
+
+    def receive(self, deadline_s=DEADLINE_S):
+        """One message as {key: value}, or None."""
+        self.sock.settimeout(max(deadline_s, 0.001))
+        try:
+            lines = self.sock.recv(4096).decode().splitlines()
+        except socket.timeout:
+            return None
+        return dict(line.split("=", 1) for line in lines)
+
+    def wait(self, key):
+        """The next message that has the key."""
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            message = self.receive(end - time.monotonic())
+            check(message is not None, f"no {key} within {DEADLINE_S:g} s")
+            if key in message:
+                return message
+
+    def drain(self):
+        while self.receive(0) is not None:
+            pass
+
+
+def test_states(case, _):
+    """READY when it answers; RELOADING and READY around a reload, whatever becomes of it; STOPPING; STATUS."""
+    for name in (os.path.join(case.folder, "notify"), f"@dnsd-test-{os.getpid()}"):
+        manager = Manager(case, name)
+        site = case.site().pool_site(MIRRORS)
+        daemon = case.daemon(site, more_env=manager.env)
+        ready = manager.receive()
+        check_equal(ready.get("READY"), "1", f"the first message, {ready}")
+        check(re.fullmatch(r"serving: generation=\d+ zones=1 mirrors=2/2", ready["STATUS"]), f"{ready}")
+        check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+
+        before_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        daemon.reload()
+        reloading = manager.wait("RELOADING")
+        after_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+        check(before_us <= int(reloading["MONOTONIC_USEC"]) <= after_us, f"the time of {reloading}")
+        again = manager.receive()
+        check_equal(again.get("READY"), "1", f"after the reload, {again}")
+        check(int(re.search(r"generation=(\d+)", again["STATUS"])[1]) >= 2, f"{again}")
+
+        text = open(site.path).read()
+        site.write("dnsd.conf", text + "bogus = 1;\n")
+        daemon.reload(fails=True)
+        manager.wait("RELOADING")
+        failed = manager.wait("READY")
+        check("the last reload failed" in failed["STATUS"], f"{failed}")
+        site.write("dnsd.conf", text)
+        daemon.reload()
+        manager.wait("RELOADING")
+        check("failed" not in manager.wait("READY")["STATUS"], "a reload that went well")
+
+        daemon.stop()
+        stopping = manager.wait("STOPPING")
+        check(int(stopping["EXTEND_TIMEOUT_USEC"]) >= 5_000_000, f"{stopping}")
+
+
+def test_status(case, _):
+    """The status follows the pools without a reload."""
+    manager = Manager(case, os.path.join(case.folder, "notify"))
+    site = case.site().pool_site(MIRRORS, server='control = "ctl.sock";')
+    daemon = case.daemon(site, more_env=manager.env)
+    manager.wait("READY")
+    daemon.ctl("mirror", "down", "m1.de.example", "--reason", "test", "--for", "1h")
+    wait_until(lambda: "mirrors=1/2" in (manager.receive() or {}).get("STATUS", ""), "the status says who is out")
+
+
+def test_watchdog(case, _):
+    """Every worker is asked four times in the limit; also over reloads that change listeners."""
+    limit_ms = 1000
+    manager = Manager(case, os.path.join(case.folder, "notify"))
+    site = case.site().pool_site(MIRRORS, workers=3)
+    daemon = case.daemon(site, more_env=manager.env | {"WATCHDOG_USEC": str(limit_ms * 1000)})
+    check_equal(daemon.log.wait(r"every worker is asked each (\d+) ms")[1], str(limit_ms // 4), "time between rounds")
+    manager.wait("READY")
+    manager.wait("WATCHDOG")
+    before = daemon.counters()["queries_udp"]
+    for _ in range(4):
+        manager.wait("WATCHDOG")
+    after = daemon.counters()["queries_udp"]
+    check(9 <= after - before <= 60, f"{after - before} questions to 3 workers in about 4 rounds")
+    text = open(site.path).read()
+    for listen in ('"127.0.0.1@0", "127.0.0.2@0"', '"127.0.0.1@0"'):
+        site.write("dnsd.conf", text.replace('"127.0.0.1@0"', listen))
+        daemon.reload()
+        manager.drain()
+        manager.wait("WATCHDOG")
+        manager.wait("WATCHDOG")
+    check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+    check(not any("has not answered" in line for line in daemon.log.lines), "no worker was late")
+
+
+def process_state(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0]
+
+
+def test_watchdog_misses(case, _):
+    """A process that stands still says nothing, and goes on when it can."""
+    limit_s = 0.4
+    manager = Manager(case, os.path.join(case.folder, "notify"))
+    daemon = case.daemon(case.site().pool_site(MIRRORS, workers=2),
+                         more_env=manager.env | {"WATCHDOG_USEC": str(int(limit_s * 1e6))})
+    manager.wait("WATCHDOG")
+    daemon.send_signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: process_state(daemon.pid) == "T", "the process is stopped")
+        manager.drain()
+        check_equal(manager.receive(3 * limit_s), None, "from a stopped process")
+    finally:
+        daemon.process.send_signal(signal.SIGCONT)
+    manager.wait("WATCHDOG")
+    manager.wait("WATCHDOG")
+    check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+
+
+class StoppedThread:
+    """One thread of a process stands still, the others run. From one thread of ours alone, as ptrace wants it."""
+
+    SEIZE, INTERRUPT, DETACH, WALL = 0x4206, 0x4207, 17, 0x40000000
+
+    def __init__(self, thread):
+        self.thread = thread
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+        self.libc.ptrace.restype = ctypes.c_long
+
+    def ptrace(self, request):
+        if self.libc.ptrace(request, self.thread, None, None) < 0:
+            raise Skip(f"no ptrace here: {os.strerror(ctypes.get_errno())}")
+
+    def __enter__(self):
+        self.ptrace(self.SEIZE)
+        self.ptrace(self.INTERRUPT)
+        os.waitpid(self.thread, self.WALL)
+        return self
+
+    def __exit__(self, *_):
+        self.ptrace(self.DETACH)
+
+
+def worker_thread(daemon, number):
+    for thread in os.listdir(f"/proc/{daemon.pid}/task"):
+        with open(f"/proc/{daemon.pid}/task/{thread}/comm") as file:
+            if file.read().strip() == f"dnsd-worker-{number}":
+                return int(thread)
+    raise Failure(f"no thread of worker {number}")
+
+
+def test_watchdog_hung_worker(case, _):
+    """One worker of three hangs: within the limit nothing is told any more, and the log says which one."""
+    limit_s = 0.8
+    manager = Manager(case, os.path.join(case.folder, "notify"))
+    daemon = case.daemon(case.site().pool_site(MIRRORS, workers=3),
+                         more_env=manager.env | {"WATCHDOG_USEC": str(int(limit_s * 1e6))})
+    manager.wait("WATCHDOG")
+    with StoppedThread(worker_thread(daemon, 1)):
+        manager.drain()
+        daemon.log.wait("error: watchdog: worker 1 has not answered")
+        check_equal(manager.receive(2 * limit_s), None, "while a worker hangs")
+    manager.wait("WATCHDOG")
+    manager.wait("WATCHDOG")
+    check(not any("worker 0" in line or "worker 2" in line for line in daemon.log.lines), "the others are not accused")
+
+
+def test_watchdog_of_another(case, _):
+    """A limit that is meant for another process, and one without a socket to tell."""
+    manager = Manager(case, os.path.join(case.folder, "notify"))
+    daemon = case.daemon(case.site().pool_site(MIRRORS),
+                         more_env=manager.env | {"WATCHDOG_USEC": "100000", "WATCHDOG_PID": "1"})
+    manager.wait("READY")
+    check_equal(manager.receive(0.5), None, "after READY")
+    quiet = case.daemon(case.site().pool_site(MIRRORS), more_env={"WATCHDOG_USEC": "100000"})
+    for one in (daemon, quiet):
+        check(not any("watchdog" in line for line in one.log.lines), "no word of a watchdog")
+
+
+def test_no_manager(case, _):
+    """A socket that can't be used is told once, and all the rest works."""
+    daemon = case.daemon(case.site().pool_site(MIRRORS), more_env={"NOTIFY_SOCKET": "vsock:2:1234"})
+    daemon.log.wait("warning: cannot use NOTIFY_SOCKET=vsock:2:1234")
+    check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+    nobody = case.daemon(case.site().pool_site(MIRRORS), more_env={"NOTIFY_SOCKET": case.folder + "/nobody"})
+    check_rcode(ask(nobody, "www.clamav.test"), "NOERROR")
+
+
+# --- sockets ---
+
+def bound(case, kind, port=0, host="127.0.0.1"):
+    sock = case.stack.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if ":" in host:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind((host, port))
+    if kind == socket.SOCK_STREAM:
+        sock.listen(5)
+    return sock
+
+
+def pair(case, times=1, host="127.0.0.1"):
+    """(port, sockets): so many of each kind on one port."""
+    for tries_left in range(20, 0, -1):
+        first = bound(case, socket.SOCK_DGRAM, host=host)
+        port = first.getsockname()[1]
+        try:
+            more = [bound(case, socket.SOCK_DGRAM, port, host) for _ in range(times - 1)]
+            return port, [first, *more, *[bound(case, socket.SOCK_STREAM, port, host) for _ in range(times)]]
+        except OSError:  # somebody has the port for TCP
+            if tries_left == 1:
+                raise
+            first.close()
+    return None
+
+
+def launch(sockets):
+    fds = [sock.fileno() for sock in sockets]
+    return {"prefix": [sys.executable, "-c", LAUNCHER, ",".join(map(str, fds))], "pass_fds": fds}
+
+
+def ask_all(daemon, server, n=60):
+    """From many ports, so that every socket of the address has its share."""
+    for _ in range(n):
+        check_rcode(ask(daemon, "www.clamav.test", server=server), "NOERROR")
+    for _ in range(n // 3):
+        check_rcode(ask(daemon, "www.clamav.test", server=server, transport=TCP), "NOERROR")
+
+
+def test_shared(case, _):
+    """One socket of each kind, shared by the workers; own listeners beside it; reloads keep it."""
+    port, sockets = pair(case)
+    site = case.site().pool_site(MIRRORS, workers=2, listen=(f"127.0.0.1@{port}", "127.0.0.2@0"))
+    daemon = case.daemon(site, **launch(sockets))
+    daemon.log.wait(rf"UDP 127.0.0.1@{port}: 1 sockets of the service manager for 2 workers")
+    daemon.log.wait(rf"TCP 127.0.0.1@{port}: 1 sockets of the service manager for 2 workers")
+    check_equal(len(daemon.listeners), 2, "listeners")
+    for server in daemon.listeners:
+        ask_all(daemon, server)
+    check_equal([line for line in daemon.reload() if "listening" in line], [], "no socket has changed")
+    ask_all(daemon, daemon.addr)
+    # Taken out of the configuration and put in again: opened by itself then.
+    text = open(site.path).read()
+    site.write("dnsd.conf", text.replace(f'"127.0.0.1@{port}", ', ""))
+    daemon.reload()
+    check_rcode(ask(daemon, "www.clamav.test", server=daemon.listeners[1]), "NOERROR")
+
+
+def test_one_each(case, _):
+    """As many as there are workers; and one kind only, the other is opened here."""
+    port, sockets = pair(case, times=2)
+    udp_only = bound(case, socket.SOCK_DGRAM)
+    udp_port = udp_only.getsockname()[1]
+    site = case.site().pool_site(MIRRORS, workers=2, listen=(f"127.0.0.1@{port}", f"127.0.0.1@{udp_port}"))
+    daemon = case.daemon(site, **launch([*sockets, udp_only]))
+    daemon.log.wait(rf"UDP 127.0.0.1@{port}: 2 sockets of the service manager for 2 workers")
+    ask_all(daemon, ("127.0.0.1", port))
+    ask_all(daemon, ("127.0.0.1", udp_port))
+
+
+def test_wildcard(case, _):
+    """Sockets of all addresses: the answer comes from the address that was asked."""
+    port, sockets = pair(case, host="0.0.0.0")
+    site = case.site().pool_site(MIRRORS, workers=2, listen=(f"0.0.0.0@{port}",))
+    daemon = case.daemon(site, **launch(sockets))
+    for host in ("127.0.0.1", "127.0.0.7"):
+        with Lookups((host, port)) as lookups:
+            check_rcode(lookups.ask("www.clamav.test"), "NOERROR")
+
+
+def test_waits(case, _):
+    """A question that comes while nobody serves is answered after the start: the manager's socket has kept it."""
+    port, sockets = pair(case)
+    site = case.site().pool_site(MIRRORS, workers=2, listen=(f"127.0.0.1@{port}",))
+    wire = make_query("www.clamav.test", "A").to_wire()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(DEADLINE_S)
+        for _ in range(2):
+            client.sendto(wire, ("127.0.0.1", port))
+            daemon = case.daemon(site, **launch(sockets))
+            check_rcode(parse_answer(wire, client.recv(4096), 512), "NOERROR")
+            daemon.stop()
+
+
+def check_no_start(site, sockets, want):
+    daemon = Daemon(site.path, ready=False, **launch(sockets))
+    try:
+        check_equal(daemon.process.wait(DEADLINE_S), 1, "exit status")
+        daemon.log.thread.join(DEADLINE_S)
+        text = "\n".join(daemon.log.lines)
+        check(want in text, f"{want!r} is missing in: {text}")
+        daemon.check_log()
+    finally:
+        daemon.kill()
+
+
+def test_refused(case, _):
+    """Sockets nobody would read are no start, with advice."""
+    port, sockets = pair(case)
+    site = case.site().pool_site(MIRRORS, workers=1, listen=("127.0.0.1@0",))
+    check_no_start(site, sockets,
+                   f'is UDP 127.0.0.1@{port}, which server.listen does not have; add "127.0.0.1@{port}"')
+    port, sockets = pair(case, times=2)
+    site = case.site().pool_site(MIRRORS, workers=1, listen=(f"127.0.0.1@{port}",))
+    check_no_start(site, sockets, f"passes 2 UDP sockets for 127.0.0.1@{port} to 1 workers")
+    unix = case.stack.enter_context(socket.socket(socket.AF_UNIX))
+    check_no_start(site, [unix], "is no internet socket")
+
+
+# --- files ---
+
+def test_unit(case, _):
+    """The unit's exposure by systemd's own measure."""
+    analyze = need_program("systemd-analyze")
+    unit = os.path.join(TOP, "contrib", "dnsd.service")
+    status, text = run([analyze, "security", "--offline=true", "--no-pager", unit])
+    match = re.search(r"exposure level for dnsd.service: ([\d.]+)", text)
+    check(match, f"{status} {text}")
+    check(float(match[1]) <= 1.6, match[0])
+
+
+def test_socket_unit(case, _):
+    """The addresses of dnsd.socket are those that dnsd listens on by itself."""
+    with open(os.path.join(TOP, "contrib", "dnsd.socket")) as file:
+        text = file.read()
+    for key in ("ListenDatagram", "ListenStream"):
+        found = re.findall(rf"^{key}=(.*):(\d+)$", text, re.M)
+        check_equal(found, [("0.0.0.0", "53"), ("[::]", "53")], key)
+    check("BindIPv6Only=ipv6-only" in text and "Accept=no" in text, "what dnsd asks of its sockets")
