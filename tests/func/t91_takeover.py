@@ -606,6 +606,39 @@ def test_from_outside(case, _):
     check_equal(second.ctl("status")["pid"], second.pid, "who is the server after one that failed")
 
 
+def test_many_from_outside(case, _):
+    """The same under load, with every process in the sandbox."""
+    need_program("dnsperf")
+    site = make_site(case, server="")
+    daemon = case.daemon(site)
+    load = Load(daemon.addr, NAMES, 100, rate=2000)
+    clients = [TcpClient(daemon.addr) for _ in range(3)]
+    for client in clients:
+        client.start()
+    before = daemon.ctl("stats")
+    try:
+        for _ in range(TAKEOVERS // 3):
+            daemon = case.daemon(site, options=["--takeover"])
+            after = daemon.ctl("stats")
+            del before["tcp_open"]
+            check_monotonic(before, after)
+            before = after
+        time.sleep(DRAIN_S)
+        for client in clients:
+            client.finish()
+    finally:
+        for client in clients:
+            client.done.set()
+        statistics = load.stop()
+    check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
+    check(sum(client.ended for client in clients) >= 3, "no connection of a process before has been ended")
+    want = statistics["sent"], sum(client.answered for client in clients)
+    with contextlib.suppress(Failure):
+        wait_until(lambda: (daemon.ctl("stats")["queries_udp"], daemon.ctl("stats")["queries_tcp"]) == want, "counters", 5)
+    stats = daemon.ctl("stats")
+    check_equal((stats["queries_udp"], stats["queries_tcp"]), want, "queries over UDP, over TCP")
+
+
 def test_sandbox(case, _):
     """A process that may start no program says so, and lives."""
     site = make_site(case, server='sandbox = "on";')
