@@ -32,6 +32,8 @@ never 'net/|worker/|server/' dnsd/conf dnsd/load zones geo
 never 'uv.h|ldns/|maxminddb|libconfig' dnsd/base dnsd/wire dnsd/answer dnsd/snap
 never 'ldns/' dnsd geo
 never 'maxminddb' dnsd zones
+never 'openssl/(ssl|bio|err)' dnsd/base dnsd/wire dnsd/answer dnsd/snap dnsd/net dnsd/worker dnsd/server dnsd/load dnsd/conf zones geo
+never 'wire/|answer/|snap/|net/|worker/|server/|load/|conf/|zones/|geo/|uv.h' dnsd/tls
 never 'libconfig' zones geo dnsd/base dnsd/wire dnsd/answer dnsd/snap dnsd/net dnsd/worker dnsd/server dnsd/load
 
 mapfile -t sources < <(printf '%s\n' "$@" | grep '\.c$')

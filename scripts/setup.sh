@@ -5,14 +5,14 @@
 # prints what to install and stops.
 set -euo pipefail
 
-# To compile. libldns-dev brings libssl-dev; we link libcrypto ourselves too.
+# To compile. libldns-dev brings libssl-dev; we use it ourselves too, for TLS.
 build_packages=(gcc libc6-dev make pkg-config binutils libldns-dev libssl-dev libmaxminddb-dev libuv1-dev libconfig-dev libjansson-dev
 	libmicrohttpd-dev libseccomp-dev libsodium-dev)
 # To make the country database (the .deb is fetched with apt-get and checked against its signature chain) and to ask.
 run_packages=(dpkg ca-certificates bind9-dnsutils)
 # Unit tests and lint; then the functional tests: kdig, drill, unbound, dnsperf, and a real client in a network namespace.
 test_packages=(libcmocka-dev clang clang-tidy clang-format cppcheck libclang-rt-14-dev
-	python3 python3-dnspython dnsdist dnsperf knot-dnsutils clamav-freshclam iproute2 ldnsutils procps minisign strace
+	python3 python3-dnspython dnsdist dnsperf knot-dnsutils clamav-freshclam iproute2 ldnsutils procps minisign openssl strace
 	systemd unbound valgrind)
 
 usage() {

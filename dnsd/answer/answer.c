@@ -519,6 +519,8 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 	bool udp = client->transport == TRANSPORT_UDP;
 	if (udp)
 		counters->queries_udp++;
+	else if (client->transport == TRANSPORT_TLS)
+		counters->queries_tls++;
 	else
 		counters->queries_tcp++;
 

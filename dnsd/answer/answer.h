@@ -33,6 +33,7 @@ struct client {
 #define ANSWER_COUNTERS(X)                                                                                   \
 	X(queries_udp, "requests received over UDP")                                                         \
 	X(queries_tcp, "requests received over TCP")                                                         \
+	X(queries_tls, "requests received over TLS")                                                         \
 	X(dropped_short, "packets too short to hold a header: nothing sent")                                 \
 	X(dropped_response, "packets with QR=1: nothing sent, so that no loop can start")                    \
 	X(formerr, "answers with FORMERR")                                                                   \

@@ -205,6 +205,33 @@ static void check_listen(struct conf_reader *reader, const struct conf_listen *l
 	}
 }
 
+/* TCP alone can't tell whether a client will begin with TLS. */
+static void check_tls(struct conf_reader *reader, const struct conf *conf)
+{
+	check_listen(reader, conf->tls_listen, conf->tls_listen_n);
+	for (size_t i = 0; i < conf->tls_listen_n; i++) {
+		const struct conf_listen *tls = &conf->tls_listen[i];
+		char text[ADDR_TEXT_MAX];
+		char other[ADDR_TEXT_MAX];
+		addr_format_sockaddr((const struct sockaddr *)&tls->addr, text, sizeof(text));
+		for (size_t j = 0; j < conf->listen_n && strcmp(strrchr(text, '@'), "@0") != 0; j++) {
+			addr_format_sockaddr((const struct sockaddr *)&conf->listen[j].addr, other,
+			                     sizeof(other));
+			if (strcmp(text, other) == 0)
+				conf_reader_error(
+				        reader, tls->place,
+				        "tls-listen \"%s\" is taken: it is in listen at %s:%u; give "
+				        "TLS a port of its own, usually 853",
+				        text, conf->listen[j].place.file, conf->listen[j].place.line);
+		}
+	}
+	if (conf->tls_listen_n && !(conf->tls_certificate && conf->tls_key))
+		conf_reader_error(
+		        reader, conf->tls_listen[0].place,
+		        "tls-listen needs tls-certificate and tls-key; write for example "
+		        "tls-certificate = \"/etc/dnsd/tls.crt\"; tls-key = \"/etc/dnsd/tls.key\";");
+}
+
 static int compare_text(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -267,6 +294,7 @@ static void check_all(struct conf_reader *reader, const char *main_path)
 	const struct conf *conf = reader->conf;
 	check_listen(reader, conf->listen, conf->listen_n);
 	check_listen(reader, conf->metrics_listen, conf->metrics_listen_n);
+	check_tls(reader, conf);
 	REFUSE_DUPLICATES(reader, "zone", conf->zones, conf->zones_n, conf_zone, name);
 	REFUSE_DUPLICATES(reader, "pool", conf->pools, conf->pools_n, conf_pool, name);
 	for (size_t i = 0; i < conf->zones_n; i++)

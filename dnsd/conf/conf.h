@@ -207,7 +207,12 @@ struct conf {
 	uint32_t workers;   /* 0 = one per core */
 	uint16_t edns_size; /* largest UDP answer and what we advertise, default 1232 */
 	uint32_t tcp_idle_ms;
-	uint32_t tcp_clients_max;    /* per worker */
+	uint32_t tcp_clients_max;        /* per worker */
+	uint32_t tcp_clients_per_prefix; /* per worker, of one IPv4 address or IPv6 /64; 0 = no limit */
+	struct conf_listen *tls_listen;  /* for DNS over TLS; none = not served */
+	size_t tls_listen_n;
+	const char *tls_certificate; /* path; NULL only where tls_listen_n is 0, as the next */
+	const char *tls_key;
 	uint32_t stop_drain_ms;      /* SIGTERM: how long open TCP connections may finish */
 	uint32_t restart_timeout_ms; /* dnsdctl restart: when a new process that does not serve is given up */
 	uint32_t restart_drain_ms;   /* and how long TCP connections live on in the old one */

@@ -124,6 +124,19 @@ static const struct conf_key server_keys[] = {
 	  .help = "A TCP connection is closed after this long without a query." },
 	{ "tcp-clients", CONF_NUMBER, AT(conf, tcp_clients_max), .fallback = "1000", .min = 1, .max = 1000000,
 	  .example = "1000", .help = "TCP connections a worker keeps open at a time." },
+	{ "tcp-clients-per-prefix", CONF_NUMBER, AT(conf, tcp_clients_per_prefix), .fallback = "100",
+	  .max = 1000000, .example = "100",
+	  .help = "TCP connections a worker keeps open for one IPv4 address or one IPv6 /64; 0 is no "
+	          "limit." },
+	{ "tls-listen", CONF_LISTEN, LIST(conf, tls_listen), .port = CONF_TLS_PORT,
+	  .example = "[ \"127.0.0.1@8530\" ]",
+	  .help = "Addresses to answer on over TLS, each with @ and a port (853 when left out); default "
+	          "none." },
+	{ "tls-certificate", CONF_PATH, AT(conf, tls_certificate), .example = "\"/etc/dnsd/tls.crt\"",
+	  .help = "The certificate for TLS in PEM, then those that lead to the root's; read anew at each "
+	          "reload." },
+	{ "tls-key", CONF_PATH, AT(conf, tls_key), .example = "\"/etc/dnsd/tls.key\"",
+	  .help = "The certificate's private key in PEM, without a passphrase; read anew at each reload." },
 	{ "stop-drain", CONF_DURATION_MS, AT(conf, stop_drain_ms), .fallback = "5s", .max = 10 * MINUTE,
 	  .example = "\"5s\"",
 	  .help = "How long open TCP connections may finish when the server is told to stop." },

@@ -80,6 +80,7 @@ const struct conf_group *conf_schema_owner(const struct conf_group *root, const 
 /** "ADDRESS@PORT" defaults of server.listen, where they are made into addresses. */
 #define CONF_LISTEN_PORT  53
 #define CONF_METRICS_PORT 9153
+#define CONF_TLS_PORT     853
 extern const char *const conf_listen_default[2];
 
 /** What a type is called in messages, as in "wants a whole number". */

@@ -26,6 +26,7 @@ void load_destroy(struct load *load)
 	if (!load)
 		return;
 	zones_destroy(load->zones);
+	tls_context_unref(load->tls);
 	geo_map_unref(load->geo);
 	conf_destroy(load->conf);
 	free(load);
@@ -42,6 +43,10 @@ static int create(const char *path, const struct load *previous, const struct lo
 	if (rc < 0)
 		goto out;
 	/* Each is tried whatever the others say, so that one run shows the mistakes of all. */
+	int tls_rc = 0;
+	if (load->conf->tls_certificate && load->conf->tls_key)
+		tls_rc = tls_context_create(load->conf->tls_certificate, load->conf->tls_key,
+		                            previous ? previous->tls : NULL, diag, &load->tls);
 	int geo_rc = load__geo(load, geo_of, diag);
 	int cookies_rc = load__cookies(load, previous, diag);
 	rc = zones_load(load->conf, previous ? previous->zones : NULL, version_clock_now(), diag,
@@ -50,6 +55,8 @@ static int create(const char *path, const struct load *previous, const struct lo
 		rc = geo_rc;
 	if (rc == 0)
 		rc = cookies_rc;
+	if (rc == 0)
+		rc = tls_rc;
 	if (rc < 0)
 		goto out;
 	if (previous && load->geo && !load->geo_reused)

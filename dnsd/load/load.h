@@ -18,6 +18,7 @@
 #include "conf/conf.h"
 #include "geo/mmdb_load.h"
 #include "snap/snap.h"
+#include "tls/tls.h"
 #include "zones/zones.h"
 
 /** Tells one state of a file from another, without reading it. */
@@ -32,7 +33,8 @@ struct load_stamp {
 struct load {
 	struct conf *conf;
 	struct zones *zones;
-	struct geo_map *geo; /* NULL when none is configured */
+	struct tls_context *tls; /* NULL when there is no certificate */
+	struct geo_map *geo;     /* NULL when none is configured */
 	struct mmdb_load_info geo_info;
 	struct answer_cookies cookies;
 	bool cookies_are_random;          /* no file has them: made at the start, and kept over reloads */

@@ -151,18 +151,18 @@ static void tell_failure(const struct sockaddr_storage *addr, const char *file, 
 	           advice(rc));
 }
 
-int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
-                  struct listener *ret_listener)
+static int open_listener(const struct sockaddr_storage *addr, bool tls, const char *file, unsigned line,
+                         struct diag *diag, struct listener *ret_listener)
 {
 	struct listener listener = {
-		.addr = *addr, .udp_fd = -1, .tcp_fd = -1, .wildcard = is_wildcard(addr)
+		.addr = *addr, .udp_fd = -1, .tcp_fd = -1, .tls = tls, .wildcard = is_wildcard(addr)
 	};
 	int rc = *port_of(&listener.addr) == 0 ? choose_port(&listener.addr) : 0;
-	if (rc == 0)
+	if (rc == 0 && !tls)
 		rc = open_socket(&listener.addr, SOCK_DGRAM, listener.wildcard, &listener.udp_fd);
 	if (rc == 0) {
 		rc = open_socket(&listener.addr, SOCK_STREAM, listener.wildcard, &listener.tcp_fd);
-		if (rc < 0)
+		if (rc < 0 && !tls)
 			close(listener.udp_fd);
 	}
 	if (rc < 0) {
@@ -215,19 +215,34 @@ static bool is_bound(int fd, int type, struct sockaddr_storage *ret_addr)
 
 int listener_from_fds(int udp_fd, int tcp_fd, struct listener *ret_listener)
 {
-	struct listener listener = { .udp_fd = udp_fd, .tcp_fd = tcp_fd };
-	struct sockaddr_storage tcp_addr;
-	if (!is_bound(udp_fd, SOCK_DGRAM, &listener.addr) || !is_bound(tcp_fd, SOCK_STREAM, &tcp_addr) ||
-	    memcmp(&listener.addr, &tcp_addr, sizeof(tcp_addr)) != 0)
+	struct listener listener = { .udp_fd = udp_fd, .tcp_fd = tcp_fd, .tls = udp_fd < 0 };
+	struct sockaddr_storage udp_addr;
+	if (!is_bound(tcp_fd, SOCK_STREAM, &listener.addr))
+		return -EINVAL;
+	if (!listener.tls && (!is_bound(udp_fd, SOCK_DGRAM, &udp_addr) ||
+	                      memcmp(&listener.addr, &udp_addr, sizeof(udp_addr)) != 0))
 		return -EINVAL;
 	listener.wildcard = is_wildcard(&listener.addr);
 	*ret_listener = listener;
 	return 0;
 }
 
+int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
+                  struct listener *ret_listener)
+{
+	return open_listener(addr, false, file, line, diag, ret_listener);
+}
+
+int listener_open_tls(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
+                      struct listener *ret_listener)
+{
+	return open_listener(addr, true, file, line, diag, ret_listener);
+}
+
 void listener_close(struct listener *listener)
 {
-	close(listener->udp_fd);
+	if (listener->udp_fd >= 0)
+		close(listener->udp_fd);
 	close(listener->tcp_fd);
 	listener->udp_fd = listener->tcp_fd = -1;
 }

@@ -11,8 +11,9 @@
 
 struct listener {
 	struct sockaddr_storage addr; /* as bound: a port of 0 in the request is filled in */
-	int udp_fd;
+	int udp_fd;                   /* -1: for TLS */
 	int tcp_fd;
+	bool tls;
 	bool wildcard; /* bound to 0.0.0.0 or ::, so answers carry the asked address in a control message */
 };
 
@@ -28,7 +29,7 @@ struct listener {
 int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                   struct listener *ret_listener);
 /**
- * A pair of sockets that another process has opened so.
+ * A pair of sockets that another process has opened so; udp_fd -1: one for TLS.
  *
  * Returns  0, -EINVAL when they are not what listener_open() makes; the descriptors stay the caller's then
  */
@@ -40,6 +41,9 @@ int listener_from_fds(int udp_fd, int tcp_fd, struct listener *ret_listener);
  */
 int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, const char *file,
                    unsigned line, struct diag *diag, struct listener *ret_listener);
+/** The same for TLS: a TCP socket alone. */
+int listener_open_tls(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
+                      struct listener *ret_listener);
 void listener_close(struct listener *listener);
 
 #endif

@@ -192,7 +192,7 @@ static unsigned serve_batch(struct udp_socket *udp)
 	}
 	net->between_batches(net);
 	unsigned requests_n = (unsigned)in_n;
-	if (net->data->front_ends_n) {
+	if (net->data->front_ends_n && !udp->is_own) {
 		requests_n = take_packets(b, requests_n, net);
 	} else {
 		if (!b->is_plain)
@@ -201,7 +201,7 @@ static unsigned serve_batch(struct udp_socket *udp)
 			b->batch[i].req_len = b->in[i].msg_len;
 	}
 	answer_queries(net->data, b->batch, requests_n, b->answers, &net->state);
-	if (net->rrl)
+	if (net->rrl && !udp->is_own)
 		rate_limit_apply(net, b->batch, requests_n);
 	unsigned out_n = 0;
 	for (unsigned k = 0; k < requests_n; k++) {

@@ -27,6 +27,7 @@ struct udp_socket {
 	uv_poll_t poll; /* data: for the owner */
 	int fd;
 	bool wildcard;
+	bool is_own; /* nobody but this process sends to it: no PROXY header is wanted, no rate holds */
 	struct udp_buffers *buffers;
 	struct net_context *net;
 };

@@ -51,10 +51,12 @@ const struct binding *bindings_address(const struct bindings *bindings, size_t n
 	return &bindings->addresses[number];
 }
 
-static struct binding *find(const struct bindings *bindings, const struct sockaddr_storage *requested)
+static struct binding *find(const struct bindings *bindings, const struct sockaddr_storage *requested,
+                            bool tls)
 {
 	for (size_t i = 0; bindings && i < bindings->n; i++) {
-		if (memcmp(&bindings->addresses[i].requested, requested, sizeof(*requested)) == 0)
+		if (bindings->addresses[i].tls == tls &&
+		    memcmp(&bindings->addresses[i].requested, requested, sizeof(*requested)) == 0)
 			return &bindings->addresses[i];
 	}
 	return NULL;
@@ -63,7 +65,7 @@ static struct binding *find(const struct bindings *bindings, const struct sockad
 int bindings_add(struct bindings *bindings, const struct sockaddr_storage *requested,
                  const struct listener *listener)
 {
-	struct binding *address = find(bindings, requested);
+	struct binding *address = find(bindings, requested, listener->tls);
 	if (!address) {
 		struct binding *addresses =
 		        realloc(bindings->addresses, (bindings->n + 1) * sizeof(*addresses));
@@ -71,7 +73,7 @@ int bindings_add(struct bindings *bindings, const struct sockaddr_storage *reque
 			return -ENOMEM;
 		bindings->addresses = addresses;
 		address = &addresses[bindings->n++];
-		*address = (struct binding){ .requested = *requested };
+		*address = (struct binding){ .requested = *requested, .tls = listener->tls };
 	}
 	struct listener *sockets = realloc(address->sockets, (address->sockets_n + 1) * sizeof(*sockets));
 	if (!sockets)
@@ -85,7 +87,7 @@ void bindings_close_others(struct bindings *bindings, const struct bindings *cur
 {
 	for (size_t i = 0; i < bindings->n; i++) {
 		struct binding *address = &bindings->addresses[i];
-		if (find(current, &address->requested))
+		if (find(current, &address->requested, address->tls))
 			continue;
 		for (size_t k = 0; k < address->sockets_n; k++)
 			listener_close(&address->sockets[k]);
@@ -115,11 +117,12 @@ static int make_rows(struct bindings *bindings, unsigned workers_n)
 
 /* Those of before, and new ones for the workers that have none. */
 static int fill_address(struct binding *address, const struct binding *before,
-                        const struct conf_listen *listen, unsigned workers_n, struct diag *diag)
+                        const struct conf_listen *listen, bool tls, unsigned workers_n, struct diag *diag)
 {
 	size_t before_n = before ? before->sockets_n : 0;
 	size_t wanted_n = before_n > workers_n ? before_n : workers_n;
 	address->requested = listen->addr;
+	address->tls = tls;
 	address->sockets = calloc(wanted_n + 1, sizeof(*address->sockets));
 	if (!address->sockets)
 		return -ENOMEM;
@@ -130,8 +133,9 @@ static int fill_address(struct binding *address, const struct binding *before,
 		/* Where the kernel chose the port, the others follow the first. */
 		const struct sockaddr_storage *addr =
 		        address->sockets_n ? &address->sockets[0].addr : &listen->addr;
-		int rc = listener_open(addr, listen->place.file, listen->place.line, diag,
-		                       &address->sockets[address->sockets_n]);
+		int rc = (tls ? listener_open_tls : listener_open)(addr, listen->place.file,
+		                                                   listen->place.line, diag,
+		                                                   &address->sockets[address->sockets_n]);
 		if (rc < 0)
 			return rc;
 		address->sockets_n++;
@@ -139,17 +143,21 @@ static int fill_address(struct binding *address, const struct binding *before,
 	return 0;
 }
 
-int bindings_create(const struct bindings *previous, const struct conf_listen *listen, size_t listen_n,
-                    unsigned workers_n, struct diag *diag, struct bindings **ret_bindings)
+int bindings_create(const struct bindings *previous, const struct conf *conf, unsigned workers_n,
+                    struct diag *diag, struct bindings **ret_bindings)
 {
+	size_t listen_n = conf->listen_n + conf->tls_listen_n;
 	struct bindings *bindings = bindings_create_empty();
 	if (!bindings)
 		return -ENOMEM;
 	bindings->addresses = calloc(listen_n + 1, sizeof(*bindings->addresses));
 	int rc = bindings->addresses ? 0 : -ENOMEM;
 	for (size_t i = 0; i < listen_n && rc == 0; i++) {
-		const struct binding *before = find(previous, &listen[i].addr);
-		rc = fill_address(&bindings->addresses[i], before, &listen[i], workers_n, diag);
+		bool tls = i >= conf->listen_n;
+		const struct conf_listen *listen =
+		        tls ? &conf->tls_listen[i - conf->listen_n] : &conf->listen[i];
+		const struct binding *before = find(previous, &listen->addr, tls);
+		rc = fill_address(&bindings->addresses[i], before, listen, tls, workers_n, diag);
 		bindings->n++;
 	}
 	if (rc == 0)
@@ -160,7 +168,7 @@ int bindings_create(const struct bindings *previous, const struct conf_listen *l
 	}
 	for (size_t i = 0; i < bindings->n; i++) {
 		struct binding *address = &bindings->addresses[i];
-		const struct binding *before = find(previous, &address->requested);
+		const struct binding *before = find(previous, &address->requested, address->tls);
 		for (size_t k = before ? before->sockets_n : 0; k < address->sockets_n; k++)
 			listener_close(&address->sockets[k]);
 	}
@@ -231,19 +239,19 @@ int bindings_adopt(struct activation *activation, const struct conf_listen *list
 static void log_address(const char *what, const struct binding *address)
 {
 	char text[ADDR_TEXT_MAX];
-	log_info(
-	        "%s %s", what,
-	        addr_format_sockaddr((const struct sockaddr *)&address->sockets[0].addr, text, sizeof(text)));
+	log_info("%s %s%s", what,
+	         addr_format_sockaddr((const struct sockaddr *)&address->sockets[0].addr, text, sizeof(text)),
+	         address->tls ? " for TLS" : "");
 }
 
 void bindings_log_changes(const struct bindings *previous, const struct bindings *current)
 {
 	for (size_t i = 0; previous && i < previous->n; i++) {
-		if (!find(current, &previous->addresses[i].requested))
+		if (!find(current, &previous->addresses[i].requested, previous->addresses[i].tls))
 			log_address("no longer listening on", &previous->addresses[i]);
 	}
 	for (size_t i = 0; i < current->n; i++) {
-		if (!find(previous, &current->addresses[i].requested))
+		if (!find(previous, &current->addresses[i].requested, current->addresses[i].tls))
 			log_address("listening on", &current->addresses[i]);
 	}
 }

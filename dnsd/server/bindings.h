@@ -22,19 +22,21 @@ struct bindings;
 /** One address. */
 struct binding {
 	struct sockaddr_storage requested; /* as configured: a port of 0 stays 0 */
-	struct listener *sockets;          /* the k-th is served by worker k modulo the number of workers */
+	bool tls;
+	struct listener *sockets; /* the k-th is served by worker k modulo the number of workers */
 	size_t sockets_n;
 };
 
 /**
- * Open what is requested. Sockets of an address that previous has too are taken from it, so nothing queued in
- * them is lost; previous itself is left as it is. On failure everything newly opened is closed again.
+ * Open what is requested: UDP and TCP at listen, TLS at tls_listen. Sockets of an address that previous has
+ * too are taken from it, so nothing queued in them is lost; previous itself is left as it is. On failure
+ * everything newly opened is closed again.
  *
  * previous  may be NULL
  * Returns   0 or negative errno with diag filled
  */
-int bindings_create(const struct bindings *previous, const struct conf_listen *listen, size_t listen_n,
-                    unsigned workers_n, struct diag *diag, struct bindings **ret_bindings);
+int bindings_create(const struct bindings *previous, const struct conf *conf, unsigned workers_n,
+                    struct diag *diag, struct bindings **ret_bindings);
 /**
  * What the service manager has opened of what is requested, for bindings_create() as what was there before.
  * An address with fewer sockets than workers is shared by them; it may also have one of UDP and TCP only.

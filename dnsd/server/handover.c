@@ -255,11 +255,13 @@ static int send_binding(struct handover *handover, const struct binding *binding
 		int fds[CHANNEL_FDS_MAX];
 		size_t fds_n = 0;
 		for (; at < binding->sockets_n && fds_n + 2 <= CHANNEL_FDS_MAX; at++) {
-			fds[fds_n++] = binding->sockets[at].udp_fd;
+			if (!binding->tls)
+				fds[fds_n++] = binding->sockets[at].udp_fd;
 			fds[fds_n++] = binding->sockets[at].tcp_fd;
 		}
 		rc = channel_send(handover->channel,
-		                  json_pack("{sssi}", "say", "sockets", "port", port_of(&binding->requested)),
+		                  json_pack("{sssisb}", "say", "sockets", "port",
+		                            port_of(&binding->requested), "tls", binding->tls),
 		                  fds, fds_n);
 	}
 	return rc;

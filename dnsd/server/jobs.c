@@ -312,18 +312,29 @@ void server_log_loaded(const struct server *server, const char *what)
 	log_info("%s: generation=%" PRIu64 " %s", what, server->generation, text);
 }
 
-static int set_listeners(struct server *server, const struct conf *conf, struct diag *diag)
+struct tcp_limits server_tcp_limits(const struct load *load)
+{
+	return (struct tcp_limits){ .idle_ms = load->conf->tcp_idle_ms,
+		                    .clients_max = load->conf->tcp_clients_max,
+		                    .prefix_max = load->conf->tcp_clients_per_prefix,
+		                    .tls = load->tls };
+}
+
+static int set_listeners(struct server *server, const struct load *load, struct diag *diag)
 {
 	struct bindings *bindings;
-	int rc = bindings_create(server->bindings, conf->listen, conf->listen_n, server->workers_n, diag,
-	                         &bindings);
-	if (rc == -EACCES && !conf->keep_bind_capability)
+	int rc = bindings_create(server->bindings, load->conf, server->workers_n, diag, &bindings);
+	if (rc == -EACCES && !load->conf->keep_bind_capability)
 		diag_error(
 		        diag, NULL, 0,
 		        "the server gave up the right to open ports under 1024 when it had started: restart "
 		        "it, or set server.keep-bind-capability = true before that");
 	if (rc < 0)
 		return rc;
+	/* First: a new listener for TLS needs the certificate. */
+	struct tcp_limits limits = server_tcp_limits(load);
+	for (unsigned i = 0; i < server->workers_n; i++)
+		worker_set_tcp(server->workers[i], &limits);
 	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
 		rc = worker_set_listeners(server->workers[i], bindings_of(bindings, i),
 		                          bindings_n(bindings, i));
@@ -347,7 +358,7 @@ static void finish_reload(struct server *server, struct job *job)
 		rc = metrics_http_prepare(server->metrics.http, job->load->conf->metrics_listen,
 		                          job->load->conf->metrics_listen_n, &job->diag);
 	if (rc == 0)
-		rc = set_listeners(server, job->load->conf, &job->diag);
+		rc = set_listeners(server, job->load, &job->diag);
 	if (rc == 0)
 		rc = publish(server, job->snap);
 	if (rc == 0)
@@ -371,9 +382,6 @@ static void finish_reload(struct server *server, struct job *job)
 		load_destroy(server->load);
 		server->load = job->load;
 		server->trim_wanted = true;
-		for (unsigned i = 0; i < server->workers_n; i++)
-			worker_set_tcp(server->workers[i], server->load->conf->tcp_idle_ms,
-			               server->load->conf->tcp_clients_max);
 		server_set_rate_limit(server);
 		metrics_http_commit(server->metrics.http);
 		bool changed = server_watch_sources(server);

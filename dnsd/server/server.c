@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -13,6 +14,9 @@
 #include "base/utc.h"
 #include "server/rate_limit_conf.h"
 #include "server/server_int.h"
+
+/* Open files that are no client's. */
+#define FILES_BESIDE 100
 
 /* --- events --- */
 
@@ -136,6 +140,23 @@ static unsigned usable_cores(int cores[WORKERS_MAX])
 	return n;
 }
 
+/* Each connection is an open file. As many as we may have, and a word if that is too few. */
+static void raise_file_limit(const struct conf *conf, unsigned workers_n)
+{
+	struct rlimit limit;
+	uint64_t wanted = (uint64_t)conf->tcp_clients_max * workers_n + FILES_BESIDE;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	if (limit.rlim_max < wanted)
+		log_warning("tcp-clients = %u for each of %u workers needs %" PRIu64
+		            " open files, and the limit is %" PRIu64
+		            ": raise it (LimitNOFILE= in systemd), or "
+		            "lower tcp-clients",
+		            conf->tcp_clients_max, workers_n, wanted, (uint64_t)limit.rlim_max);
+}
+
 static int start_workers(struct server *server)
 {
 	const struct conf *conf = server->load->conf;
@@ -144,6 +165,7 @@ static int start_workers(struct server *server)
 	unsigned workers_n = conf->workers ? conf->workers : cores_n;
 	if (workers_n > WORKERS_MAX)
 		workers_n = WORKERS_MAX;
+	raise_file_limit(conf, workers_n);
 	struct diag diag;
 	diag_init(&diag);
 	const struct bindings *passed = server->takeover ? takeover_bindings(server->takeover) : NULL;
@@ -162,8 +184,7 @@ static int start_workers(struct server *server)
 			.index = i,
 			/* Fewer or more threads than cores: the kernel places them better. */
 			.cpu = workers_n == cores_n ? cores[i] : -1,
-			.tcp_idle_ms = conf->tcp_idle_ms,
-			.tcp_clients_max = conf->tcp_clients_max,
+			.tcp = server_tcp_limits(server->load),
 			.rate_limit = conf->rate_limit.enabled ? &limit : NULL,
 			.notify = &server->notify,
 			.probe_fd = supervise_probe_fd(server->supervise, i),

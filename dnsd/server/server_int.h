@@ -119,6 +119,8 @@ struct server {
 
 /* --- jobs.c --- */
 
+/** What the configuration says of TCP and TLS; tls is borrowed. */
+struct tcp_limits server_tcp_limits(const struct load *load);
 /** Ask for RENEW or RELOAD; it runs at once or after what runs now. */
 void server_start_job(struct server *server, enum job_kind kind);
 /** Start what was asked for while something else ran. */

@@ -50,7 +50,7 @@ static const struct counter_line net_lines[] = {
 static const char *const shown_as_queries[] = {
 	"queries_udp", "queries_tcp", "dropped_short", "dropped_response", "formerr",  "notimp",
 	"refused",     "badvers",     "servfail",      "noerror",          "nxdomain", "truncated",
-	"edns",        "ecs",         "badcookie"
+	"edns",        "ecs",         "badcookie",     "queries_tls"
 };
 static const char *const gauges[] = { "tcp_open" };
 
@@ -92,6 +92,7 @@ static void write_queries(struct metrics_text *text, const struct answer_counter
 	metrics_text_family(text, "dnsd_queries_by_transport_total", METRICS_COUNTER, "requests received");
 	metrics_text_sample(text, sum->queries_udp, "transport", "udp", NULL);
 	metrics_text_sample(text, sum->queries_tcp, "transport", "tcp", NULL);
+	metrics_text_sample(text, sum->queries_tls, "transport", "tls", NULL);
 	metrics_text_family(text, "dnsd_queries_by_rcode_total", METRICS_COUNTER,
 	                    "answers, truncated ones included");
 	for (size_t i = 0; i < sizeof(by_rcode) / sizeof(by_rcode[0]); i++)
@@ -261,8 +262,12 @@ static void write_versions(struct metrics_text *text, const struct zones *zones)
 	}
 }
 
-static void write_geo(struct metrics_text *text, const struct load *load)
+static void write_files(struct metrics_text *text, const struct load *load)
 {
+	metrics_text_family(text, "dnsd_tls_certificate_expires_timestamp_seconds", METRICS_GAUGE,
+	                    "when the certificate for TLS ends");
+	if (load->tls)
+		metrics_text_sample(text, tls_context_expires_s(load->tls), NULL);
 	metrics_text_family(text, "dnsd_geo_database_build_timestamp_seconds", METRICS_GAUGE,
 	                    "when the geo database was made");
 	if (load->geo)
@@ -311,7 +316,7 @@ void server_metrics_note_state(struct server *server)
 	if (server->load->conf->metrics_listen_n == 0 || note_sources(server) < 0)
 		return;
 	metrics_text_init(&text);
-	write_geo(&text, server->load);
+	write_files(&text, server->load);
 	write_pool_states(&text, zones);
 	write_feeds(&text, zones);
 	write_versions(&text, zones);

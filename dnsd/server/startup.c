@@ -70,7 +70,7 @@ int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindi
 	struct activation activation;
 	struct bindings *given = NULL;
 	if (passed)
-		return bindings_create(passed, conf->listen, conf->listen_n, workers_n, diag, ret_bindings);
+		return bindings_create(passed, conf, workers_n, diag, ret_bindings);
 	int rc = activation_init(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), ACTIVATION_FIRST_FD, diag,
 	                         &activation);
 	if (rc < 0)
@@ -80,7 +80,7 @@ int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindi
 	if (rc == 0)
 		rc = activation_check_taken(&activation, diag);
 	if (rc == 0)
-		rc = bindings_create(given, conf->listen, conf->listen_n, workers_n, diag, ret_bindings);
+		rc = bindings_create(given, conf, workers_n, diag, ret_bindings);
 	bindings_destroy(given);
 	activation_fini(&activation);
 	return rc;

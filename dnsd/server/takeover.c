@@ -200,17 +200,19 @@ static int requested_of(int fd, const json_t *body, struct sockaddr_storage *ret
 
 static int take_sockets(struct takeover *takeover, struct channel_message *message)
 {
-	for (size_t i = 0; i + 1 < message->fds_n; i += 2) {
+	bool tls = json_is_true(json_object_get(message->body, "tls"));
+	size_t step = tls ? 1 : 2;
+	for (size_t i = 0; i + step <= message->fds_n; i += step) {
 		struct listener listener;
 		struct sockaddr_storage requested;
-		int rc = listener_from_fds(message->fds[i], message->fds[i + 1], &listener);
+		int rc = listener_from_fds(tls ? -1 : message->fds[i], message->fds[i + step - 1], &listener);
 		if (rc == 0)
 			rc = requested_of(message->fds[i], message->body, &requested);
 		if (rc == 0)
 			rc = bindings_add(takeover->bindings, &requested, &listener);
 		if (rc < 0)
 			return rc;
-		message->fds[i] = message->fds[i + 1] = -1;
+		message->fds[i] = message->fds[i + step - 1] = -1;
 	}
 	return 0;
 }

@@ -26,13 +26,11 @@
  *
  *     welcome   pid; before it the new process says nothing but the request
  *     loaded    protocol
- *     sockets   port (as configured: 0 stays 0); descriptors: UDP, TCP, UDP, TCP, ...
- *     metrics   port; one descriptor
- *     control   path; one descriptor
- *     yours     reload (was asked for, and not begun)
- *     handover  changed, generation, serial, names (of mirrors, by number), overrides (where there is no
- * state directory: the file as it would be) totals    of totals.h failed, abort   error; failed has messages
- * as the response of a reload
+ *     sockets   port (as configured: 0 stays 0), tls; descriptors: UDP, TCP, UDP, TCP, ...; with tls TCP
+ * alone metrics   port; one descriptor control   path; one descriptor yours     reload (was asked for, and
+ * not begun) handover  changed, generation, serial, names (of mirrors, by number), overrides (where there is
+ * no state directory: the file as it would be) totals    of totals.h failed, abort   error; failed has
+ * messages as the response of a reload
  */
 #ifndef DNSD_SERVER_TAKEOVER_H
 #define DNSD_SERVER_TAKEOVER_H

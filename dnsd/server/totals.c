@@ -118,7 +118,7 @@ uint64_t totals_worker_queries(const struct server *server, size_t worker)
 	uint64_t before = server->totals && worker < server->totals->by_worker_n
 	                          ? server->totals->by_worker[worker]
 	                          : 0;
-	return before + sum.queries_udp + sum.queries_tcp;
+	return before + sum.queries_udp + sum.queries_tcp + sum.queries_tls;
 }
 
 uint64_t totals_up_s(const struct server *server)

@@ -12,7 +12,6 @@
 #include <time.h>
 
 #include "net/rrl.h"
-#include "net/tcp.h"
 #include "net/udp.h"
 
 #define CACHE_LINE    64
@@ -23,7 +22,7 @@
 
 /* One address being served. */
 struct serving {
-	struct udp_socket udp;
+	struct udp_socket udp; /* not with TLS */
 	struct tcp_listener tcp;
 	struct serving *next;
 	struct worker *worker;
@@ -37,8 +36,7 @@ struct mailbox {
 	size_t listeners_n;
 	bool has_listeners;
 	bool has_limits;
-	uint32_t tcp_idle_ms;
-	uint32_t tcp_clients_max;
+	struct tcp_limits limits; /* with a reference of tls while has_limits */
 	struct rrl *rrl;
 	bool has_rrl;
 	bool stop;
@@ -106,11 +104,13 @@ static int start_serving(struct worker *worker, const struct listener *listener)
 	if (!serving)
 		return -ENOMEM;
 	serving->worker = worker;
-	serving->open_n = 2;
-	int rc = udp_open(&serving->udp, &worker->loop, listener->udp_fd, listener->wildcard, worker->buffers,
-	                  &worker->net);
+	serving->open_n = listener->tls ? 1 : 2;
+	int rc = 0;
+	if (!listener->tls)
+		rc = udp_open(&serving->udp, &worker->loop, listener->udp_fd, listener->wildcard,
+		              worker->buffers, &worker->net);
 	if (rc == 0)
-		rc = tcp_listen(&serving->tcp, worker->tcp, listener->tcp_fd);
+		rc = tcp_listen(&serving->tcp, worker->tcp, listener->tcp_fd, listener->tls);
 	if (rc < 0)
 		return rc; /* leaked on purpose: handles are half set up, and the start fails */
 	serving->udp.poll.data = serving;
@@ -122,23 +122,24 @@ static int start_serving(struct worker *worker, const struct listener *listener)
 
 static void stop_serving(struct serving *serving)
 {
-	udp_close(&serving->udp, on_serving_closed);
+	if (!serving->tcp.tls)
+		udp_close(&serving->udp, on_serving_closed);
 	tcp_listener_close(&serving->tcp, on_serving_closed);
 }
 
-static bool has_listener(const struct listener *listeners, size_t listeners_n, int udp_fd)
+static bool has_listener(const struct listener *listeners, size_t listeners_n, int tcp_fd)
 {
 	for (size_t i = 0; i < listeners_n; i++) {
-		if (listeners[i].udp_fd == udp_fd)
+		if (listeners[i].tcp_fd == tcp_fd)
 			return true;
 	}
 	return false;
 }
 
-static bool is_serving(const struct worker *worker, int udp_fd)
+static bool is_serving(const struct worker *worker, int tcp_fd)
 {
 	for (const struct serving *serving = worker->servings; serving; serving = serving->next) {
-		if (serving->udp.fd == udp_fd)
+		if (serving->tcp.fd == tcp_fd)
 			return true;
 	}
 	return false;
@@ -148,12 +149,12 @@ static void change_listeners(struct worker *worker, const struct listener *liste
 {
 	/* New ones first: an address that moves is never without a socket. */
 	for (size_t i = 0; i < listeners_n; i++) {
-		if (!is_serving(worker, listeners[i].udp_fd))
+		if (!is_serving(worker, listeners[i].tcp_fd))
 			start_serving(worker, &listeners[i]);
 	}
 	for (struct serving **at = &worker->servings; *at;) {
 		struct serving *serving = *at;
-		if (has_listener(listeners, listeners_n, serving->udp.fd)) {
+		if (has_listener(listeners, listeners_n, serving->tcp.fd)) {
 			at = &serving->next;
 		} else {
 			*at = serving->next;
@@ -266,8 +267,10 @@ static void on_wake(uv_async_t *async)
 	mailbox->rrl = NULL;
 	mailbox->has_rrl = false;
 	uv_mutex_unlock(&mailbox->lock);
-	if (got.has_limits)
-		tcp_server_set_limits(worker->tcp, got.tcp_idle_ms, got.tcp_clients_max);
+	if (got.has_limits) {
+		tcp_server_set_limits(worker->tcp, &got.limits);
+		tls_context_unref(got.limits.tls);
+	}
 	if (got.has_rrl)
 		change_rate_limit(worker, got.rrl);
 	if (got.has_listeners && !worker->stopping)
@@ -352,11 +355,12 @@ int worker_start(const struct worker_config *config, const struct snap *snap,
 	worker->wake.data = worker;
 	worker->drain.data = worker;
 	if (rc == 0)
-		rc = tcp_server_create(&worker->loop, &worker->net, config->tcp_idle_ms,
-		                       config->tcp_clients_max, &worker->tcp);
+		rc = tcp_server_create(&worker->loop, &worker->net, &config->tcp, &worker->tcp);
+	worker->config.tcp.tls = NULL; /* the server has a reference, we have none */
 	for (size_t i = 0; i < listeners_n && rc == 0; i++)
 		rc = start_serving(worker, &listeners[i]);
 	worker->probe.fd = -1;
+	worker->probe.is_own = true;
 	if (rc == 0 && config->probe_fd >= 0)
 		rc = udp_open(&worker->probe, &worker->loop, config->probe_fd, false, worker->buffers,
 		              &worker->net);
@@ -379,12 +383,14 @@ const struct snap *worker_adopted(const struct worker *worker)
 	return atomic_load_explicit(&worker->adopted, memory_order_acquire);
 }
 
-void worker_set_tcp(struct worker *worker, uint32_t tcp_idle_ms, uint32_t tcp_clients_max)
+void worker_set_tcp(struct worker *worker, const struct tcp_limits *limits)
 {
 	uv_mutex_lock(&worker->mailbox.lock);
+	if (worker->mailbox.has_limits)
+		tls_context_unref(worker->mailbox.limits.tls);
 	worker->mailbox.has_limits = true;
-	worker->mailbox.tcp_idle_ms = tcp_idle_ms;
-	worker->mailbox.tcp_clients_max = tcp_clients_max;
+	worker->mailbox.limits = *limits;
+	tls_context_ref(limits->tls);
 	uv_mutex_unlock(&worker->mailbox.lock);
 	uv_async_send(&worker->wake);
 }
@@ -464,6 +470,8 @@ void worker_join(struct worker *worker)
 	free(worker->mailbox.listeners);
 	rrl_destroy(worker->mailbox.rrl);
 	rrl_destroy(worker->net.rrl);
+	if (worker->mailbox.has_limits)
+		tls_context_unref(worker->mailbox.limits.tls);
 	tcp_server_destroy(worker->tcp);
 	udp_buffers_destroy(worker->buffers);
 	free(worker);

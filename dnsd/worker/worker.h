@@ -17,6 +17,7 @@
 #include "answer/answer.h"
 #include "net/listener.h"
 #include "net/net_context.h"
+#include "net/tcp.h"
 #include "sandbox/filter.h"
 #include "snap/snap.h"
 
@@ -25,9 +26,8 @@ struct worker;
 
 struct worker_config {
 	unsigned index;
-	int cpu; /* pin to this core; -1 = do not pin */
-	uint32_t tcp_idle_ms;
-	uint32_t tcp_clients_max;
+	int cpu;               /* pin to this core; -1 = do not pin */
+	struct tcp_limits tcp; /* tls: a reference of its own is taken */
 	const struct rrl_config
 	        *rate_limit; /* net/rrl.h; borrowed while the worker starts; NULL = no limits */
 	uv_async_t *notify;  /* main's: signalled when a snapshot was adopted, listeners were changed or the
@@ -37,7 +37,7 @@ struct worker_config {
 	        *filter; /* the system calls the thread may make; NULL = all. Outlives the worker */
 };
 
-/** Start the thread. listeners: one open socket pair each, owned by the worker on success. Returns 0 or
+/** Start the thread. listeners: open sockets, owned by the worker on success. Returns 0 or
  * negative errno. */
 int worker_start(const struct worker_config *config, const struct snap *snap,
                  const struct listener *listeners, size_t listeners_n, struct worker **ret_worker);
@@ -48,8 +48,9 @@ void worker_publish(struct worker *worker, const struct snap *snap);
  * more. */
 const struct snap *worker_adopted(const struct worker *worker);
 
-/** New limits for connections from now on. */
-void worker_set_tcp(struct worker *worker, uint32_t tcp_idle_ms, uint32_t tcp_clients_max);
+/** New limits for connections from now on; a reference of its own is taken of tls. Posted before
+ * worker_set_listeners(), they hold for the first connection of a new listener. */
+void worker_set_tcp(struct worker *worker, const struct tcp_limits *limits);
 /**
  * Limit answers over UDP so from now on; NULL = not at all. What is known of prefixes stays, unless the table
  * has another size. Returns 0 or -ENOMEM: nothing has changed.

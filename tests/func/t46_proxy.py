@@ -10,8 +10,12 @@ import subprocess
 import threading
 import time
 
+import dns.message
+
 from harness import (DEADLINE_S, TCP, UDP, Output, Tcp, addresses, ask, check, check_equal, check_rcode, exchange_udp,
-                     make_query, need_ipv6, need_program, parse_answer, run, wait_until)
+                     is_tc, make_query, need_ipv6, need_program, parse_answer, rcode_of, run,
+                     wait_until)
+from tls_support import Tls, make_certificate, tls_addr, tls_keys
 
 MIRRORS = [("m.de.example", "DE", ["192.0.2.49"]), ("m.fr.example", "FR", ["192.0.2.33"]),
            ("m.us.example", "US", ["192.0.2.1"])]
@@ -186,6 +190,28 @@ def test_udp_allow(case, _):
     check_rcode(behind(daemon, header("127.3.0.9")), "REFUSED", aa=False)
 
 
+def test_udp_chaos(case, _):
+    """chaos-allow goes by the client too."""
+    daemon = case.daemon(make_site(case, server=LISTED + ' id = "node-1"; chaos-allow = [ "127.99.0.0/16", "127.2.0.0/16" ];'))
+    message = dns.message.make_query("id.server.", "TXT", "CH", use_edns=False, flags=0)
+    for client, rcode in (("127.2.3.4", "NOERROR"), ("127.3.0.9", "REFUSED"), (None, "NOERROR")):
+        check_equal(rcode_of(behind(daemon, header(client), wire=message.to_wire())), rcode, f"id.server for {client}")
+
+
+def test_udp_rate(case, _):
+    """Rate limits count clients, not the front end; who is exempt goes by the client too."""
+    limit = 'rate-limit = { enabled = true; positive = 1; window = "1s"; slip = 1; exempt = [ "127.99.0.0/16", "127.5.0.0/16" ]; };'
+    daemon = case.daemon(make_site(case, server=LISTED + limit, workers=1))
+    for _ in range(50):
+        truncated = is_tc(behind(daemon, header("127.2.3.4")))
+    check(truncated, "the 50th answer for one client is not limited")
+    for client in ("127.3.0.9", "127.2.4.4", "2001:db8:1::5"):
+        check(not is_tc(behind(daemon, header(client))), f"{client} pays for another client")
+    for _ in range(50):
+        check(not is_tc(behind(daemon, header("127.5.0.1"))), "an exempt client is limited")
+        check(not is_tc(behind(daemon, header(None))), "the front end itself is exempt too, and limited")
+
+
 def burst(case, daemon, n, listed=True):
     """Clients behind two front ends (if they are), direct ones and bad packets, all at once: each is answered as itself."""
     senders = {}
@@ -308,6 +334,56 @@ def test_tcp_half_closed(case, daemon):
         check(tcp.is_closed(1.5), "not closed at once")
 
 
+def test_tcp_per_client(case, _):
+    """The limit of connections by client goes by who stands behind the front end, which has none itself."""
+    site = make_site(case, server=LISTED + " tcp-clients-per-prefix = 2;", workers=1)
+    daemon = case.daemon(site)
+    before = daemon.counters()
+
+    def connect(client):
+        tcp = case.stack.enter_context(Tcp(daemon.addr, FRONT))
+        tcp.send_raw(header(client, kind=TCP) + Tcp.frame(query()))
+        return tcp
+
+    for client in ("127.2.0.1", "127.2.0.1", "127.3.0.1", "127.3.0.1", "127.2.0.2", FRONT):
+        check_equal(client_of(parse_answer(query(), connect(client).receive()))[0], client, "client")
+    for client in ("127.2.0.1", "127.3.0.1"):
+        check(connect(client).is_closed(1.5), f"a third connection of {client}")
+    daemon.check_moved(before, {"tcp_accepted": 8, "tcp_open": 6, "tcp_refused_prefix": 2, "proxy_ok": 8, "queries_tcp": 6,
+                                "noerror": 6}, "six connections and two too many")
+    with Tcp(daemon.addr, "127.2.0.2") as direct:
+        direct.send(query())
+        check_equal(client_of(parse_answer(query(), direct.receive()))[0], "127.2.0.2", "its second, direct")
+        with Tcp(daemon.addr, "127.2.0.2") as third:
+            check(third.is_closed(1.5), "its third, direct")
+
+
+def test_tls(case, _):
+    """Over TLS the header stands inside; before it, it is no TLS."""
+    site = make_site(case, server=LISTED + tls_keys())
+    make_certificate(site)
+    daemon = case.daemon(site)
+    server = tls_addr(daemon)
+    before = daemon.counters()
+    with Tls(server, source=FRONT) as tls:
+        tls.tls.write(header("127.2.3.4", kind=TCP) + Tcp.frame(query(i=1)))
+        tls.flush()
+        tls.send(query(i=2))
+        for i in (1, 2):
+            check_equal(client_of(parse_answer(query(i=i), tls.receive())), ("127.2.3.4", "DE"), "client")
+    with Tls(server, source="127.3.0.1") as tls:
+        tls.send(query())
+        check_equal(client_of(parse_answer(query(), tls.receive())), ("127.3.0.1", "FR"), "a direct client")
+    with Tcp(server, FRONT) as tcp:
+        tcp.send_raw(header("127.2.3.4", kind=TCP))
+        tcp.sock.settimeout(DEADLINE_S)
+        while tcp.sock.recv(4096):  # the alert, if there is one
+            pass
+    after = daemon.counters()
+    check_equal([after[name] - before[name] for name in ("proxy_ok", "proxy_missing", "proxy_bad", "tls_handshakes",
+                                                         "tls_handshake_failures")], [1, 0, 0, 2, 1], "counters")
+
+
 # --- IPv6, reload ---
 
 def test_ipv6(case, _):
@@ -366,7 +442,7 @@ def test_kdig(case, daemon):
 class Dnsdist:
     """dnsdist before a daemon."""
 
-    def __init__(self, case, backend, source="", listen="127.0.0.1", more=""):
+    def __init__(self, case, backend, source="", listen="127.0.0.1", more="", server=""):
         program = need_program("dnsdist")
         with socket.socket(socket.AF_INET6 if ":" in listen else socket.AF_INET) as sock:
             sock.bind((listen, 0))
@@ -378,7 +454,7 @@ class Dnsdist:
 setLocal("{listen}")
 setACL({{"0.0.0.0/0", "::/0"}})
 setSecurityPollSuffix("")
-newServer({{address="{backend}", {f'source="{source}", ' if source else ""}useProxyProtocol=true,
+newServer({{address="{backend}", {f'source="{source}", ' if source else ""}useProxyProtocol=true, {server}
            checkName="clamav.test.", checkType="SOA", mustResolve=true, maxCheckFailures=5}})
 {more}
 """)
@@ -460,3 +536,15 @@ def test_dnsdist_many(case, daemon):
     for thread in threads:
         thread.join()
     check_equal(trouble, [], "what went wrong")
+
+
+def test_dnsdist_tls(case, _):
+    """From dnsdist to us over TLS."""
+    site = make_site(case, server=LISTED + tls_keys())
+    make_certificate(site)
+    daemon = case.daemon(site)
+    front = Dnsdist(case, tls_addr(daemon), FRONT, server='tls="openssl", validateCertificates=false,')
+    for transport in (UDP, TCP):
+        who = ask(daemon, "whoami.clamav.test", "TXT", transport, "127.2.3.4", server=front.addr)
+        check_equal(client_of(who), ("127.2.3.4", "DE"), f"client over {transport}")
+    check_equal(daemon.counters()["proxy_missing"], 0, "connections without a header")

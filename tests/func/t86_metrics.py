@@ -149,7 +149,7 @@ def test_names(case, _):
     for name in daemon.counters():
         check(any(name in family for family in first.types)
               or name in ("noerror", "nxdomain", "formerr", "notimp", "refused", "servfail", "badvers", "badcookie",
-                          "queries_udp", "queries_tcp", "dropped_short", "dropped_response"), f"no family for {name}")
+                          "queries_udp", "queries_tcp", "queries_tls", "dropped_short", "dropped_response"), f"no family for {name}")
 
 
 def test_counts(case, _):

@@ -128,6 +128,23 @@ def test_watchdog(case, _):
     check(not any("has not answered" in line for line in daemon.log.lines), "no worker was late")
 
 
+def test_watchdog_beside_limits(case, _):
+    """What is asked from loopback for the watchdog needs no PROXY header and has no rate, whatever holds for others there."""
+    manager = Manager(case, os.path.join(case.folder, "notify"))
+    server = ('proxy-allow = [ "127.0.0.0/8" ];'
+              'rate-limit = { enabled = true; positive = 1; all = 1; window = "1s"; slip = 0; };')
+    daemon = case.daemon(case.site().pool_site(MIRRORS, workers=2, server=server),
+                         more_env=manager.env | {"WATCHDOG_USEC": "400000"})
+    before = daemon.counters()
+    for _ in range(12):
+        manager.wait("WATCHDOG")
+    after = daemon.counters()
+    check(after["queries_udp"] - before["queries_udp"] >= 16, "two workers are asked in each round")
+    for name in ("proxy_missing", "rrl_dropped", "rrl_slipped"):
+        check_equal(after[name], 0, name)
+    check(not any("has not answered" in line for line in daemon.log.lines), "no worker was late")
+
+
 def process_state(pid):
     with open(f"/proc/{pid}/stat") as file:
         return file.read().rsplit(")", 1)[1].split()[0]

@@ -125,6 +125,7 @@ static void between_batches(struct net_context *context)
 
 static void set_up(void)
 {
+	struct tcp_limits limits = { .idle_ms = 600000, .clients_max = 100 };
 	fixture_init(&fixture, zone, NULL);
 	net.data = &fixture.data;
 	net.between_batches = between_batches;
@@ -137,8 +138,8 @@ static void set_up(void)
 	require(fd >= 0 && bind(fd, (struct sockaddr *)&server_addr, len) == 0, "socket");
 	require(getsockname(fd, (struct sockaddr *)&server_addr, &len) == 0, "getsockname");
 	require(uv_loop_init(&loop) == 0, "uv_loop_init");
-	require(tcp_server_create(&loop, &net, 600000, 100, &server) == 0, "tcp_server_create");
-	require(tcp_listen(&listener, server, fd) == 0, "tcp_listen");
+	require(tcp_server_create(&loop, &net, &limits, &server) == 0, "tcp_server_create");
+	require(tcp_listen(&listener, server, fd, false) == 0, "tcp_listen");
 }
 
 /* From another address each time, or the ports of one would all be in TIME_WAIT. */

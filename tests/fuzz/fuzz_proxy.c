@@ -28,11 +28,16 @@ static enum proxy_verdict parse(const uint8_t *data, size_t len, struct proxy_he
 	return verdict;
 }
 
+static bool is_same_addr(const union proxy_addr *a, const union proxy_addr *b)
+{
+	/* Padding too: what is not set is zero. */
+	return memcmp((const uint8_t *)a, (const uint8_t *)b, sizeof(*a)) == 0;
+}
+
 static bool is_same(const struct proxy_header *a, const struct proxy_header *b)
 {
-	return a->len == b->len && a->has_addrs == b->has_addrs &&
-	       memcmp(&a->source, &b->source, sizeof(a->source)) == 0 &&
-	       memcmp(&a->destination, &b->destination, sizeof(a->destination)) == 0;
+	return a->len == b->len && a->has_addrs == b->has_addrs && is_same_addr(&a->source, &b->source) &&
+	       is_same_addr(&a->destination, &b->destination);
 }
 
 /* What was read, as the shortest header that says so. */

@@ -122,6 +122,8 @@ static const char full[] =
         "server: {\n"
         "  listen = [ \"127.0.0.1@5300\", \"::1\" ];\n"
         "  workers = 4; edns-size = 1400; tcp-idle = \"20s\"; tcp-clients = 77; stop-drain = \"250ms\";\n"
+        "  tls-listen = [ \"127.0.0.1@8530\", \"::1\" ]; tls-certificate = \"tls.crt\"; "
+        "  tls-key = \"/etc/k\"; tcp-clients-per-prefix = 7; "
         "  max-zone-records = 4000000000; id = \"ns1\"; version-text = \"\";\n"
         "}; metrics: { listen = [ \"127.0.0.1@9000\", \"::1\" ]; };\n"
         "geo: {\n"
@@ -176,6 +178,13 @@ static void test_every_key(void **state)
 	assert_string_equal(
 	        addr_format_sockaddr((struct sockaddr *)&conf->listen[1].addr, text, sizeof(text)), "::1@53");
 	assert_int_equal(conf->listen[1].place.line, 2);
+	assert_int_equal(conf->tls_listen_n, 2);
+	assert_string_equal(
+	        addr_format_sockaddr((struct sockaddr *)&conf->tls_listen[1].addr, text, sizeof(text)),
+	        "::1@853");
+	assert_non_null(strstr(conf->tls_certificate, "/tls.crt"));
+	assert_string_equal(conf->tls_key, "/etc/k");
+	assert_int_equal(conf->tcp_clients_per_prefix, 7);
 	assert_int_equal(conf->metrics_listen_n, 2);
 	assert_string_equal(
 	        addr_format_sockaddr((struct sockaddr *)&conf->metrics_listen[0].addr, text, sizeof(text)),
@@ -478,6 +487,14 @@ static const struct mistake main_mistakes[] = {
 	{ "listen empty", "server: { listen = [ ]; };\n" ZONE(""),
 	  "dnsd.conf:1: listen is empty; write for example listen = [ \"127.0.0.1@5300\", \"::1@5300\" "
 	  "];\n" },
+	{ "TLS without certificate", "server: { tls-listen = \"::1\"; tls-key = \"k\"; };\n" ZONE(""),
+	  "dnsd.conf:1: tls-listen needs tls-certificate and tls-key; write for example tls-certificate = "
+	  "\"/etc/dnsd/tls.crt\"; tls-key = \"/etc/dnsd/tls.key\";\n" },
+	{ "TLS on a port that is taken",
+	  "server: { listen = [ \"::1\", \"::1@54\" ];\n tls-listen = \"::1@54\";\n"
+	  " tls-certificate = \"c\"; tls-key = \"k\"; };\n" ZONE(""),
+	  "dnsd.conf:2: tls-listen \"::1@54\" is taken: it is in listen at dnsd.conf:1; give TLS a port of "
+	  "its own, usually 853\n" },
 	{ "listen twice", "server: { listen = [ \"::1\",\n \"::1@53\" ]; };\n" ZONE(""),
 	  "dnsd.conf:2: listen \"::1@53\" is given twice: it is already at dnsd.conf:1\n" },
 	{ "software with colon",

@@ -170,7 +170,7 @@ static const struct {
 	{ "memory for code", call_map_code, { EPERM, EPERM }, true },
 	{ "mount", call_mount, { EPERM, EPERM }, false },
 	{ "setuid", call_setuid, { EPERM, EPERM }, false },
-	{ "kill", call_kill, { EPERM, EPERM }, true },
+	{ "kill", call_kill, { EPERM, 0 }, true },
 	{ "execve", call_exec, { KILLED, KILLED }, true },
 	{ "fork", call_fork, { KILLED, KILLED }, true },
 	{ "clone of a process", call_clone_process, { EPERM, EPERM }, true },
