@@ -19,6 +19,7 @@ enum exit_status { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 static const char usage[] =
         "Usage: dnsd [-c FILE]            serve in the foreground\n"
+        "       dnsd [-c FILE] --takeover the same in place of a running one, without a gap\n"
         "       dnsd [-c FILE] -t         check the configuration and all it names, bind nothing\n"
         "       dnsd --print-defaults     every configuration key with its default\n"
         "       dnsd --print-sandbox      the system calls that each kind of thread may make\n"
@@ -34,7 +35,7 @@ static int check(const char *conf_path)
 	struct load *load = NULL;
 	struct snap *snap = NULL;
 	struct privileges privileges;
-	int rc = startup_load(conf_path, &privileges, &diag, &load);
+	int rc = startup_load(conf_path, NULL, &privileges, &diag, &load);
 	if (rc == 0)
 		rc = load_make_snap(load, 1, NULL, (uint64_t)time(NULL), &snap);
 	for (size_t i = 0; i < diag.messages_n; i++) {
@@ -58,18 +59,20 @@ static int check(const char *conf_path)
 
 int main(int argc, char **argv)
 {
-	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS, OPTION_PRINT_SANDBOX };
+	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS, OPTION_PRINT_SANDBOX, OPTION_TAKEOVER };
 	static const struct option options[] = {
 		{ "config", required_argument, NULL, 'c' },
 		{ "test", no_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, OPTION_VERSION },
 		{ "print-defaults", no_argument, NULL, OPTION_PRINT_DEFAULTS },
+		{ "takeover", no_argument, NULL, OPTION_TAKEOVER },
 		{ "print-sandbox", no_argument, NULL, OPTION_PRINT_SANDBOX },
 		{ NULL, 0, NULL, 0 },
 	};
 	const char *conf_path = CONF_DEFAULT;
 	bool test = false;
+	bool takeover = false;
 	int option;
 	while ((option = getopt_long(argc, argv, "c:th", options, NULL)) != -1) {
 		switch (option) {
@@ -77,6 +80,7 @@ int main(int argc, char **argv)
 		case 't': test = true; break;
 		case 'h': fputs(usage, stdout); return EXIT_DONE;
 		case OPTION_VERSION: printf("dnsd %s\n", DNSD_VERSION); return EXIT_DONE;
+		case OPTION_TAKEOVER: takeover = true; break;
 		case OPTION_PRINT_DEFAULTS: conf_print_reference(STDOUT_FILENO); return EXIT_DONE;
 		case OPTION_PRINT_SANDBOX: filter_print(STDOUT_FILENO); return EXIT_DONE;
 		default: fputs(usage, stderr); return EXIT_USAGE;
@@ -92,7 +96,8 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN); /* a TCP client that is gone is an error return, not a signal */
 	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
 	struct server *server;
-	if (server_create(conf_path, &server) < 0)
+	struct server_start start = { .conf_path = conf_path, .argv = argv, .takeover = takeover };
+	if (server_create(&start, &server) < 0)
 		return EXIT_FAILED;
 	int status = server_run(server);
 	server_destroy(server);

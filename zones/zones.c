@@ -421,6 +421,44 @@ static int number_mirrors(struct zones *zones, const struct zones *previous)
 	return rc;
 }
 
+int zones_number_names(struct zones *zones, const struct zones_mirror_name *names, size_t n,
+                       uint16_t *ret_numbers)
+{
+	size_t known_n = zones->mirror_hosts_n;
+	struct numbered *known = calloc(known_n + 1, sizeof(*known));
+	const char **hosts = arena_alloc(&zones->arena, (known_n + n + 1) * sizeof(*hosts));
+	const char **pools = arena_alloc(&zones->arena, (known_n + n + 1) * sizeof(*pools));
+	int rc = known && hosts && pools ? 0 : -ENOMEM;
+	for (size_t i = 0; i < known_n && rc == 0; i++) {
+		hosts[i] = zones->mirror_hosts[i];
+		pools[i] = zones->mirror_pools[i];
+		known[i] = (struct numbered){ hosts[i], pools[i], (uint16_t)i };
+	}
+	if (rc == 0 && known_n)
+		qsort(known, known_n, sizeof(*known), compare_numbered);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		struct numbered wanted = { names[i].host, names[i].pool, 0 };
+		const struct numbered *found =
+		        known_n ? bsearch(&wanted, known, known_n, sizeof(*known), compare_numbered) : NULL;
+		size_t number = found ? found->number : zones->mirror_hosts_n;
+		ret_numbers[i] = (uint16_t)(number < ANSWER_MIRRORS_N ? number : ANSWER_MIRRORS_N - 1);
+		if (found || number >= ANSWER_MIRRORS_N - 1)
+			continue;
+		hosts[number] = arena_strdup(&zones->arena, names[i].host);
+		pools[number] = arena_strdup(&zones->arena, names[i].pool);
+		rc = hosts[number] && pools[number] ? 0 : -ENOMEM;
+		zones->mirror_hosts_n += rc == 0;
+	}
+	if (rc == 0) {
+		zones->mirror_hosts = hosts;
+		zones->mirror_pools = pools;
+	} else {
+		zones->mirror_hosts_n = known_n;
+	}
+	free(known);
+	return rc;
+}
+
 int zones_load(const struct conf *conf, const struct zones *previous, struct version_clock clock,
                struct diag *diag, struct zones **ret_zones)
 {

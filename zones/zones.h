@@ -165,6 +165,21 @@ int zones_find_pool(const struct zones *zones, const char *name);
 /** What has been noted for the journal since the last time; caller calls json_decref(). NULL = nothing. */
 json_t *zones_take_news(struct zones *zones);
 
+/** A mirror as reports name it. */
+struct zones_mirror_name {
+	const char *pool;
+	const char *host;
+};
+
+/**
+ * The numbers of mirrors by their names, for counters that another process has counted. Who is in no pool any
+ * more gets a number too, and keeps it over reloads. Before anybody else uses zones.
+ * ret_numbers  [n] as mirror.number
+ * Returns      0 or -ENOMEM
+ */
+int zones_number_names(struct zones *zones, const struct zones_mirror_name *names, size_t n,
+                       uint16_t *ret_numbers);
+
 /** Note the whole state of all pools, so that the journal can be replayed from here. why: "start", ... */
 int zones_note_base(struct zones *zones, const char *why, uint64_t now_s);
 

@@ -6,6 +6,14 @@
 #include <unistd.h>
 
 static _Atomic enum log_level level_max = LOG_LEVEL_INFO;
+static void (*echo_line)(void *context, enum log_level level, const char *text);
+static void *echo_context;
+
+void log_set_echo(void (*echo)(void *context, enum log_level level, const char *text), void *context)
+{
+	echo_line = echo;
+	echo_context = context;
+}
 
 void log_set_level(enum log_level level)
 {
@@ -46,6 +54,9 @@ void log_write(enum log_level level, const char *fmt, ...)
 	size_t len = (size_t)used + (size_t)body;
 	if (len > sizeof(line) - 2)
 		len = sizeof(line) - 2;
+	line[len] = '\0';
+	if (echo_line)
+		echo_line(echo_context, level, line + used);
 	line[len++] = '\n';
 	ssize_t written = write(STDERR_FILENO, line, len);
 	(void)written; /* nowhere left to complain */

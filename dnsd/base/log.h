@@ -18,6 +18,9 @@ enum log_level log_get_level(void);
 
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** Each line that is written is given to echo too, without stamp and level; NULL = no longer. Main thread. */
+void log_set_echo(void (*echo)(void *context, enum log_level level, const char *text), void *context);
+
 /** Every message of a loader, at its own level, in order. */
 void log_diag(const struct diag *diag);
 

@@ -213,9 +213,11 @@ struct conf {
 	size_t tls_listen_n;
 	const char *tls_certificate; /* path; NULL only where tls_listen_n is 0, as the next */
 	const char *tls_key;
-	uint32_t stop_drain_ms;    /* SIGTERM: how long open TCP connections may finish */
-	uint32_t max_zone_records; /* 0 = no limit */
-	const char **proxy_allow;  /* networks, checked for form: front ends that send PROXY headers */
+	uint32_t stop_drain_ms;      /* SIGTERM: how long open TCP connections may finish */
+	uint32_t restart_timeout_ms; /* dnsdctl restart: when a new process that does not serve is given up */
+	uint32_t restart_drain_ms;   /* and how long TCP connections live on in the old one */
+	uint32_t max_zone_records;   /* 0 = no limit */
+	const char **proxy_allow;    /* networks, checked for form: front ends that send PROXY headers */
 	size_t proxy_allow_n;
 	const char *id;            /* for id.server, hostname.bind; NULL = the host name, "" = not told */
 	const char *version_text;  /* for version.bind; NULL = "dnsd VERSION", "" = not told */

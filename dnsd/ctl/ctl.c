@@ -1,6 +1,7 @@
 #include "ctl/ctl.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -156,6 +157,22 @@ void ctl_reply(struct ctl_request *request, json_t *response)
 	request->body = NULL;
 	respond(client, response);
 	client_unref(client);
+}
+
+int ctl_take_socket(struct ctl_request *request)
+{
+	struct client *client = (struct client *)(void *)((char *)request - offsetof(struct client, request));
+	uv_os_fd_t own;
+	if (client->closing || uv_fileno((uv_handle_t *)&client->pipe, &own) < 0)
+		return -EPIPE;
+	int fd = fcntl(own, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	json_decref(request->body);
+	request->body = NULL;
+	close_client(client);
+	client_unref(client);
+	return fd;
 }
 
 /* jansson reads up to 2048 levels; a request has three. */
@@ -344,15 +361,9 @@ static int open_socket(const char *path, const char *group)
 	return fd;
 }
 
-int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler *handler, void *context,
-               struct ctl **ret_ctl)
+static int listen_on(uv_loop_t *loop, struct ctl *ctl, const char *path, int fd, ctl_handler *handler,
+                     void *context, struct ctl **ret_ctl)
 {
-	struct ctl *ctl = calloc(1, sizeof(*ctl));
-	int fd = ctl ? open_socket(path, group) : -ENOMEM;
-	if (fd < 0) {
-		free(ctl);
-		return fd;
-	}
 	ctl->handler = handler;
 	ctl->context = context;
 	ctl->refs = 2;
@@ -371,9 +382,51 @@ int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler
 	return rc;
 }
 
+int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler *handler, void *context,
+               struct ctl **ret_ctl)
+{
+	struct ctl *ctl = calloc(1, sizeof(*ctl));
+	int fd = ctl ? open_socket(path, group) : -ENOMEM;
+	if (fd < 0) {
+		free(ctl);
+		return fd;
+	}
+	return listen_on(loop, ctl, path, fd, handler, context, ret_ctl);
+}
+
+int ctl_adopt(uv_loop_t *loop, const char *path, int fd, ctl_handler *handler, void *context,
+              struct ctl **ret_ctl)
+{
+	struct ctl *ctl = calloc(1, sizeof(*ctl));
+	if (!ctl) {
+		close(fd);
+		return -ENOMEM;
+	}
+	return listen_on(loop, ctl, path, fd, handler, context, ret_ctl);
+}
+
+int ctl_fd(const struct ctl *ctl)
+{
+	uv_os_fd_t fd;
+	int rc = uv_fileno((const uv_handle_t *)&ctl->pipe, &fd);
+	return rc < 0 ? rc : fd;
+}
 static void on_ctl_closed(uv_handle_t *handle)
 {
 	ctl_unref(handle->data);
+}
+
+void ctl_release(struct ctl *ctl)
+{
+	if (!ctl || ctl->retired)
+		return;
+	ctl->retired = true;
+	uv_close((uv_handle_t *)&ctl->pipe, on_ctl_closed);
+	for (struct client *client = ctl->clients; client; client = client->next) {
+		if (uv_is_active((uv_handle_t *)&client->timer) &&
+		    uv_timer_get_due_in(&client->timer) > CROWDED_MS)
+			limit_time(client, CROWDED_MS);
+	}
 }
 
 void ctl_retire(struct ctl *ctl)

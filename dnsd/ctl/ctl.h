@@ -40,6 +40,14 @@ typedef void ctl_handler(void *context, struct ctl_request *request);
  */
 int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler *handler, void *context,
                struct ctl **ret_ctl);
+/** The same with a socket on path that another process has listened on; takes fd over, also on failure. */
+int ctl_adopt(uv_loop_t *loop, const char *path, int fd, ctl_handler *handler, void *context,
+              struct ctl **ret_ctl);
+/** The socket that is listened on, to be handed to another process. */
+int ctl_fd(const struct ctl *ctl);
+/** Another process listens on the socket now: as ctl_retire(), but the file stays. Clients without a request
+ * under way have a second left for one. NULL is fine. */
+void ctl_release(struct ctl *ctl);
 /** Remove the socket file and take no more clients; requests under way are still answered. */
 void ctl_retire(struct ctl *ctl);
 /** Closes all and removes the socket file; freed later by the loop. Requests under way may still be replied
@@ -47,6 +55,10 @@ void ctl_retire(struct ctl *ctl);
 void ctl_destroy(struct ctl *ctl);
 
 const char *ctl_path(const struct ctl *ctl);
+
+/** End the request without a response and keep the connection: a duplicate of its socket, owned by the
+ * caller. Returns it or negative errno, the request going on then. */
+int ctl_take_socket(struct ctl_request *request);
 
 /** Send a response (its reference is taken over; NULL says that memory ran out) and end the request. */
 void ctl_reply(struct ctl_request *request, json_t *response);

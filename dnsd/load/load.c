@@ -32,7 +32,8 @@ void load_destroy(struct load *load)
 	free(load);
 }
 
-int load_create(const char *path, const struct load *previous, struct diag *diag, struct load **ret_load)
+static int create(const char *path, const struct load *previous, const struct load *geo_of, struct diag *diag,
+                  struct load **ret_load)
 {
 	uint64_t start_ms = now_ms();
 	struct load *load = calloc(1, sizeof(*load));
@@ -46,7 +47,7 @@ int load_create(const char *path, const struct load *previous, struct diag *diag
 	if (load->conf->tls_certificate && load->conf->tls_key)
 		tls_rc = tls_context_create(load->conf->tls_certificate, load->conf->tls_key,
 		                            previous ? previous->tls : NULL, diag, &load->tls);
-	int geo_rc = load__geo(load, previous, diag);
+	int geo_rc = load__geo(load, geo_of, diag);
 	int cookies_rc = load__cookies(load, previous, diag);
 	rc = zones_load(load->conf, previous ? previous->zones : NULL, version_clock_now(), diag,
 	                &load->zones);
@@ -68,6 +69,16 @@ int load_create(const char *path, const struct load *previous, struct diag *diag
 out:
 	load_destroy(load);
 	return rc;
+}
+
+int load_create(const char *path, const struct load *previous, struct diag *diag, struct load **ret_load)
+{
+	return create(path, previous, previous, diag, ret_load);
+}
+
+int load_create_again(const char *path, const struct load *unused, struct diag *diag, struct load **ret_load)
+{
+	return create(path, NULL, unused, diag, ret_load);
 }
 
 /* RFC 1982 section 3.2, with 32 bits. */

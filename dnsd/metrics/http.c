@@ -305,6 +305,31 @@ static int add_listener(struct metrics_http *http, const struct conf_listen *lis
 	return 0;
 }
 
+int metrics_http_adopt(struct metrics_http *http, const struct sockaddr_storage *requested, int fd)
+{
+	struct listener *listener = calloc(1, sizeof(*listener));
+	socklen_t len = sizeof(listener->bound);
+	int rc = listener ? 0 : -ENOMEM;
+	if (rc == 0 && getsockname(fd, (struct sockaddr *)&listener->bound, &len) < 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = uv_poll_init(http->loop, &listener->poll, fd);
+	if (rc < 0) {
+		free(listener);
+		close(fd);
+		return rc;
+	}
+	listener->http = http;
+	listener->requested = *requested;
+	listener->fd = fd;
+	listener->is_new = true;
+	listener->poll.data = listener;
+	listener->next = http->listeners;
+	http->listeners = listener;
+	http->handles_n++;
+	return 0;
+}
+
 static struct listener *find_listener(struct metrics_http *http, const struct sockaddr_storage *requested)
 {
 	for (struct listener *listener = http->listeners; listener; listener = listener->next) {
@@ -422,15 +447,28 @@ void metrics_http_abandon(struct metrics_http *http)
 	close_listeners(http, true);
 }
 
-void metrics_http_close(struct metrics_http *http)
+void metrics_http_each(const struct metrics_http *http,
+                       void (*tell)(void *context, const struct sockaddr_storage *requested, int fd),
+                       void *context)
 {
-	if (!http)
-		return;
-	while (http->listeners) {
+	for (const struct listener *listener = http->listeners; listener; listener = listener->next)
+		tell(context, &listener->requested, listener->fd);
+}
+
+void metrics_http_retire(struct metrics_http *http)
+{
+	while (http && http->listeners) {
 		struct listener *listener = http->listeners;
 		http->listeners = listener->next;
 		close_listener(listener);
 	}
+}
+
+void metrics_http_close(struct metrics_http *http)
+{
+	if (!http)
+		return;
+	metrics_http_retire(http);
 	uv_close((uv_handle_t *)&http->timeout, on_closed);
 	uv_close((uv_handle_t *)&http->pause, on_closed);
 	if (http->daemon) {

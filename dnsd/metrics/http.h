@@ -45,6 +45,17 @@ int metrics_http_create(uv_loop_t *loop, const struct metrics_calls *calls, stru
  */
 int metrics_http_prepare(struct metrics_http *http, const struct conf_listen *listen, size_t listen_n,
                          struct diag *diag);
+/**
+ * A socket of this address that another process has listened on: metrics_http_prepare() finds it in place of
+ * a new one. requested: as configured there. Owned from here on; returns 0 or negative errno.
+ */
+int metrics_http_adopt(struct metrics_http *http, const struct sockaddr_storage *requested, int fd);
+/** Tell each socket that is served on. */
+void metrics_http_each(const struct metrics_http *http,
+                       void (*tell)(void *context, const struct sockaddr_storage *requested, int fd),
+                       void *context);
+/** Accept no more: another process does. Requests under way are answered. NULL is fine. */
+void metrics_http_retire(struct metrics_http *http);
 /** Serve on what was prepared and close the other sockets, each with a line in the log. */
 void metrics_http_commit(struct metrics_http *http);
 void metrics_http_abandon(struct metrics_http *http);

@@ -202,6 +202,31 @@ int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, 
 	return 0;
 }
 
+static bool is_bound(int fd, int type, struct sockaddr_storage *ret_addr)
+{
+	int got = 0;
+	socklen_t got_len = sizeof(got);
+	socklen_t len = sizeof(*ret_addr);
+	memset(ret_addr, 0, sizeof(*ret_addr));
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &got, &got_len) == 0 && got == type &&
+	       getsockname(fd, (struct sockaddr *)ret_addr, &len) == 0 &&
+	       (ret_addr->ss_family == AF_INET || ret_addr->ss_family == AF_INET6);
+}
+
+int listener_from_fds(int udp_fd, int tcp_fd, struct listener *ret_listener)
+{
+	struct listener listener = { .udp_fd = udp_fd, .tcp_fd = tcp_fd, .tls = udp_fd < 0 };
+	struct sockaddr_storage udp_addr;
+	if (!is_bound(tcp_fd, SOCK_STREAM, &listener.addr))
+		return -EINVAL;
+	if (!listener.tls && (!is_bound(udp_fd, SOCK_DGRAM, &udp_addr) ||
+	                      memcmp(&listener.addr, &udp_addr, sizeof(udp_addr)) != 0))
+		return -EINVAL;
+	listener.wildcard = is_wildcard(&listener.addr);
+	*ret_listener = listener;
+	return 0;
+}
+
 int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                   struct listener *ret_listener)
 {

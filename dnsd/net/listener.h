@@ -29,6 +29,12 @@ struct listener {
 int listener_open(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                   struct listener *ret_listener);
 /**
+ * A pair of sockets that another process has opened so; udp_fd -1: one for TLS.
+ *
+ * Returns  0, -EINVAL when they are not what listener_open() makes; the descriptors stay the caller's then
+ */
+int listener_from_fds(int udp_fd, int tcp_fd, struct listener *ret_listener);
+/**
  * The same with sockets that somebody else has bound to addr: options are set as far as they still can be.
  *
  * udp_fd, tcp_fd  owned on success; -1 = open it ourselves

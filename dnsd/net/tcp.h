@@ -70,6 +70,10 @@ void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed);
 /** No new connections come: those that have been quiet for a moment and have taken their answers are closed.
  * Call again. */
 void tcp_server_drain(struct tcp_server *server);
+/** Connections end: as soon as nothing of one is unanswered it gets a FIN, those that ask behind an answer.
+ * What it sends then is dropped (a close would reset it) until it has closed its side (RFC 7766
+ * section 6.2.4). Call again: the quiet ones are found by looking. */
+void tcp_server_leave(struct tcp_server *server);
 /** Close everything now; freed when the loop has run the close callbacks. Call last. */
 void tcp_server_close(struct tcp_server *server);
 /** After the loop has ended. */

@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "net/proxy.h"
 #include "net/tcp_int.h"
@@ -45,7 +46,7 @@ void tcp_conn_close(struct tcp_conn *conn)
 {
 	if (tcp_conn_is_closing(conn))
 		return;
-	if (conn->tls)
+	if (conn->tls && !conn->left)
 		say_goodbye(conn);
 	tcp_server_forget(conn);
 	uv_close((uv_handle_t *)&conn->tcp, on_closed);
@@ -61,6 +62,31 @@ static void close_when_done(struct tcp_conn *conn)
 {
 	if (conn->ended && tcp_conn_queued(conn) == 0 && !conn->paused && !conn->waiting)
 		tcp_conn_close(conn);
+}
+
+/* Has the kernel bytes of it that we have not read? */
+static bool has_unread(const struct tcp_conn *conn)
+{
+	uv_os_fd_t fd;
+	int unread = 0;
+	return uv_fileno((const uv_handle_t *)&conn->tcp, &fd) == 0 && ioctl(fd, FIONREAD, &unread) == 0 &&
+	       unread > 0;
+}
+
+static void on_shutdown(uv_shutdown_t *shutdown, int status)
+{
+	(void)shutdown; /* what comes next is the peer's end */
+	(void)status;
+}
+
+void tcp_conn_leave(struct tcp_conn *conn)
+{
+	if (tcp_conn_is_closing(conn) || conn->left || conn->ended || conn->in_len || tcp_conn_queued(conn) ||
+	    conn->paused || conn->waiting || tcp_conn_is_shaking_hands(conn) || has_unread(conn))
+		return;
+	if (conn->tls)
+		say_goodbye(conn);
+	conn->left = uv_shutdown(&conn->shutdown, (uv_stream_t *)&conn->tcp, on_shutdown) == 0;
 }
 
 /* --- out --- */
@@ -83,6 +109,8 @@ static void on_written(uv_write_t *write, int status)
 		tcp_conn_take_turn(conn);
 	else
 		close_when_done(conn);
+	if (conn->server->leaving)
+		tcp_conn_leave(conn);
 }
 
 /* Send bytes as they are. What the kernel does not take now is kept for later. */
@@ -272,6 +300,8 @@ static void after_processing(struct tcp_conn *conn, bool has_more)
 	else if (!conn->ended)
 		uv_read_start((uv_stream_t *)&conn->tcp, on_alloc, on_read);
 	close_when_done(conn);
+	if (conn->server->leaving)
+		tcp_conn_leave(conn);
 }
 
 static void process_kept(struct tcp_conn *conn)
@@ -373,12 +403,14 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 	struct tcp_conn *conn = (struct tcp_conn *)stream;
 	if (nread == 0)
 		return;
+	if (nread > 0 && conn->left)
+		return;
 	if (nread > 0) {
 		take_bytes(conn, (const uint8_t *)buf->base, (size_t)nread);
 		return;
 	}
 	/* Half-closed: it may still take answers (RFC 7766 section 6.2.4). Anything else is the end. */
-	if (nread != UV_EOF) {
+	if (nread != UV_EOF || conn->left) {
 		tcp_conn_close(conn);
 		return;
 	}

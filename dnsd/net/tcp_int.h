@@ -60,7 +60,9 @@ struct tcp_conn {
 	bool paused;       /* not reading: too many answers wait */
 	bool ended;        /* the peer has sent all it will */
 	bool wants_header; /* from a front end, whose PROXY header has not come yet */
-	bool waiting;      /* not reading: in line for its next turn, or for the next step of its handshake */
+	bool left;         /* our side is closed: what still comes is dropped */
+	uv_shutdown_t shutdown;
+	bool waiting; /* not reading: in line for its next turn, or for the next step of its handshake */
 };
 
 struct tcp_server {
@@ -70,6 +72,7 @@ struct tcp_server {
 	struct tcp_limits limits;
 	uint32_t open_n;
 	uint64_t drain_from_ms; /* 0 = not draining */
+	bool leaving;           /* connections end behind an answer */
 	struct {
 		struct tcp_conn *oldest, *newest;
 	} lists[TCP_LISTS_N];
@@ -113,6 +116,8 @@ void tcp_conn_start(struct tcp_conn *conn);
 void tcp_conn_take_turn(struct tcp_conn *conn);
 /** Bytes of answers that the peer has not taken. */
 size_t tcp_conn_queued(const struct tcp_conn *conn);
+/** Close our side, if nothing of it is unanswered; what it still sends is dropped until it closes its own. */
+void tcp_conn_leave(struct tcp_conn *conn);
 /** Close it now; freed when the loop has run the close callback. */
 void tcp_conn_close(struct tcp_conn *conn);
 

@@ -466,6 +466,18 @@ void tcp_server_drain(struct tcp_server *server)
 	}
 }
 
+void tcp_server_leave(struct tcp_server *server)
+{
+	uint64_t now_ms = uv_now(server->loop);
+	server->leaving = true;
+	for (struct tcp_conn *conn = server->lists[TCP_LIST_OPEN].oldest; conn;
+	     conn = conn->links[TCP_LIST_OPEN].newer) {
+		/* Of one that asks all the time a request is on its way; it ends behind the answer. */
+		if (now_ms - conn->active_ms >= DRAIN_QUIET_MS)
+			tcp_conn_leave(conn);
+	}
+}
+
 void tcp_server_close(struct tcp_server *server)
 {
 	while (server->lists[TCP_LIST_OPEN].oldest)

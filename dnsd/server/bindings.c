@@ -2,97 +2,175 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 
-struct request {
-	struct sockaddr_storage addr; /* as configured: a port of 0 stays 0 */
-	bool tls;
+struct bindings {
+	struct binding *addresses;
+	size_t n;
+	struct listener *rows; /* by worker, each of a length of its own */
+	size_t *row_off;       /* [workers_n + 1] in rows */
 };
 
-struct bindings {
-	struct request *requested;
-	struct listener *listeners; /* rows by worker */
-	size_t n;
-	unsigned workers_n;
-};
+struct bindings *bindings_create_empty(void)
+{
+	return calloc(1, sizeof(struct bindings));
+}
 
 void bindings_destroy(struct bindings *bindings)
 {
 	if (!bindings)
 		return;
-	free(bindings->requested);
-	free(bindings->listeners);
+	for (size_t i = 0; i < bindings->n; i++)
+		free(bindings->addresses[i].sockets);
+	free(bindings->addresses);
+	free(bindings->rows);
+	free(bindings->row_off);
 	free(bindings);
 }
 
 const struct listener *bindings_of(const struct bindings *bindings, unsigned worker)
 {
-	return bindings->listeners + worker * bindings->n;
+	return bindings->rows + bindings->row_off[worker];
 }
 
-size_t bindings_n(const struct bindings *bindings)
+size_t bindings_n(const struct bindings *bindings, unsigned worker)
+{
+	return bindings->row_off[worker + 1] - bindings->row_off[worker];
+}
+
+size_t bindings_addresses_n(const struct bindings *bindings)
 {
 	return bindings->n;
 }
 
-static size_t find(const struct bindings *bindings, const struct request *requested)
+const struct binding *bindings_address(const struct bindings *bindings, size_t number)
+{
+	return &bindings->addresses[number];
+}
+
+static struct binding *find(const struct bindings *bindings, const struct sockaddr_storage *requested,
+                            bool tls)
 {
 	for (size_t i = 0; bindings && i < bindings->n; i++) {
-		const struct request *has = &bindings->requested[i];
-		if (has->tls == requested->tls &&
-		    memcmp(&has->addr, &requested->addr, sizeof(has->addr)) == 0)
-			return i;
+		if (bindings->addresses[i].tls == tls &&
+		    memcmp(&bindings->addresses[i].requested, requested, sizeof(*requested)) == 0)
+			return &bindings->addresses[i];
 	}
-	return (size_t)-1;
+	return NULL;
+}
+
+int bindings_add(struct bindings *bindings, const struct sockaddr_storage *requested,
+                 const struct listener *listener)
+{
+	struct binding *address = find(bindings, requested, listener->tls);
+	if (!address) {
+		struct binding *addresses =
+		        realloc(bindings->addresses, (bindings->n + 1) * sizeof(*addresses));
+		if (!addresses)
+			return -ENOMEM;
+		bindings->addresses = addresses;
+		address = &addresses[bindings->n++];
+		*address = (struct binding){ .requested = *requested, .tls = listener->tls };
+	}
+	struct listener *sockets = realloc(address->sockets, (address->sockets_n + 1) * sizeof(*sockets));
+	if (!sockets)
+		return -ENOMEM;
+	address->sockets = sockets;
+	sockets[address->sockets_n++] = *listener;
+	return 0;
+}
+
+void bindings_close_others(struct bindings *bindings, const struct bindings *current)
+{
+	for (size_t i = 0; i < bindings->n; i++) {
+		struct binding *address = &bindings->addresses[i];
+		if (find(current, &address->requested, address->tls))
+			continue;
+		for (size_t k = 0; k < address->sockets_n; k++)
+			listener_close(&address->sockets[k]);
+	}
+}
+
+static int make_rows(struct bindings *bindings, unsigned workers_n)
+{
+	size_t all_n = 0;
+	for (size_t i = 0; i < bindings->n; i++)
+		all_n += bindings->addresses[i].sockets_n;
+	bindings->rows = calloc(all_n + 1, sizeof(*bindings->rows));
+	bindings->row_off = calloc((size_t)workers_n + 1, sizeof(*bindings->row_off));
+	if (!bindings->rows || !bindings->row_off)
+		return -ENOMEM;
+	size_t at = 0;
+	for (unsigned w = 0; w < workers_n; w++) {
+		for (size_t i = 0; i < bindings->n; i++) {
+			const struct binding *address = &bindings->addresses[i];
+			for (size_t k = w; k < address->sockets_n; k += workers_n)
+				bindings->rows[at++] = address->sockets[k];
+		}
+		bindings->row_off[w + 1] = at;
+	}
+	return 0;
+}
+
+/* Those of before, and new ones for the workers that have none. */
+static int fill_address(struct binding *address, const struct binding *before,
+                        const struct conf_listen *listen, bool tls, unsigned workers_n, struct diag *diag)
+{
+	size_t before_n = before ? before->sockets_n : 0;
+	size_t wanted_n = before_n > workers_n ? before_n : workers_n;
+	address->requested = listen->addr;
+	address->tls = tls;
+	address->sockets = calloc(wanted_n + 1, sizeof(*address->sockets));
+	if (!address->sockets)
+		return -ENOMEM;
+	for (size_t k = 0; k < before_n; k++)
+		address->sockets[k] = before->sockets[k];
+	address->sockets_n = before_n;
+	while (address->sockets_n < wanted_n) {
+		/* Where the kernel chose the port, the others follow the first. */
+		const struct sockaddr_storage *addr =
+		        address->sockets_n ? &address->sockets[0].addr : &listen->addr;
+		int rc = (tls ? listener_open_tls : listener_open)(addr, listen->place.file,
+		                                                   listen->place.line, diag,
+		                                                   &address->sockets[address->sockets_n]);
+		if (rc < 0)
+			return rc;
+		address->sockets_n++;
+	}
+	return 0;
 }
 
 int bindings_create(const struct bindings *previous, const struct conf *conf, unsigned workers_n,
                     struct diag *diag, struct bindings **ret_bindings)
 {
 	size_t listen_n = conf->listen_n + conf->tls_listen_n;
-	struct bindings *bindings = calloc(1, sizeof(*bindings));
+	struct bindings *bindings = bindings_create_empty();
 	if (!bindings)
 		return -ENOMEM;
-	bindings->n = listen_n;
-	bindings->workers_n = workers_n;
-	bindings->requested = calloc(listen_n + 1, sizeof(*bindings->requested));
-	bindings->listeners = calloc(listen_n * workers_n + 1, sizeof(*bindings->listeners));
-	int rc = bindings->requested && bindings->listeners ? 0 : -ENOMEM;
-	size_t done_n = 0; /* sockets so far, address by address */
+	bindings->addresses = calloc(listen_n + 1, sizeof(*bindings->addresses));
+	int rc = bindings->addresses ? 0 : -ENOMEM;
 	for (size_t i = 0; i < listen_n && rc == 0; i++) {
-		struct request *requested = &bindings->requested[i];
-		requested->tls = i >= conf->listen_n;
+		bool tls = i >= conf->listen_n;
 		const struct conf_listen *listen =
-		        requested->tls ? &conf->tls_listen[i - conf->listen_n] : &conf->listen[i];
-		requested->addr = listen->addr;
-		size_t old = find(previous, requested);
-		struct sockaddr_storage addr = listen->addr;
-		for (unsigned w = 0; w < workers_n && rc == 0; w++) {
-			struct listener *listener = &bindings->listeners[w * listen_n + i];
-			if (old != (size_t)-1)
-				*listener = bindings_of(previous, w)[old];
-			else
-				rc = (requested->tls ? listener_open_tls : listener_open)(
-				        &addr, listen->place.file, listen->place.line, diag, listener);
-			if (rc == 0) {
-				addr = listener->addr; /* where the kernel chose the port, the other workers
-				                          follow */
-				done_n++;
-			}
-		}
+		        tls ? &conf->tls_listen[i - conf->listen_n] : &conf->listen[i];
+		const struct binding *before = find(previous, &listen->addr, tls);
+		rc = fill_address(&bindings->addresses[i], before, listen, tls, workers_n, diag);
+		bindings->n++;
 	}
+	if (rc == 0)
+		rc = make_rows(bindings, workers_n);
 	if (rc == 0) {
 		*ret_bindings = bindings;
 		return 0;
 	}
-	for (size_t k = 0; k < done_n; k++) {
-		size_t i = k / workers_n;
-		if (find(previous, &bindings->requested[i]) == (size_t)-1)
-			listener_close(&bindings->listeners[(k % workers_n) * listen_n + i]);
+	for (size_t i = 0; i < bindings->n; i++) {
+		struct binding *address = &bindings->addresses[i];
+		const struct binding *before = find(previous, &address->requested, address->tls);
+		for (size_t k = before ? before->sockets_n : 0; k < address->sockets_n; k++)
+			listener_close(&address->sockets[k]);
 	}
 	bindings_destroy(bindings);
 	return rc;
@@ -131,34 +209,25 @@ static int take_sockets(struct activation *activation, const struct conf_listen 
 int bindings_adopt(struct activation *activation, const struct conf_listen *listen, size_t listen_n,
                    unsigned workers_n, struct diag *diag, struct bindings **ret_bindings)
 {
-	struct conf_listen *given = calloc(listen_n + 1, sizeof(*given));
 	int *fds = calloc((size_t)workers_n * 2 + 1, sizeof(*fds));
-	struct bindings *bindings = calloc(1, sizeof(*bindings));
-	int rc = given && fds && bindings ? 0 : -ENOMEM;
-	size_t n = 0;
+	struct bindings *bindings = bindings_create_empty();
+	int rc = fds && bindings ? 0 : -ENOMEM;
 	for (size_t i = 0; i < listen_n && rc == 0; i++) {
-		if (activation_count(activation, &listen[i].addr, SOCK_DGRAM) ||
-		    activation_count(activation, &listen[i].addr, SOCK_STREAM))
-			given[n++] = listen[i];
-	}
-	if (rc == 0) {
-		bindings->n = n;
-		bindings->workers_n = workers_n;
-		bindings->requested = calloc(n + 1, sizeof(*bindings->requested));
-		bindings->listeners = calloc(n * workers_n + 1, sizeof(*bindings->listeners));
-		rc = bindings->requested && bindings->listeners ? 0 : -ENOMEM;
-	}
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		bindings->requested[i].addr = given[i].addr;
-		rc = take_sockets(activation, &given[i], SOCK_DGRAM, workers_n, diag, fds);
+		const struct conf_listen *given = &listen[i];
+		if (activation_count(activation, &given->addr, SOCK_DGRAM) == 0 &&
+		    activation_count(activation, &given->addr, SOCK_STREAM) == 0)
+			continue;
+		rc = take_sockets(activation, given, SOCK_DGRAM, workers_n, diag, fds);
 		if (rc == 0)
-			rc = take_sockets(activation, &given[i], SOCK_STREAM, workers_n, diag,
-			                  fds + workers_n);
-		for (unsigned w = 0; w < workers_n && rc == 0; w++)
-			rc = listener_adopt(&given[i].addr, fds[w], fds[workers_n + w], given[i].place.file,
-			                    given[i].place.line, diag, &bindings->listeners[w * n + i]);
+			rc = take_sockets(activation, given, SOCK_STREAM, workers_n, diag, fds + workers_n);
+		for (unsigned w = 0; w < workers_n && rc == 0; w++) {
+			struct listener listener;
+			rc = listener_adopt(&given->addr, fds[w], fds[workers_n + w], given->place.file,
+			                    given->place.line, diag, &listener);
+			if (rc == 0)
+				rc = bindings_add(bindings, &given->addr, &listener);
+		}
 	}
-	free(given);
 	free(fds);
 	if (rc < 0)
 		bindings_destroy(bindings);
@@ -167,21 +236,22 @@ int bindings_adopt(struct activation *activation, const struct conf_listen *list
 	return rc;
 }
 
-void bindings_log_changes(const struct bindings *previous, const struct bindings *current)
+static void log_address(const char *what, const struct binding *address)
 {
 	char text[ADDR_TEXT_MAX];
+	log_info("%s %s%s", what,
+	         addr_format_sockaddr((const struct sockaddr *)&address->sockets[0].addr, text, sizeof(text)),
+	         address->tls ? " for TLS" : "");
+}
+
+void bindings_log_changes(const struct bindings *previous, const struct bindings *current)
+{
 	for (size_t i = 0; previous && i < previous->n; i++) {
-		if (find(current, &previous->requested[i]) == (size_t)-1)
-			log_info("no longer listening on %s%s",
-			         addr_format_sockaddr((const struct sockaddr *)&previous->listeners[i].addr,
-			                              text, sizeof(text)),
-			         previous->requested[i].tls ? " for TLS" : "");
+		if (!find(current, &previous->addresses[i].requested, previous->addresses[i].tls))
+			log_address("no longer listening on", &previous->addresses[i]);
 	}
 	for (size_t i = 0; i < current->n; i++) {
-		if (find(previous, &current->requested[i]) == (size_t)-1)
-			log_info("listening on %s%s",
-			         addr_format_sockaddr((const struct sockaddr *)&current->listeners[i].addr,
-			                              text, sizeof(text)),
-			         current->requested[i].tls ? " for TLS" : "");
+		if (!find(previous, &current->addresses[i].requested, current->addresses[i].tls))
+			log_address("listening on", &current->addresses[i]);
 	}
 }

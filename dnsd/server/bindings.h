@@ -1,7 +1,11 @@
 /*
- * bindings: the listening sockets of all workers: one pair for each address and worker.
+ * bindings: the listening sockets of all workers: for each address a pair of sockets a worker, or more.
  *
  *     requested addresses x workers -> struct listener, in rows by worker
+ *
+ * There are more pairs than workers where another process with more workers has handed them over: each has
+ * requests in its queue, and the kernel goes on to share out to all of them. So each is served by some
+ * worker.
  */
 #ifndef DNSD_SERVER_BINDINGS_H
 #define DNSD_SERVER_BINDINGS_H
@@ -14,6 +18,14 @@
 #include "service/activation.h"
 
 struct bindings;
+
+/** One address. */
+struct binding {
+	struct sockaddr_storage requested; /* as configured: a port of 0 stays 0 */
+	bool tls;
+	struct listener *sockets; /* the k-th is served by worker k modulo the number of workers */
+	size_t sockets_n;
+};
 
 /**
  * Open what is requested: UDP and TCP at listen, TLS at tls_listen. Sockets of an address that previous has
@@ -37,9 +49,20 @@ int bindings_adopt(struct activation *activation, const struct conf_listen *list
 /** Frees the table only: the sockets belong to the workers. */
 void bindings_destroy(struct bindings *bindings);
 
+/** An empty table, for bindings_add(); it serves as previous alone. NULL when out of memory. */
+struct bindings *bindings_create_empty(void);
+/** One more pair for this address. Returns 0 or -ENOMEM. */
+int bindings_add(struct bindings *bindings, const struct sockaddr_storage *requested,
+                 const struct listener *listener);
+/** Close the sockets of addresses that current has not; NULL: all. */
+void bindings_close_others(struct bindings *bindings, const struct bindings *current);
+
 /** The row of one worker, bindings_n() long. */
 const struct listener *bindings_of(const struct bindings *bindings, unsigned worker);
-size_t bindings_n(const struct bindings *bindings);
+size_t bindings_n(const struct bindings *bindings, unsigned worker);
+
+size_t bindings_addresses_n(const struct bindings *bindings);
+const struct binding *bindings_address(const struct bindings *bindings, size_t number);
 
 /** "listening on ..." for what current has and previous (may be NULL) has not, and the other way round. */
 void bindings_log_changes(const struct bindings *previous, const struct bindings *current);

@@ -17,11 +17,10 @@
 #include "zones/history.h"
 
 #define REASON_TEXT_MAX 200
-#define AUTHOR_MAX      128
 #define FOR_MAX_S       (UINT64_C(366) * 86400)
 
 /* Who asks: the user the kernel names; for root, who became root with sudo, as the client says. */
-static const char *author_of(const struct ctl_request *request, char text[AUTHOR_MAX])
+const char *command_author(const struct ctl_request *request, char text[COMMAND_AUTHOR_MAX])
 {
 	struct passwd entry;
 	struct passwd *found = NULL;
@@ -29,11 +28,11 @@ static const char *author_of(const struct ctl_request *request, char text[AUTHOR
 	const char *sudo = object_get_text(request->body, "sudo-user");
 	getpwuid_r(request->uid, &entry, buffer, sizeof(buffer), &found);
 	if (!found)
-		snprintf(text, AUTHOR_MAX, "uid %u", (unsigned)request->uid);
+		snprintf(text, COMMAND_AUTHOR_MAX, "uid %u", (unsigned)request->uid);
 	else if (request->uid == 0 && sudo && *sudo && conf_check_label(sudo) == NULL)
-		snprintf(text, AUTHOR_MAX, "%.60s (as %.30s)", sudo, found->pw_name);
+		snprintf(text, COMMAND_AUTHOR_MAX, "%.60s (as %.30s)", sudo, found->pw_name);
 	else
-		snprintf(text, AUTHOR_MAX, "%.90s", found->pw_name);
+		snprintf(text, COMMAND_AUTHOR_MAX, "%.90s", found->pw_name);
 	return text;
 }
 
@@ -181,10 +180,10 @@ static json_t *command_mirror(struct job *job, const json_t *body)
 	const struct server *server = job->server;
 	struct zones *zones = server->load->zones;
 	uint64_t now_s = utc_now();
-	char author[AUTHOR_MAX];
+	char author[COMMAND_AUTHOR_MAX];
 	size_t pool = 0;
 	struct override override = { .host = NULL };
-	author_of(job->command->request, author);
+	command_author(job->command->request, author);
 	json_t *wrong = read_override(zones, body, author, now_s, &pool, &override);
 	if (wrong || !override.host) /* without memory there is not even a message */
 		return wrong;
@@ -245,12 +244,12 @@ static json_t *command_feed(struct job *job, const json_t *body, const char *act
 		return response_error("\"%.40s\" is none of show, accept, reject", action);
 	struct zones *zones = job->server->load->zones;
 	uint64_t now_s = utc_now();
-	char author[AUTHOR_MAX];
+	char author[COMMAND_AUTHOR_MAX];
 	json_t *wrong = NULL;
 	int pool = choose_pool(zones, body, &wrong);
 	if (pool < 0)
 		return wrong;
-	author_of(job->command->request, author);
+	command_author(job->command->request, author);
 	const struct zones_feed *entry = &zones->feeds[pool];
 	uint64_t serial = entry->held ? entry->held->serial : 0;
 	int rc = accept ? zones_accept_feed(zones, (size_t)pool, author, now_s)
@@ -283,10 +282,10 @@ static json_t *command_log(struct job *job, const json_t *body)
 			number++;
 		if (number == 4)
 			return response_error("\"%.40s\" is none of error, warning, info, debug", level);
-		char author[AUTHOR_MAX];
+		char author[COMMAND_AUTHOR_MAX];
 		char what[64];
 		snprintf(what, sizeof(what), "log level %s", level);
-		log_request(job, author_of(job->command->request, author), what);
+		log_request(job, command_author(job->command->request, author), what);
 		log_set_level((enum log_level)number);
 	}
 	return response_done(json_pack("{ss}", "level", word[log_get_level()]));

@@ -89,8 +89,7 @@ json_t *command_stats(const struct server *server)
 {
 	struct answer_counters sum = { 0 };
 	struct net_counters sum_net = { 0 };
-	for (unsigned i = 0; i < server->workers_n; i++)
-		worker_read_counters(server->workers[i], &sum, &sum_net);
+	totals_read_counters(server, &sum, &sum_net);
 	json_t *object = json_object();
 #define SET_COUNTER(name, help) object_set_number(object, #name, sum.name);
 	ANSWER_COUNTERS(SET_COUNTER)

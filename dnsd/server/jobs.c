@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/object.h"
 #include "base/utc.h"
 #include "inspect/response.h"
 #include "server/server_int.h"
@@ -117,13 +118,35 @@ void server_settle(struct server *server)
 	answer_commands(server, oldest);
 }
 
+/* Another process is the server by now, or soon: there, nothing is in the way of the same request. */
+static json_t *stopping_response(const struct server *server)
+{
+	if (!server->handed_over)
+		return response_error("the server is stopping");
+	json_t *response = response_error("the server was restarted meanwhile, nothing was done; ask again");
+	json_object_set_new(response, "retry", json_true());
+	return response;
+}
+
 static void on_request(void *context, struct ctl_request *request)
 {
 	struct server *server = context;
+	if (server->stopping) {
+		ctl_reply(request, stopping_response(server));
+		return;
+	}
+	const char *name = object_get_text(request->body, "command");
+	if (name && strcmp(name, "restart") == 0) {
+		handover_restart(server, request);
+		return;
+	}
+	if (name && strcmp(name, "takeover") == 0) {
+		handover_to_client(server, request);
+		return;
+	}
 	struct command *command = calloc(1, sizeof(*command));
-	if (!command || server->stopping) {
-		free(command);
-		ctl_reply(request, server->stopping ? response_error("the server is stopping") : NULL);
+	if (!command) {
+		ctl_reply(request, NULL);
 		return;
 	}
 	command->request = request;
@@ -158,9 +181,12 @@ void server_set_control(struct server *server, const struct conf *conf, struct d
 	struct ctl *ctl = NULL;
 	if (server->ctl && conf->control && strcmp(ctl_path(server->ctl), conf->control) == 0)
 		return;
-	int rc = conf->control ? ctl_create(&server->loop, conf->control, conf->control_group, on_request,
-	                                    server, &ctl)
-	                       : 0;
+	int fd = conf->control ? takeover_take_control(server->takeover, conf->control) : -1;
+	int rc = 0;
+	if (fd >= 0)
+		rc = ctl_adopt(&server->loop, conf->control, fd, on_request, server, &ctl);
+	else if (conf->control)
+		rc = ctl_create(&server->loop, conf->control, conf->control_group, on_request, server, &ctl);
 	if (rc < 0) {
 		tell_control(server, conf, rc, diag);
 		return;
@@ -193,6 +219,7 @@ static void on_keep_again(uv_timer_t *timer)
 void server_keeping_written(void *context)
 {
 	struct server *server = context;
+	server->changes++;
 	server_settle(server);
 	if (server->stopping)
 		return;
@@ -309,7 +336,8 @@ static int set_listeners(struct server *server, const struct load *load, struct 
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_set_tcp(server->workers[i], &limits);
 	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
-		rc = worker_set_listeners(server->workers[i], bindings_of(bindings, i), bindings_n(bindings));
+		rc = worker_set_listeners(server->workers[i], bindings_of(bindings, i),
+		                          bindings_n(bindings, i));
 	bindings_log_changes(server->bindings, bindings);
 	bindings_destroy(server->bindings);
 	server->bindings = bindings;
@@ -399,6 +427,8 @@ static void job_done(uv_work_t *work, int status)
 	struct job *job = work->data;
 	struct server *server = job->server;
 	server->job_running = JOB_NONE;
+	if (job->kind != JOB_COMMAND || job->changed)
+		server->changes++;
 	if (status < 0 || server->stopping) {
 		snap_destroy(job->snap);
 		load_destroy(job->load);
@@ -483,10 +513,10 @@ static bool may_run(const struct server *server, const struct command *command)
 /* Commands take turns with other jobs, so that neither waits for ever. */
 void server_start_wanted(struct server *server)
 {
-	if (server->stopping || server->job_running != JOB_NONE)
+	if (server->stopping || server->waiting || server->job_running != JOB_NONE)
 		return;
 	keep(server);
-	if (!listeners_settled(server))
+	if (!listeners_settled(server) || handover_holds_jobs(server))
 		return;
 	enum job_kind wanted = server->job_wanted;
 	if (server->commands.first && may_run(server, server->commands.first) &&
@@ -527,11 +557,17 @@ void server_set_renew_timer(struct server *server)
 		uv_timer_stop(&server->renew);
 }
 
+void server_drop_waiting_commands(struct server *server)
+{
+	struct command *command;
+	while ((command = pop(&server->commands)))
+		answer(command, stopping_response(server));
+}
+
 void server_drop_commands(struct server *server)
 {
 	struct command *command;
 	while ((command = pop(&server->answered)))
 		answer(command, command->response);
-	while ((command = pop(&server->commands)))
-		answer(command, response_error("the server is stopping"));
+	server_drop_waiting_commands(server);
 }

@@ -272,6 +272,11 @@ static bool has_work(struct keeping *keeping, const struct load *load)
 	return work;
 }
 
+bool keeping_is_settled(struct keeping *keeping, const struct load *load)
+{
+	return !keeping->running && !has_work(keeping, load);
+}
+
 static void add_feeds(struct keeping *keeping, const struct load *load, struct batch *batch)
 {
 	batch->feeds = calloc(load->conf->pools_n + 1, sizeof(*batch->feeds));

@@ -11,6 +11,7 @@
 #define DNSD_SERVER_KEEPING_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -37,6 +38,9 @@ void keeping_retry(struct keeping *keeping);
 void keeping_run(struct keeping *keeping, const struct load *load);
 /** The same at the end, without the loop: on disk on return, if it can be. */
 void keeping_run_last(struct keeping *keeping, const struct load *load);
+
+/** Is nothing under way, and nothing left to write? Not to be believed while keeping_error() is set. */
+bool keeping_is_settled(struct keeping *keeping, const struct load *load);
 
 /** A number that rises with all that is to be written, and the one up to which the batches have come. */
 uint64_t keeping_asked(const struct keeping *keeping);

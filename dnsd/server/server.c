@@ -32,6 +32,7 @@ static void close_handles(struct server *server)
 	uv_close((uv_handle_t *)&server->renew, NULL);
 	uv_close((uv_handle_t *)&server->keep_again, NULL);
 	clock_destroy(server->clock);
+	takeover_stop(server->takeover);
 	server_metrics_stop(server);
 	server_drop_commands(server);
 	ctl_destroy(server->ctl_before);
@@ -54,7 +55,7 @@ static void on_notify(uv_async_t *async)
 		if (!worker_stopped(server->workers[i]))
 			return;
 	}
-	if (!uv_is_closing((uv_handle_t *)async))
+	if (!uv_is_closing((uv_handle_t *)async) && handover_end(server))
 		close_handles(server);
 }
 
@@ -62,8 +63,7 @@ static void log_counters(const struct server *server)
 {
 	struct answer_counters sum = { 0 };
 	struct net_counters sum_net = { 0 };
-	for (unsigned i = 0; i < server->workers_n; i++)
-		worker_read_counters(server->workers[i], &sum, &sum_net);
+	totals_read_counters(server, &sum, &sum_net);
 #define LOG_COUNTER(name, help) log_info("counter " #name "=%" PRIu64, sum.name);
 	ANSWER_COUNTERS(LOG_COUNTER)
 #undef LOG_COUNTER
@@ -78,8 +78,7 @@ static void log_pings(const struct server *server)
 	struct answer_pings *sums = calloc(zones->mirror_hosts_n + 1, sizeof(*sums));
 	if (!sums)
 		return;
-	for (unsigned i = 0; i < server->workers_n; i++)
-		worker_read_pings(server->workers[i], zones->mirror_hosts_n, sums);
+	totals_read_pings(server, zones->mirror_hosts_n, sums);
 	for (size_t i = 0; i < zones->mirror_hosts_n; i++) {
 		if (sums[i].ok || sums[i].failed)
 			log_info("pings mirror=%s ok=%" PRIu64 " failed=%" PRIu64, zones->mirror_hosts[i],
@@ -90,11 +89,14 @@ static void log_pings(const struct server *server)
 
 static void begin_stop(struct server *server, int signal)
 {
-	if (server->stopping)
+	if (server->stopping && (!server->handed_over || server->hurried))
 		return;
 	server->stopping = true;
+	server->hurried = server->handed_over;
+	handover_abort(server, "the server is stopping");
 	log_info("stopping: signal=%s", signal == SIGTERM ? "SIGTERM" : "SIGINT");
-	supervise_stopping(server->supervise);
+	if (!server->handed_over)
+		supervise_stopping(server->supervise);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_stop(server->workers[i], server->load->conf->stop_drain_ms);
 	uv_async_send(&server->notify);
@@ -104,7 +106,10 @@ static void on_signal(uv_signal_t *handle, int signal)
 {
 	struct server *server = handle->data;
 	switch (signal) {
-	case SIGHUP: server_start_job(server, JOB_RELOAD); break;
+	case SIGHUP:
+		if (!handover_pass_signal(server, signal))
+			server_start_job(server, JOB_RELOAD);
+		break;
 	case SIGUSR1:
 		log_pings(server);
 		log_counters(server);
@@ -163,7 +168,8 @@ static int start_workers(struct server *server)
 	raise_file_limit(conf, workers_n);
 	struct diag diag;
 	diag_init(&diag);
-	int rc = startup_bind(conf, workers_n, &diag, &server->bindings);
+	const struct bindings *passed = server->takeover ? takeover_bindings(server->takeover) : NULL;
+	int rc = startup_bind(conf, workers_n, passed, &diag, &server->bindings);
 	if (rc == 0)
 		rc = startup_drop(conf, &server->confinement, &diag);
 	if (rc == 0)
@@ -185,7 +191,7 @@ static int start_workers(struct server *server)
 			.filter = server->confinement.filters[FILTER_WORKER],
 		};
 		rc = worker_start(&config, server->snap, bindings_of(server->bindings, i),
-		                  bindings_n(server->bindings), &server->workers[i]);
+		                  bindings_n(server->bindings, i), &server->workers[i]);
 		if (rc == 0)
 			server->workers_n++;
 		else
@@ -231,27 +237,140 @@ static int start_events(struct server *server)
 	return rc;
 }
 
-int server_create(const char *conf_path, struct server **ret_server)
+/* The program as it was named, which may be another file by then: that is what an upgrade is. NULL when out
+ * of memory. */
+static char *find_program(const char *name)
+{
+	char path[PATH_MAX];
+	char folder[PATH_MAX];
+	int len = -1;
+	if (*name == '/')
+		return strdup(name);
+	if (strchr(name, '/')) {
+		if (getcwd(folder, sizeof(folder)))
+			len = snprintf(path, sizeof(path), "%s/%s", folder, name);
+		return len > 0 && (size_t)len < sizeof(path) ? strdup(path) : NULL;
+	}
+	const char *search = getenv("PATH");
+	for (const char *at = search ? search : "/usr/sbin:/usr/bin"; at; at = strchr(at, ':')) {
+		at += *at == ':';
+		len = snprintf(path, sizeof(path), "%.*s/%s", (int)strcspn(at, ":"), at, name);
+		if (len > 0 && (size_t)len < sizeof(path) && access(path, X_OK) == 0)
+			return strdup(path);
+	}
+	ssize_t got = readlink("/proc/self/exe", path, sizeof(path) - 1);
+	return got > 0 ? strndup(path, (size_t)got) : NULL;
+}
+
+static int load_start(struct server *server, bool again)
+{
+	struct diag diag;
+	diag_init(&diag);
+	struct load *before = server->load;
+	server->load = NULL;
+	int rc = startup_load(server->conf_path, again ? before : NULL, &server->confinement.privileges,
+	                      &diag, &server->load);
+	log_diag(&diag);
+	diag_fini(&diag);
+	if (again)
+		load_destroy(before);
+	return rc;
+}
+
+/* All that is to be answered. Where another process hands over, its numbers go on. */
+static int load_all(struct server *server)
+{
+	uint64_t serial_s = utc_now();
+	int rc = load_start(server, false);
+	if (rc == 0 && server->takeover) {
+		bool changed;
+		rc = takeover_receive(server->takeover, &changed);
+		if (rc == 0 && changed)
+			rc = load_start(server, true);
+		if (rc == 0)
+			rc = takeover_give_overrides(server->takeover, server->load->zones);
+		server->generation = takeover_generation(server->takeover) + 1;
+		if (takeover_serial(server->takeover) > serial_s)
+			serial_s = takeover_serial(server->takeover);
+	}
+	if (rc == 0)
+		rc = load_make_snap(server->load, server->generation, NULL, serial_s, &server->snap);
+	if (rc < 0 && rc != -ECANCELED)
+		log_error("cannot load %s: %s", server->conf_path,
+		          rc == -EINVAL ? "see above" : strerror(-rc));
+	return rc;
+}
+
+/* What is done by one process only: from here on it is this one. */
+static int begin_service(struct server *server)
+{
+	struct diag diag;
+	server->waiting = false;
+	server_metrics_serve(server);
+	server_watch_sources(server);
+	server_set_renew_timer(server);
+	diag_init(&diag);
+	server_set_control(server, server->load->conf, &diag);
+	log_diag(&diag);
+	diag_fini(&diag);
+	/* Before the first background job: its thread is to have the filter too. */
+	int rc = startup_confine(&server->confinement);
+	if (rc < 0 && !server->takeover)
+		return rc; /* else nobody would serve: the process before has ended */
+	if (server->takeover) {
+		takeover_follow(server->takeover, server);
+		keeping_want_overrides(server->keeping);
+	}
+	keeping_want_base(server->keeping, server->takeover ? "takeover" : "start");
+	server_start_wanted(server);
+	clock_set(server->clock, zones_next_change(server->load->zones, version_clock_now()));
+	/* What came up while neither process watched the sources. */
+	if (server->takeover)
+		server_start_job(server, takeover_wants_reload(server->takeover) ? JOB_RELOAD : JOB_RENEW);
+	else if (server_has_to_look(server))
+		server_start_job(server, JOB_RENEW);
+	bindings_log_changes(NULL, server->bindings);
+	server->trim_wanted = true;
+	server_settle(server);
+	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);
+	supervise_start(server->supervise);
+	return 0;
+}
+
+static void free_server(struct server *server)
+{
+	takeover_destroy(server->takeover);
+	supervise_free(server->supervise);
+	startup_free(&server->confinement);
+	totals_destroy(server->totals);
+	keeping_destroy(server->keeping);
+	server_metrics_free(server);
+	bindings_destroy(server->bindings);
+	snap_destroy(server->snap);
+	load_destroy(server->load);
+	free(server->conf_path);
+	free(server->program);
+	free(server);
+}
+
+int server_create(const struct server_start *start, struct server **ret_server)
 {
 	struct server *server = calloc(1, sizeof(*server));
 	if (!server)
 		return -ENOMEM;
-	struct diag diag;
-	diag_init(&diag);
 	server->generation = 1;
 	server->started_s = utc_now();
-	server->conf_path = strdup(conf_path);
-	int rc = server->conf_path
-	                 ? startup_load(conf_path, &server->confinement.privileges, &diag, &server->load)
-	                 : -ENOMEM;
-	log_diag(&diag);
-	diag_fini(&diag);
+	server->argv = start->argv;
+	server->conf_path = strdup(start->conf_path);
+	server->program = find_program(start->argv[0]);
+	int rc = server->conf_path && server->program ? 0 : -ENOMEM;
 	if (rc == 0)
-		rc = load_make_snap(server->load, server->generation, NULL, utc_now(), &server->snap);
-	if (rc < 0) {
-		log_error("cannot load %s: %s", conf_path, rc == -EINVAL ? "see above" : strerror(-rc));
+		rc = takeover_open(start->conf_path, start->takeover, &server->takeover);
+	server->waiting = server->takeover != NULL;
+	if (rc == 0)
+		rc = load_all(server);
+	if (rc < 0)
 		goto fail;
-	}
 	server_log_loaded(server, "loaded");
 	rc = uv_loop_init(&server->loop);
 	if (rc == 0)
@@ -265,51 +384,32 @@ int server_create(const char *conf_path, struct server **ret_server)
 		log_error("cannot set up the main loop: %s", uv_strerror(rc));
 		goto fail; /* half set up, it can't be taken apart; the process ends */
 	}
-	rc = start_workers(server);
+	/* Workers last: what fails before they read has cost no query. */
+	rc = server_metrics_start(server);
 	if (rc == 0)
-		rc = server_metrics_start(server);
+		rc = start_workers(server);
+	if (rc == 0 && server->takeover)
+		rc = takeover_confirm(server->takeover, server);
+	if (rc == 0)
+		rc = begin_service(server);
 	if (rc < 0)
 		goto fail_running;
-	server_watch_sources(server);
-	server_set_renew_timer(server);
-	diag_init(&diag);
-	server_set_control(server, server->load->conf, &diag);
-	log_diag(&diag);
-	diag_fini(&diag);
-	/* Before the first background job: its thread is to have the filter too. */
-	rc = startup_confine(&server->confinement);
-	if (rc < 0)
-		goto fail_running;
-	keeping_want_base(server->keeping, "start");
-	server_start_wanted(server);
-	clock_set(server->clock, zones_next_change(server->load->zones, version_clock_now()));
-	if (server_has_to_look(server))
-		server_start_job(server, JOB_RENEW);
-	bindings_log_changes(NULL, server->bindings);
-	server->trim_wanted = true;
-	server_settle(server);
-	log_info("ready: version=%s pid=%d workers=%u", DNSD_VERSION, (int)getpid(), server->workers_n);
-	supervise_start(server->supervise);
 	*ret_server = server;
 	return 0;
 fail_running:
+	server->stopping = true;
 	for (unsigned i = 0; i < server->workers_n; i++) {
-		worker_stop(server->workers[i], 0);
+		/* Where another process goes on, clients may have connected to us meanwhile. */
+		worker_stop(server->workers[i], server->takeover ? server->load->conf->stop_drain_ms : 0);
 		worker_join(server->workers[i]);
 	}
-	close_handles(server);
+	server->workers_n = 0;
+	if (!uv_is_closing((uv_handle_t *)&server->notify))
+		close_handles(server);
 	uv_run(&server->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&server->loop);
 fail:
-	supervise_free(server->supervise);
-	startup_free(&server->confinement);
-	keeping_destroy(server->keeping);
-	server_metrics_free(server);
-	bindings_destroy(server->bindings);
-	snap_destroy(server->snap);
-	load_destroy(server->load);
-	free(server->conf_path);
-	free(server);
+	free_server(server);
 	return rc;
 }
 
@@ -332,15 +432,8 @@ void server_destroy(struct server *server)
 		snap_destroy(retired->snap);
 		free(retired);
 	}
-	keeping_run_last(server->keeping, server->load);
-	keeping_destroy(server->keeping);
-	supervise_free(server->supervise);
-	startup_free(&server->confinement);
-	server_metrics_free(server);
-	bindings_destroy(server->bindings);
-	snap_destroy(server->snap);
-	load_destroy(server->load);
+	if (!server->handed_over)
+		keeping_run_last(server->keeping, server->load);
 	uv_loop_close(&server->loop);
-	free(server->conf_path);
-	free(server);
+	free_server(server);
 }

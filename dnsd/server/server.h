@@ -8,13 +8,22 @@
 #ifndef DNSD_SERVER_SERVER_H
 #define DNSD_SERVER_SERVER_H
 
+#include <stdbool.h>
+
 struct server;
 
+/** How the process was started; borrowed, for as long as the server is. */
+struct server_start {
+	const char *conf_path;
+	char **argv;   /* for the process that a restart starts */
+	bool takeover; /* from the process that listens on the control socket, if there is one */
+};
+
 /**
- * Load, open the listeners, start the workers. Tells its progress in the log.
+ * Load, open the listeners or take them over (takeover.h), start the workers. Tells its progress in the log.
  * Returns 0, or negative errno with the reasons logged.
  */
-int server_create(const char *conf_path, struct server **ret_server);
+int server_create(const struct server_start *start, struct server **ret_server);
 
 /** Serve until SIGTERM or SIGINT. Returns the exit status. */
 int server_run(struct server *server);

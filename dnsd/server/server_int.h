@@ -20,11 +20,14 @@
 #include "server/server_metrics.h"
 #include "server/startup.h"
 #include "server/supervise.h"
+#include "server/takeover.h"
+#include "server/totals.h"
 #include "server/watch.h"
 #include "snap/snap.h"
 #include "worker/worker.h"
 
-#define WORKERS_MAX 256
+#define WORKERS_MAX        256
+#define COMMAND_AUTHOR_MAX 128
 
 /* A snapshot that some worker may still use. */
 struct retired {
@@ -103,6 +106,15 @@ struct server {
 	uv_timer_t keep_again; /* after the state could not be kept */
 	uint64_t started_s;    /* since 1970 */
 	bool stopping;
+	char *program; /* what dnsdctl restart starts, with these arguments */
+	char **argv;
+	struct takeover *takeover; /* the process that we take over from, or have; NULL = none */
+	bool waiting;              /* for its word: the state directory is still its own */
+	struct handover *handover; /* the process that takes over from us; NULL = none */
+	bool handed_over;          /* the state directory is no longer ours */
+	bool hurried;              /* told to stop while the last connections end */
+	uint64_t changes;          /* of what the state directory has, and what is to be in it */
+	struct totals *totals;     /* counters of the processes before; NULL = there were none */
 };
 
 /* --- jobs.c --- */
@@ -117,6 +129,8 @@ void server_start_wanted(struct server *server);
 void server_settle(struct server *server);
 /** A batch of what is kept has been written. */
 void server_keeping_written(void *context);
+/** Answer those that were not begun: another process is the server. */
+void server_drop_waiting_commands(struct server *server);
 /** Answer all commands: the server stops. */
 void server_drop_commands(struct server *server);
 /** Returns whether a source has changed that has not been looked at since. */
@@ -136,6 +150,8 @@ void server_set_control(struct server *server, const struct conf *conf, struct d
 /** Carry out a request, on the thread pool, the load being this job's. Sets job->response, and job->changed
  * when the pools have to be compiled anew. */
 void command_run(struct job *job);
+/** Who asks: the user the kernel names; for root, who became root with sudo, as the client says. */
+const char *command_author(const struct ctl_request *request, char text[COMMAND_AUTHOR_MAX]);
 /** The responses of a reload. */
 json_t *command_reload_response(const struct server *server, const struct diag *diag, int rc);
 

@@ -113,14 +113,12 @@ static void write_counters(struct metrics_text *text, const struct server *serve
 	struct answer_counters sum = { 0 };
 	struct net_counters sum_net = { 0 };
 	metrics_text_family(text, "dnsd_queries_total", METRICS_COUNTER, "requests received");
-	for (unsigned i = 0; i < server->workers_n; i++) {
-		char worker[16];
-		uint64_t before = sum.queries_udp + sum.queries_tcp + sum.queries_tls;
-		worker_read_counters(server->workers[i], &sum, &sum_net);
-		snprintf(worker, sizeof(worker), "%u", i);
-		metrics_text_sample(text, sum.queries_udp + sum.queries_tcp + sum.queries_tls - before,
-		                    "worker", worker, NULL);
+	for (size_t i = 0; i < totals_workers_n(server); i++) {
+		char worker[24];
+		snprintf(worker, sizeof(worker), "%zu", i);
+		metrics_text_sample(text, totals_worker_queries(server, i), "worker", worker, NULL);
 	}
+	totals_read_counters(server, &sum, &sum_net);
 	write_queries(text, &sum);
 	write_lines(text, answer_lines, sizeof(answer_lines) / sizeof(answer_lines[0]), &sum);
 	write_lines(text, net_lines, sizeof(net_lines) / sizeof(net_lines[0]), &sum_net);
@@ -129,8 +127,7 @@ static void write_counters(struct metrics_text *text, const struct server *serve
 static void write_countries(struct metrics_text *text, const struct server *server)
 {
 	uint64_t sums[COUNTRY_N] = { 0 };
-	for (unsigned i = 0; i < server->workers_n; i++)
-		worker_read_countries(server->workers[i], sums);
+	totals_read_countries(server, sums);
 	metrics_text_family(text, "dnsd_answers_by_country_total", METRICS_COUNTER,
 	                    "answers chosen by the country of who asks, -- is unknown");
 	for (uint16_t country = 0; country < COUNTRY_N; country++) {
@@ -151,10 +148,8 @@ static void write_mirrors(struct metrics_text *text, const struct server *server
 		text->failed = true;
 		goto out;
 	}
-	for (unsigned i = 0; i < server->workers_n; i++) {
-		worker_read_first(server->workers[i], ANSWER_MIRRORS_N, firsts);
-		worker_read_pings(server->workers[i], ANSWER_MIRRORS_N, pings);
-	}
+	totals_read_first(server, ANSWER_MIRRORS_N, firsts);
+	totals_read_pings(server, ANSWER_MIRRORS_N, pings);
 	metrics_text_family(text, "dnsd_pool_answers_total", METRICS_COUNTER,
 	                    "answers from a pool with the mirror's address first");
 	for (size_t i = 0; i < zones->mirror_hosts_n; i++)
@@ -342,8 +337,9 @@ static void write_server(struct metrics_text *text, const struct server *server)
 	const struct server_metrics *metrics = &server->metrics;
 	metrics_text_family(text, "dnsd_build_info", METRICS_GAUGE, "always 1; the version is in the label");
 	metrics_text_sample(text, 1, "version", DNSD_VERSION, NULL);
-	sample_alone(text, "dnsd_time_up_seconds_total", METRICS_COUNTER, "since the start",
-	             (uv_hrtime() - metrics->started_ns) / 1000000000);
+	sample_alone(text, "dnsd_time_up_seconds_total", METRICS_COUNTER,
+	             "since the start, restarts without a gap not counted",
+	             totals_up_s(server) + server_metrics_up_s(server));
 	sample_alone(text, "dnsd_snapshot_generation", METRICS_GAUGE,
 	             "rises with each change of what is answered", server->generation);
 	sample_alone(text, "dnsd_config_last_reload_successful", METRICS_GAUGE,
@@ -410,16 +406,27 @@ int server_metrics_start(struct server *server)
 		return rc;
 	}
 	const struct conf *conf = server->load->conf;
+	if (server->takeover)
+		rc = takeover_give_metrics(server->takeover, server->metrics.http);
+	if (rc < 0)
+		return rc;
 	diag_init(&diag);
 	rc = metrics_http_prepare(server->metrics.http, conf->metrics_listen, conf->metrics_listen_n, &diag);
 	log_diag(&diag);
 	diag_fini(&diag);
-	if (rc < 0)
-		return rc;
+	return rc;
+}
+
+void server_metrics_serve(struct server *server)
+{
 	server_metrics_note_reload(server, false);
 	server_metrics_note_state(server);
 	metrics_http_commit(server->metrics.http);
-	return 0;
+}
+
+uint64_t server_metrics_up_s(const struct server *server)
+{
+	return (uv_hrtime() - server->metrics.started_ns) / 1000000000;
 }
 
 void server_metrics_stop(struct server *server)

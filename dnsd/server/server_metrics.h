@@ -37,8 +37,13 @@ struct server_metrics {
 	size_t sources_n;
 };
 
-/** Serve what the configuration in use says. Returns 0 or negative errno, logged. */
+/** Open what the configuration in use says. Returns 0 or negative errno, logged. */
 int server_metrics_start(struct server *server);
+
+/** Begin to answer. From then on the sockets are known to be this process's. */
+void server_metrics_serve(struct server *server);
+/** Seconds since the start of this process. */
+uint64_t server_metrics_up_s(const struct server *server);
 
 /** The configuration of the load in use has been taken over, or a new one was refused. */
 void server_metrics_note_reload(struct server *server, bool failed);

@@ -11,12 +11,13 @@
 
 /* --- reading --- */
 
-static int load_as_user(const char *conf_path, const struct privileges *privileges, struct diag *diag,
-                        struct load **ret_load)
+static int load_as_user(const char *conf_path, const struct load *unused, const struct privileges *privileges,
+                        struct diag *diag, struct load **ret_load)
 {
 	int rc = privileges_borrow(privileges);
 	if (rc == 0) {
-		rc = load_create(conf_path, NULL, diag, ret_load);
+		rc = unused ? load_create_again(conf_path, unused, diag, ret_load)
+		            : load_create(conf_path, NULL, diag, ret_load);
 		if (rc < 0 && privileges->changes)
 			diag_info(diag,
 			          "all of this was read with the rights of user \"%s\" (server.user), as a "
@@ -38,8 +39,8 @@ static int load_as_user(const char *conf_path, const struct privileges *privileg
 	return rc;
 }
 
-int startup_load(const char *conf_path, struct privileges *ret_privileges, struct diag *diag,
-                 struct load **ret_load)
+int startup_load(const char *conf_path, const struct load *unused, struct privileges *ret_privileges,
+                 struct diag *diag, struct load **ret_load)
 {
 	/* Who we are to become stands in the configuration. What is wrong with it is told by the reading that
 	 * follows. */
@@ -55,7 +56,7 @@ int startup_load(const char *conf_path, struct privileges *ret_privileges, struc
 	if (rc < 0)
 		return rc;
 	*ret_load = NULL;
-	rc = load_as_user(conf_path, &privileges, diag, ret_load);
+	rc = load_as_user(conf_path, unused, &privileges, diag, ret_load);
 	if (rc == 0)
 		*ret_privileges = privileges;
 	return rc;
@@ -63,11 +64,13 @@ int startup_load(const char *conf_path, struct privileges *ret_privileges, struc
 
 /* --- listeners --- */
 
-int startup_bind(const struct conf *conf, unsigned workers_n, struct diag *diag,
-                 struct bindings **ret_bindings)
+int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
+                 struct diag *diag, struct bindings **ret_bindings)
 {
 	struct activation activation;
 	struct bindings *given = NULL;
+	if (passed)
+		return bindings_create(passed, conf, workers_n, diag, ret_bindings);
 	int rc = activation_init(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), ACTIVATION_FIRST_FD, diag,
 	                         &activation);
 	if (rc < 0)

@@ -24,14 +24,15 @@ struct confinement {
 	struct filter *filters[FILTER_KINDS]; /* NULL = none */
 };
 
-/** load_create() for a first time, with the rights of server.user, so that a reload can read all that this
- * can. */
-int startup_load(const char *conf_path, struct privileges *ret_privileges, struct diag *diag,
-                 struct load **ret_load);
+/** load_create() for a first time, or load_create_again() in place of unused, with the rights of server.user,
+ * so that a reload can read all that this can. */
+int startup_load(const char *conf_path, const struct load *unused, struct privileges *ret_privileges,
+                 struct diag *diag, struct load **ret_load);
 
-/** Open the listeners, those from the service manager among them. */
-int startup_bind(const struct conf *conf, unsigned workers_n, struct diag *diag,
-                 struct bindings **ret_bindings);
+/** Open the listeners, those from the service manager among them, or those passed by a process before (NULL:
+ * there is none). */
+int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
+                 struct diag *diag, struct bindings **ret_bindings);
 
 /** Become server.user and make the filters. Returns 0 or negative errno with diag filled. */
 int startup_drop(const struct conf *conf, struct confinement *confinement, struct diag *diag);

@@ -289,6 +289,14 @@ void supervise_stopping(struct supervise *supervise)
 	tell(supervise, text);
 }
 
+void supervise_hand_over(struct supervise *supervise, int pid)
+{
+	if (pid)
+		notify_send(&supervise->notify, "MAINPID=%d\n", pid);
+	supervise->started = false;
+	uv_timer_stop(&supervise->timer);
+}
+
 void supervise_close(struct supervise *supervise)
 {
 	if (!supervise)

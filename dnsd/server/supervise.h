@@ -30,6 +30,9 @@ void supervise_reloading(struct supervise *supervise);
 void supervise_job_done(struct supervise *supervise, bool was_reload);
 void supervise_stopping(struct supervise *supervise);
 
+/** Another process is the server: nothing is told or watched any more but that. pid 0: not one of the
+ * manager's. */
+void supervise_hand_over(struct supervise *supervise, int pid);
 /** Close the handles; NULL is fine. */
 void supervise_close(struct supervise *supervise);
 /** After the loop has ended; NULL is fine. */

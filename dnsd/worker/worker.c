@@ -16,6 +16,9 @@
 
 #define CACHE_LINE    64
 #define DRAIN_STEP_MS 5
+#define LEAVE_STEP_MS 20
+/* For clients to take notice of the end of their connection. */
+#define LEAVE_GRACE_MS 3000
 
 /* One address being served. */
 struct serving {
@@ -38,6 +41,8 @@ struct mailbox {
 	bool has_rrl;
 	bool stop;
 	uint32_t drain_ms;
+	bool leave;
+	uint32_t leave_ms;
 };
 
 struct worker {
@@ -52,8 +57,9 @@ struct worker {
 	struct serving *servings;
 	struct udp_socket probe; /* fd -1 = none */
 	const struct snap *snap;
-	uint64_t drain_until_ms;
+	uint64_t drain_until_ms; /* or leave until then */
 	bool stopping;
+	bool leaving;
 	struct mailbox mailbox;
 	/* Shared with the main thread, on a line of their own. */
 	_Alignas(CACHE_LINE) _Atomic(const struct snap *) next;
@@ -179,25 +185,67 @@ static void change_rate_limit(struct worker *worker, struct rrl *rrl)
 
 /* --- stop --- */
 
+static void end(struct worker *worker)
+{
+	tcp_server_close(worker->tcp);
+	uv_close((uv_handle_t *)&worker->drain, NULL);
+	uv_close((uv_handle_t *)&worker->wake, NULL);
+}
+
 static void on_drain(uv_timer_t *timer)
 {
 	struct worker *worker = timer->data;
 	tcp_server_drain(worker->tcp);
 	if (tcp_server_open_n(worker->tcp) && uv_now(&worker->loop) < worker->drain_until_ms)
 		return;
-	tcp_server_close(worker->tcp);
-	uv_close((uv_handle_t *)&worker->drain, NULL);
-	uv_close((uv_handle_t *)&worker->wake, NULL);
+	end(worker);
+}
+
+static void on_leave(uv_timer_t *timer)
+{
+	struct worker *worker = timer->data;
+	uint64_t now_ms = uv_now(&worker->loop);
+	if (tcp_server_open_n(worker->tcp)) {
+		if (now_ms < worker->drain_until_ms)
+			return;
+		tcp_server_leave(worker->tcp);
+		if (now_ms < worker->drain_until_ms + LEAVE_GRACE_MS)
+			return;
+	}
+	end(worker);
+}
+
+static void close_probe(struct worker *worker)
+{
+	if (worker->probe.fd < 0)
+		return;
+	udp_close(&worker->probe, NULL);
+	worker->probe.fd = -1;
+}
+
+static void begin_leave(struct worker *worker, uint32_t leave_ms)
+{
+	if (worker->stopping)
+		return;
+	worker->stopping = worker->leaving = true;
+	change_listeners(worker, NULL, 0);
+	close_probe(worker);
+	uv_update_time(&worker->loop);
+	worker->drain_until_ms = uv_now(&worker->loop) + leave_ms;
+	uv_timer_start(&worker->drain, on_leave, 0, LEAVE_STEP_MS);
 }
 
 static void begin_stop(struct worker *worker, uint32_t drain_ms)
 {
-	if (worker->stopping)
+	if (worker->stopping && !worker->leaving)
 		return;
+	if (!worker->leaving)
+		change_listeners(worker, NULL, 0);
 	worker->stopping = true;
-	change_listeners(worker, NULL, 0);
-	if (worker->probe.fd >= 0)
-		udp_close(&worker->probe, NULL);
+	worker->leaving = false;
+	close_probe(worker);
+	if (uv_is_closing((uv_handle_t *)&worker->drain))
+		return;
 	uv_update_time(&worker->loop);
 	tcp_server_drain(worker->tcp);
 	worker->drain_until_ms = uv_now(&worker->loop) + drain_ms;
@@ -228,6 +276,8 @@ static void on_wake(uv_async_t *async)
 	if (got.has_listeners && !worker->stopping)
 		change_listeners(worker, got.listeners, got.listeners_n);
 	free(got.listeners);
+	if (got.leave)
+		begin_leave(worker, got.leave_ms);
 	if (got.stop)
 		begin_stop(worker, got.drain_ms);
 }
@@ -389,6 +439,15 @@ void worker_stop(struct worker *worker, uint32_t drain_ms)
 	if (!worker->mailbox.stop) /* said twice, the first counts */
 		worker->mailbox.drain_ms = drain_ms;
 	worker->mailbox.stop = true;
+	uv_mutex_unlock(&worker->mailbox.lock);
+	uv_async_send(&worker->wake);
+}
+
+void worker_leave(struct worker *worker, uint32_t leave_ms)
+{
+	uv_mutex_lock(&worker->mailbox.lock);
+	worker->mailbox.leave = true;
+	worker->mailbox.leave_ms = leave_ms;
 	uv_mutex_unlock(&worker->mailbox.lock);
 	uv_async_send(&worker->wake);
 }

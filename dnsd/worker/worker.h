@@ -70,6 +70,12 @@ bool worker_listeners_done(const struct worker *worker);
  * for up to drain_ms, then end the thread. worker_stopped() turns true; worker_join() frees it.
  */
 void worker_stop(struct worker *worker, uint32_t drain_ms);
+/**
+ * Another process has the same sockets and serves: take no more from them, and let TCP connections live on,
+ * idle limit and all, for up to leave_ms; each of those left then ends after its next answer
+ * (tcp_server_leave()). Then the thread ends as after worker_stop(), which may still be called to hurry.
+ */
+void worker_leave(struct worker *worker, uint32_t leave_ms);
 bool worker_stopped(const struct worker *worker);
 /** Why the filter could not be installed, an errno; 0 = it was, or there is none. */
 int worker_filter_error(const struct worker *worker);

@@ -140,10 +140,10 @@ class Output:
 class Daemon:
     """A running dnsd. Always started through Case.daemon(), which stops it."""
 
-    def __init__(self, conf_path, netns=None, ready=True, prefix=(), more_env=None, pass_fds=()):
+    def __init__(self, conf_path, netns=None, ready=True, prefix=(), more_env=None, pass_fds=(), program=None, options=()):
         """prefix: a program that becomes dnsd in the same process."""
         self.conf_path = conf_path
-        command = [*prefix, DNSD, "-c", conf_path]
+        command = [*prefix, program or DNSD, "-c", conf_path, *options]
         if netns:
             command = ["ip", "netns", "exec", netns] + command
         env = dict(os.environ)

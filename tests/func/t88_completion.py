@@ -59,7 +59,7 @@ def test_commands(case, shell):
     commands = {match[1] for match in re.finditer(r"^  ([a-z]+)\b", help_text(), re.MULTILINE)}
     check_equal(shell.complete(""), sorted(commands), "commands")
     check_equal(shell.complete("s"), ["stats", "status"], "dnsdctl s")
-    check_equal(shell.complete("--json", "re"), ["reload"], "dnsdctl --json re")
+    check_equal(shell.complete("--json", "re"), ["reload", "restart"], "dnsdctl --json re")
     check_equal(shell.complete("status", ""), [], "dnsdctl status")
 
 

@@ -22,6 +22,7 @@ static const char usage[] =
         "Of the running server:\n"
         "  status                              what it serves, and what is wrong\n"
         "  reload                              read the configuration again; wait until it is served\n"
+        "  restart                             start the program anew; it takes over without a gap\n"
         "  stats                               counters since the start\n"
         "  mirror down|drain|up|auto NAME      out at once; out ahead of work; in; as the feed says\n"
         "         [--for 2h] [--in 10m|--at TIME] --reason TEXT [--pool POOL]\n"
@@ -91,14 +92,17 @@ static int set_type(json_t *request, const char *text)
 
 /* --- who answers --- */
 
+#define RETRIES_MAX 3
+
 struct answerer {
+	const struct arguments *arguments;
 	struct control *control;
 	struct offline *offline;
 };
 
 static int answerer_open(const struct arguments *arguments, struct answerer *answerer)
 {
-	*answerer = (struct answerer){ .control = NULL };
+	*answerer = (struct answerer){ .arguments = arguments };
 	if (!arguments->conf_path)
 		return control_open(arguments->socket_path, arguments->timeout_s, &answerer->control);
 	answerer->offline = offline_open(arguments->conf_path);
@@ -107,8 +111,20 @@ static int answerer_open(const struct arguments *arguments, struct answerer *ans
 
 static json_t *answerer_ask(struct answerer *answerer, const json_t *request)
 {
-	return answerer->offline ? offline_ask(answerer->offline, request)
-	                         : control_ask(answerer->control, request);
+	if (answerer->offline)
+		return offline_ask(answerer->offline, request);
+	json_t *response = control_ask(answerer->control, request);
+	/* It was restarted before it began: the one that serves now has not been asked. */
+	for (unsigned i = 0; i < RETRIES_MAX && json_is_true(json_object_get(response, "retry")); i++) {
+		json_decref(response);
+		control_close(answerer->control);
+		answerer->control = NULL;
+		if (control_open(answerer->arguments->socket_path, answerer->arguments->timeout_s,
+		                 &answerer->control) != EXIT_DONE)
+			return NULL;
+		response = control_ask(answerer->control, request);
+	}
+	return response;
 }
 
 static void answerer_close(struct answerer *answerer)
@@ -279,10 +295,19 @@ static int run(struct arguments *arguments)
 		const char *word;
 		int (*run)(struct arguments *arguments);
 	} commands[] = {
-		{ "status", run_plain },     { "stats", run_plain },     { "reload", run_plain },
-		{ "mirror", run_mirror },    { "feed", run_feed },       { "log", run_log },
-		{ "explain", run_question }, { "query", run_question },  { "geo", run_geo },
-		{ "pool", run_pool },        { "version", run_version }, { "checkconf", run_checkconf },
+		{ "status", run_plain },
+		{ "stats", run_plain },
+		{ "reload", run_plain },
+		{ "restart", run_plain },
+		{ "mirror", run_mirror },
+		{ "feed", run_feed },
+		{ "log", run_log },
+		{ "explain", run_question },
+		{ "query", run_question },
+		{ "geo", run_geo },
+		{ "pool", run_pool },
+		{ "version", run_version },
+		{ "checkconf", run_checkconf },
 	};
 	if (arguments->words_n == 0)
 		return fail_usage("say what to do");

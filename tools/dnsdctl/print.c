@@ -310,6 +310,12 @@ static void print_reload(const json_t *result)
 	printf("reloaded, generation %lld is served\n", number_of(result, "generation"));
 }
 
+static void print_restart(const json_t *result)
+{
+	printf("restarted, pid %lld serves in place of %lld\n", number_of(result, "pid"),
+	       number_of(result, "pid-before"));
+}
+
 static void print_log(const json_t *result)
 {
 	printf("log level %s\n", text_of(result, "level"));
@@ -339,6 +345,7 @@ int print_response(const char *command, const json_t *response, bool json)
 		{ "geo", print_geo },
 		{ "version", print_versions },
 		{ "reload", print_reload },
+		{ "restart", print_restart },
 		{ "log", print_log },
 	};
 	const json_t *result = json_object_get(response, "result");

@@ -1,0 +1,726 @@
+"""Restart without a gap: a new process takes the sockets over; no query is lost, no connection reset, no counter goes back."""
+import array
+import contextlib
+import ctypes
+import json
+import os
+import re
+import select
+import shutil
+import signal
+import socket
+import threading
+import time
+import urllib.request
+
+from harness import (DEADLINE_S, DNSD, STATE, TCP, ZONE_TEXT, Control, Daemon, Failure, Lookups, Skip, Tcp, addresses, ask, check,
+                     check_equal, dnsdctl, is_sanitized, make_query, need_program, parse_answer, wait_until)
+from t80_load import Load, Sampler
+
+TAKEOVERS = 15 if is_sanitized() else 100
+DRAIN_S = 2.0
+MIRRORS = [(f"m{n}.{country}.example", country.upper(), [f"192.0.2.{i * 8 + n}"])
+           for i, country in enumerate(("de", "fr")) for n in (1, 2, 3)]
+NAMES = [("www.clamav.test", "A"), ("db.de.clamav.test", "A"), ("db.local.clamav.test", "A"), ("no-such.clamav.test", "A")]
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def setup(case):
+    """Who is left by its parent becomes our child, so that its exit status is known."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+class Line:
+    """A daemon and those that take over from it: one log, one control socket, one place to stop them all."""
+
+    def __init__(self, case, site, **keywords):
+        self.case = case
+        self.site = site
+        self.daemon = case.daemon(site, **keywords)
+        self.pids = [self.daemon.pid]
+        self.log = self.daemon.log
+        self.addr = self.daemon.addr
+        self.reaped = {}
+        case.daemons.append(self)  # is stopped before the daemon, which then has ended
+
+    @property
+    def pid(self):
+        return self.pids[-1]
+
+    def ctl(self, *words):
+        return self.daemon.ctl(*words)
+
+    def restart(self):
+        result = self.ctl("restart")
+        check_equal(result["pid-before"], self.pid, "who handed over")
+        check(result["pid"] not in self.pids, f"{result} after {self.pids}")
+        self.pids.append(result["pid"])
+        return result
+
+    def restart_fails(self, *patterns):
+        """Nothing has changed, and the answer says why."""
+        said = self.daemon.dnsdctl("restart")
+        check_equal((said.status, said.out), (1, ""), f"exit status and output of dnsdctl restart: {said.err}")
+        for pattern in patterns:
+            check(re.search(pattern, said.err), f"no /{pattern}/ in what dnsdctl restart says: {said.err}")
+        check_equal(self.ctl("status")["pid"], self.pid, "who is the server after a restart that failed")
+        return said.err
+
+    def wait_ended(self, pid, deadline_s=None):
+        """The process has ended well."""
+        def ended():
+            if pid in self.reaped:
+                return True
+            if pid == self.daemon.pid:
+                if self.daemon.process.poll() is None:
+                    return False
+                self.reaped[pid] = self.daemon.process.returncode
+                return True
+            with contextlib.suppress(ChildProcessError):  # still the child of another
+                got, status = os.waitpid(pid, os.WNOHANG)
+                if got:
+                    self.reaped[pid] = os.waitstatus_to_exitcode(status)
+            return pid in self.reaped
+        wait_until(ended, f"the end of pid {pid}", deadline_s)
+        check_equal(self.reaped[pid], 0, f"exit status of pid {pid}")
+
+    def wait_others_ended(self):
+        for pid in self.pids[:-1]:
+            self.wait_ended(pid, DEADLINE_S + DRAIN_S)
+
+    def stop(self):
+        """The others first: while the parent of the last one lives, it alone gets to know the exit status."""
+        if self.pid == self.daemon.pid:
+            return
+        self.wait_others_ended()
+        if self.pid not in self.reaped:
+            os.kill(self.pid, signal.SIGTERM)
+            self.wait_ended(self.pid)
+
+    def kill(self):
+        for pid in self.pids:
+            if pid not in self.reaped:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def make_site(case, listen=("127.0.0.1@0",), workers=2, server='sandbox = "off";', drain_s=DRAIN_S, metrics=True, **conf):
+    site = case.site().pool_site(MIRRORS, listen=listen, workers=workers, **conf, server=(
+        f'{STATE} restart-drain = "{int(drain_s * 1000)}ms"; {server}'))
+    site.folder_for("state")
+    if metrics:
+        with open(site.path, "a") as file:
+            file.write('metrics: { listen = [ "127.0.0.1@0" ]; };\n')
+    return site
+
+
+def change(site, old, new):
+    with open(site.path) as file:
+        text = file.read()
+    check(old in text, f"{old} in the configuration")
+    site.write("dnsd.conf", text.replace(old, new))
+
+
+class TcpClient(threading.Thread):
+    """One connection at a time, that asks all the time. What a client may meet: a clean end, and then it asks anew."""
+
+    def __init__(self, server, pause_s=0.002):
+        super().__init__(daemon=True)
+        self.server = server
+        self.pause_s = pause_s
+        self.done = threading.Event()
+        self.answered = self.ended = 0
+        self.youngest_s = 1e9
+        self.trouble = None
+
+    def run(self):
+        try:
+            while not self.done.is_set():
+                self.serve_connection()
+        except Exception as trouble:  # told by finish()
+            self.trouble = trouble
+
+    def serve_connection(self):
+        with Tcp(self.server) as tcp:
+            opened = time.monotonic()
+            while not self.done.is_set():
+                wire = make_query("db.de.clamav.test", "A").to_wire()
+                try:
+                    tcp.send(wire)
+                    answer = tcp.receive()
+                except EOFError:
+                    self.youngest_s = min(self.youngest_s, time.monotonic() - opened)
+                    self.ended += 1
+                    return
+                parse_answer(wire, answer)
+                self.answered += 1
+                time.sleep(self.pause_s)
+
+    def finish(self):
+        self.done.set()
+        self.join(DEADLINE_S)
+        if self.trouble:
+            raise Failure(f"a TCP client after {self.answered} answers: {self.trouble!r}")
+        check(not self.is_alive(), "a TCP client does not end")
+
+
+def metrics_of(port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=DEADLINE_S) as response:
+        text = response.read().decode()
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+    values = {name: int(value) for name, value in re.findall(r"^([a-z_]+(?:\{.*\})?) (\d+)$", text, re.M)}
+    check(len(values) > 30, f"metrics:\n{text}")
+    return {name: value for name, value in values.items() if kinds[name.split("{")[0]] == "counter"}
+
+
+def check_monotonic(before, after):
+    for name, value in before.items():
+        check(after.get(name, -1) >= value, f"{name} went from {value} to {after.get(name)}")
+
+
+def half_capacity(addr):
+    """Half of what dnsperf gets answered in a second and a bit."""
+    load = Load(addr, NAMES, 10, rate=None)
+    time.sleep(1.2)
+    statistics = load.stop()
+    return max(500, min(statistics["completed"] // 3, 60000)), statistics["sent"]
+
+
+def test_many_under_load(case, _):
+    """100 of them under dnsperf at half capacity, with TCP connections that ask all the time, and commands."""
+    need_program("dnsperf")
+    site = make_site(case)
+    line = Line(case, site)
+    port = line.log.wait(r"metrics on 127.0.0.1@(\d+)")[1]
+    rate, sent_before = half_capacity(line.addr)
+    load = Load(line.addr, NAMES, 280, rate=rate)
+    clients = [TcpClient(line.addr) for _ in range(6)] + [TcpClient(line.addr, 0.4)]
+    said = {}
+
+    def command():
+        """An operator who is in the way: what was confirmed must hold."""
+        host = f"m{len(said) % 2 + 1}.fr.example"
+        action = "down" if said.get(host) != "down" else "up"
+        result = dnsdctl("-s", line.daemon.control, "--json", "mirror", action, host, "--reason", "test")
+        check_equal(result.status, 0, f"mirror {action}: {result.err}")
+        said[host] = action
+        time.sleep(0.03)
+    operator = Sampler(command)
+    try:
+        for client in clients:
+            client.start()
+        operator.start()
+        before = metrics_of(port)
+        slowest_ms = 0
+        start = time.monotonic()
+        for _ in range(TAKEOVERS):
+            slowest_ms = max(slowest_ms, line.restart()["took-ms"])
+            after = metrics_of(port)
+            check_monotonic(before, after)
+            before = after
+        took_s = time.monotonic() - start
+        time.sleep(DRAIN_S)  # the last connections of the last but one are told to end
+        operator.finish()
+        for client in clients:
+            client.finish()
+    finally:
+        operator.done.set()
+        for client in clients:
+            client.done.set()
+        statistics = load.stop()
+    print(f"     {TAKEOVERS} takeovers in {took_s:.1f} s, the slowest {slowest_ms} ms; {rate} queries/s; {statistics}; "
+          f"TCP: {sum(c.answered for c in clients)} answers, {sum(c.ended for c in clients)} clean ends; {operator.n} commands")
+    check_equal(statistics.get("lost"), 0, f"queries lost; dnsperf says:\n{load.text}")
+    check(statistics["completed"] > rate * took_s / 3, f"{statistics} in {took_s:.0f} s at {rate}/s")
+    check(took_s < 60 or is_sanitized(), f"{TAKEOVERS} takeovers took {took_s:.0f} s")
+    for client in clients:
+        check(client.answered > 10, f"a TCP client got only {client.answered} answers")
+        check(client.youngest_s > DRAIN_S * 0.95, f"a connection was ended after {client.youngest_s:.2f} s")
+    check(sum(client.ended for client in clients) > 6, "no connection of a process before has been ended")
+    line.wait_others_ended()
+
+    # Nothing was counted twice, nothing lost.
+    def totals():
+        stats = line.ctl("stats")
+        return stats["queries_udp"], stats["queries_tcp"], stats["tcp_open"]
+    want = (sent_before + statistics["sent"], sum(client.answered for client in clients), 0)
+    with contextlib.suppress(Failure):
+        wait_until(lambda: totals() == want, "counters", 3)
+    check_equal(totals(), want, "queries over UDP, over TCP, open connections")
+    check_monotonic(before, metrics_of(port))
+    by_worker = sum(value for name, value in metrics_of(port).items() if name.startswith("dnsd_queries_total"))
+    check_equal(by_worker, want[0] + want[1], "requests by worker")
+    states = {mirror["mirror"]: mirror["state"] for mirror in line.ctl("pool", "show")[0]["mirrors"]}
+    for host, action in said.items():
+        check_equal(states[host] == "in", action == "up", f"{host}, last told to be {action}")
+    check_state(site, said)
+
+
+def check_state(site, said):
+    """What is on disk is whole, and what was said last."""
+    with open(site.file("state/overrides.json")) as file:
+        kept = json.load(file)
+    actions = {entry["mirror"]: entry["action"] for entry in kept["overrides"]}
+    check_equal(actions, said, "overrides on disk")
+    last_s = 0
+    with open(site.file("state/journal.jsonl")) as file:
+        for text in file:
+            record = json.loads(text)
+            check(record["t"] >= last_s, f"the journal goes back at {text}")
+            last_s = record["t"]
+
+
+def test_state_goes_on(case, _):
+    """Overrides, generation, serial, counters by country and mirror: as if nothing had been."""
+    site = make_site(case)
+    line = Line(case, site)
+    port = line.log.wait(r"metrics on 127.0.0.1@(\d+)")[1]
+    line.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    for _ in range(7):
+        ask(line, "db.local.clamav.test", ecs="192.0.2.0/24", source="127.2.0.1")
+    ask(line, "2.1.2.0.m2.de.example.ping.clamav.test")
+    before, status = metrics_of(port), line.ctl("status")
+    serial = ask(line, "clamav.test", "SOA").answer[0][0].serial
+    fds_before = fds_n(line.pid)
+    for _ in range(3):
+        line.restart()
+    line.wait_others_ended()
+    wait_until(lambda: fds_n(line.pid) <= fds_before, f"no more descriptors than the {fds_before} at first")
+    after, now = metrics_of(port), line.ctl("status")
+    for name, value in before.items():
+        if "country" in name or "mirror=" in name:
+            check_equal(after[name], value, name)
+    check(sum(value for name, value in after.items() if "by_country" in name) == 7, f"by country: {after}")
+    check(now["generation"] > status["generation"], f"generation {status['generation']} to {now['generation']}")
+    check(ask(line, "clamav.test", "SOA").answer[0][0].serial >= serial, "the serial goes back")
+    check("192.0.2.1" not in addresses(ask(line, "db.de.clamav.test")), "the override is forgotten")
+    # A mirror that the new configuration has no more keeps its series.
+    ask(line, "db.fr.clamav.test")
+    first = {name: value for name, value in metrics_of(port).items() if "pool_answers" in name and ".fr." in name}
+    site.write("mirrors.conf", 'mirrors = ( { host = "m1.de.example"; country = "DE"; addresses = [ "192.0.2.1" ]; } );\n')
+    line.restart()
+    check_monotonic(first, metrics_of(port))
+    check(sum(first.values()) >= 1, f"answers by mirror: {first}")
+
+
+def test_without_state_directory(case, _):
+    """Overrides are nowhere on disk, and in force all the same."""
+    site = make_site(case)
+    change(site, 'state-directory = "state";', "")
+    line = Line(case, site)
+    line.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    line.restart()
+    check("192.0.2.1" not in addresses(ask(line, "db.de.clamav.test")), "the override is forgotten")
+    change(site, 'control = "ctl.sock";', 'control = "ctl.sock"; state-directory = "state";')
+    line.restart()
+    wait_until(lambda: os.path.exists(site.file("state/overrides.json")), "overrides on disk")
+    line.restart()
+    check("192.0.2.1" not in addresses(ask(line, "db.de.clamav.test")), "the override is forgotten")
+
+
+def test_state_full(case, _):
+    """What cannot be written would be unknown to the new process: no restart."""
+    site = make_site(case)
+    line = Line(case, site)
+    shutil.rmtree(site.file("state"))
+    line.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
+    line.restart_fails("the state cannot be kept .No such file or directory.")
+    check("192.0.2.1" not in addresses(ask(line, "db.de.clamav.test")), "the override is gone")
+    site.folder_for("state")
+    wait_until(lambda: not line.ctl("status")["problems"], "the state is kept again")
+    line.restart()
+    check("192.0.2.1" not in addresses(ask(line, "db.de.clamav.test")), "the override is forgotten")
+
+
+def fds_n(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def test_workers_change(case, _):
+    """Fewer workers serve all sockets that were handed over, more get some of their own."""
+    need_program("dnsperf")
+    site = make_site(case)
+    line = Line(case, site)
+    load = Load(line.addr, NAMES, 60, rate=1000)
+    try:
+        for before, after in ((2, 1), (1, 4), (4, 3)):
+            change(site, f"workers = {before};", f"workers = {after};")
+            line.restart()
+            check_equal(line.ctl("status")["workers"], after, "workers")
+            for _ in range(40):  # from as many ports: to all sockets
+                ask(line, "www.clamav.test")
+            for _ in range(10):
+                ask(line, "www.clamav.test", transport=TCP)
+        line.daemon.ctl("reload")
+        for _ in range(40):
+            ask(line, "www.clamav.test")
+    finally:
+        statistics = load.stop()
+    check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
+
+
+def test_configuration_changes(case, _):
+    """The new process serves what the configuration says by then: another address, control socket, metrics port."""
+    site = make_site(case, listen=("127.0.0.1@0", "127.0.0.2@0"))
+    line = Line(case, site)
+    first, second = line.daemon.listeners
+    port = line.log.wait(r"metrics on 127.0.0.1@(\d+)")[1]
+    mark = line.log.mark()
+    change(site, '"127.0.0.2@0"', '"127.0.0.3@0"')
+    change(site, 'metrics: { listen = [ "127.0.0.1@0" ]; };', 'metrics: { listen = [ "127.0.0.2@0" ]; };')
+    change(site, '"ctl.sock"', '"other.sock"')
+    line.restart()
+    line.log.wait(r"ready: .*pid=" + str(line.pid), mark)
+    listeners = line.daemon.listening(mark)
+    check_equal(listeners[0], first, "the address that stays")
+    line.addr = listeners[1]
+    ask(line, "www.clamav.test")
+    line.wait_others_ended()
+    with contextlib.suppress(OSError), Tcp(second):
+        check(False, f"{second} is still served")
+    with contextlib.suppress(OSError):
+        metrics_of(port)
+        check(False, "metrics are still on the old port")
+    check(not os.path.exists(line.daemon.control), "the old control socket is still there")
+    check_equal(dnsdctl("-s", site.file("other.sock"), "status").status, 0, "status over the new control socket")
+
+
+def test_fails(case, _):
+    """Whatever is wrong with the new process: the old one goes on, loses nothing, and says what it was."""
+    need_program("dnsperf")
+    program = os.path.join(case.site().folder, "dnsd")
+    shutil.copy(DNSD, program)
+    site = make_site(case, server='sandbox = "off"; restart-timeout = "1s";')
+    line = Line(case, site, program=program)
+
+    def replace(text=None):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(program)
+        if text is None:
+            shutil.copy(DNSD, program)
+        elif text:
+            with open(program, "w") as file:
+                file.write(f"#!/bin/sh\n{text}\n")
+            os.chmod(program, 0o755)
+    load = Load(line.addr, NAMES, 100, rate=1000)
+    clients = [TcpClient(line.addr) for _ in range(3)]
+    for client in clients:
+        client.start()
+    try:
+        change(site, "workers = 2;", "wokers = 2;")
+        line.restart_fails(r"dnsd.conf:\d+: unknown setting \"wokers\".*did you mean", "nothing has changed")
+        change(site, "wokers = 2;", "workers = 2;")
+        change(site, '"127.0.0.1@0" ]; workers', '"127.0.0.1@0", "192.0.2.99@53" ]; workers')
+        line.restart_fails(r"cannot listen on 192.0.2.99@53")
+        change(site, ', "192.0.2.99@53"', "")
+        change(site, 'metrics: { listen = [ "127.0.0.1@0"', 'metrics: { listen = [ "192.0.2.99@80"')
+        line.restart_fails(r"cannot serve metrics on 192.0.2.99@80")
+        change(site, '"192.0.2.99@80"', '"127.0.0.1@0"')
+        replace("exit 1")
+        line.restart_fails(r"ended with status 1 without a word; is .*/dnsd the program you want")
+        replace("kill -9 $$")
+        line.restart_fails(r"was ended by signal 9")
+        replace("exec sleep 1000")
+        line.restart_fails(r"does not serve after 1000 ms")
+        replace("")
+        line.restart_fails(r"cannot start .*/dnsd: no such file")
+        replace()
+        os.chmod(site.file("state"), 0o700)
+        mark = line.log.mark()
+        check_equal(line.ctl("status")["problems"], [], "problems")
+        replies = [Control(line.daemon.control) for _ in range(2)]
+        try:  # the second one is told of the first
+            replace("exec sleep 1000")
+            for control in replies:
+                control.sock.sendall(b'{"command": "restart"}\n')
+            check("a restart is under way" in replies[1].lines.readline(), "the answer to the second of two restarts")
+            check("does not serve" in replies[0].lines.readline(), "the answer to the first")
+        finally:
+            for control in replies:
+                control.__exit__()
+        replace()
+        change(site, 'restart-timeout = "1s";', 'restart-timeout = "20s";')
+        line.ctl("reload")
+        line.restart()
+        line.log.wait("ready", mark)
+    finally:
+        for client in clients:
+            client.done.set()
+        statistics = load.stop()
+    for client in clients:
+        client.finish()
+    check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
+
+
+def child_of(pid):
+    with contextlib.suppress(OSError):
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            found = file.read().split()
+            return int(found[-1]) if found else None
+    return None
+
+
+def test_killed_while_loading(case, _):
+    """kill -9 of a new process at any moment of its start."""
+    need_program("dnsperf")
+    site = make_site(case, zone_text=ZONE_TEXT + "".join(f"h{i} A 192.0.2.1\n" for i in range(40000)))
+    line = Line(case, site)
+    load_s = int(line.log.wait(r"loaded: .*time=(\d+)ms")[1]) / 1000
+    load = Load(line.addr, NAMES, 100, rate=1000)
+    killed_n = 0
+    try:
+        for i in range(8):
+            with Control(line.daemon.control) as control:
+                control.sock.sendall(b'{"command": "restart"}\n')
+                pid = wait_until(lambda: child_of(line.pid), "a new process", every_s=0.001)
+                time.sleep(load_s * i / 32)
+                os.kill(pid, signal.SIGSTOP)
+                if select.select([control.sock], [], [], 0.1)[0]:  # it was quicker, and is the server
+                    os.kill(pid, signal.SIGCONT)
+                    line.pids.append(pid)
+                    continue
+                os.kill(pid, signal.SIGKILL)
+                response = json.loads(control.lines.readline())
+                killed_n += 1
+            check(not response["ok"] and "signal 9" in response["error"], f"after the kill: {response}")
+            ask(line, "www.clamav.test")
+        check(killed_n >= 3, f"only {killed_n} of 8 were killed in time")
+        line.restart()
+        ask(line, "h39999.clamav.test")
+    finally:
+        statistics = load.stop()
+    check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
+
+
+class Impostor:
+    """Speaks the protocol as a new process would, up to where the test wants it."""
+
+    def __init__(self, path):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(DEADLINE_S)
+        self.sock.connect(path)
+        self.sock.sendall(b'{"command": "takeover"}\n')
+        self.text = b""
+        self.fds = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for fd in self.fds:
+            os.close(fd)
+        self.sock.close()
+
+    def receive(self):
+        while b"\n" not in self.text:
+            more, control, _, _ = self.sock.recvmsg(65536, socket.CMSG_SPACE(256))
+            if not more:
+                raise EOFError
+            self.text += more
+            for _, _, data in control:
+                fds = array.array("i")
+                fds.frombytes(data[:len(data) - len(data) % fds.itemsize])
+                self.fds += fds
+        text, self.text = self.text.split(b"\n", 1)
+        return json.loads(text)
+
+    def say(self, word, **more):
+        self.sock.sendall(json.dumps({"say": word} | more).encode() + b"\n")
+
+    def receive_until(self, word):
+        while True:
+            message = self.receive()
+            if message.get("say") == word:
+                return message
+
+
+def test_dies_half_way(case, _):
+    """A new process that has the sockets and then dies, fails, hangs or talks nonsense."""
+    need_program("dnsperf")
+    site = make_site(case, server='sandbox = "off"; restart-timeout = "1s";')
+    line = Line(case, site)
+    load = Load(line.addr, NAMES, 100, rate=1000)
+    client = TcpClient(line.addr)
+    client.start()
+    try:
+        for end in ("close", "failed", "hang", "nonsense", "hang early", "close early"):
+            mark = line.log.mark()
+            with Impostor(line.daemon.control) as impostor:
+                check_equal(impostor.receive()["say"], "welcome", "the first word")
+                if end == "hang early":
+                    check("does not serve" in impostor.receive_until("abort")["error"], "why it was given up")
+                elif end != "close early":
+                    impostor.say("loaded", protocol=1)
+                    impostor.receive_until("handover")
+                    check_equal(len(impostor.fds), 2 * 2 + 1 + 1, "descriptors: two workers, metrics, control")
+                    said = dnsdctl("-s", line.daemon.control, "-t", "1", "restart")
+                    check("is under way" in said.err, f"a restart meanwhile: {said.err}")
+                if end == "failed":
+                    impostor.say("failed", error="no more")
+                elif end == "hang":
+                    check("does not serve" in impostor.receive_until("abort")["error"], "why it was given up")
+                    with contextlib.suppress(OSError):
+                        impostor.say("serving")  # too late
+                elif end == "nonsense":
+                    impostor.sock.sendall(b"[1, 2]\n")
+            line.log.wait(r"takeover failed, this process goes on", mark)
+            line.ctl("mirror", "down", "m1.de.example", "--reason", end)
+            check("192.0.2.1" not in addresses(ask(line, "db.de.clamav.test")), f"after {end}")
+            line.ctl("mirror", "auto", "m1.de.example")
+            check_equal(line.ctl("status")["pid"], line.pid, f"who is the server after {end}")
+        change(site, 'restart-timeout = "1s";', "")
+        line.ctl("reload")
+        line.restart()
+    finally:
+        client.done.set()
+        statistics = load.stop()
+    client.finish()
+    check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
+
+
+def test_from_outside(case, _):
+    """dnsd --takeover: in place of the running one, or as a start like any other."""
+    site = make_site(case, server="")  # in the sandbox
+    line = Line(case, site, options=["--takeover"])
+    line.log.wait(r"no server is running: a start like any other")
+    with Lookups(line.addr) as lookups, Tcp(line.addr) as tcp:
+        lookups.ask("www.clamav.test")
+        tcp.send(make_query("www.clamav.test", "A").to_wire())
+        tcp.receive()
+        second = case.daemon(site, options=["--takeover"])
+        line.pids.append(second.pid)
+        line.reaped[second.pid] = 0  # a Daemon, which the case stops
+        lookups.ask("www.clamav.test")
+        wire = make_query("www.clamav.test", "A").to_wire()
+        tcp.send(wire)
+        parse_answer(wire, tcp.receive())
+        check_equal(second.ctl("status")["pid"], second.pid, "who is the server")
+        check_equal(second.addr, line.addr, "its address")
+        check(tcp.is_closed(DRAIN_S + DEADLINE_S), "the connection of the one before goes on for ever")
+    line.wait_ended(line.daemon.pid)
+    wait_until(lambda: second.ctl("stats")["queries_tcp"] == 2, "the query that the process before has answered")
+    change(site, "workers = 2;", "wokers = 2;")
+    third = Daemon(site.path, ready=False, options=["--takeover"])
+    check_equal(third.process.wait(DEADLINE_S), 1, "exit status of one that fails")
+    third.log.wait("unknown setting")
+    check_equal(second.ctl("status")["pid"], second.pid, "who is the server after one that failed")
+
+
+def test_many_from_outside(case, _):
+    """The same under load, with every process in the sandbox."""
+    need_program("dnsperf")
+    site = make_site(case, server="")
+    daemon = case.daemon(site)
+    load = Load(daemon.addr, NAMES, 100, rate=2000)
+    clients = [TcpClient(daemon.addr) for _ in range(3)]
+    for client in clients:
+        client.start()
+    before = daemon.ctl("stats")
+    try:
+        for _ in range(TAKEOVERS // 3):
+            daemon = case.daemon(site, options=["--takeover"])
+            after = daemon.ctl("stats")
+            del before["tcp_open"]
+            check_monotonic(before, after)
+            before = after
+        time.sleep(DRAIN_S)
+        for client in clients:
+            client.finish()
+    finally:
+        for client in clients:
+            client.done.set()
+        statistics = load.stop()
+    check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
+    check(sum(client.ended for client in clients) >= 3, "no connection of a process before has been ended")
+    want = statistics["sent"], sum(client.answered for client in clients)
+    with contextlib.suppress(Failure):
+        wait_until(lambda: (daemon.ctl("stats")["queries_udp"], daemon.ctl("stats")["queries_tcp"]) == want, "counters", 5)
+    stats = daemon.ctl("stats")
+    check_equal((stats["queries_udp"], stats["queries_tcp"]), want, "queries over UDP, over TCP")
+
+
+def test_sandbox(case, _):
+    """A process that may start no program says so, and lives."""
+    site = make_site(case, server='sandbox = "on";')
+    line = Line(case, site)
+    if line.ctl("status")["sandbox"] != "on":
+        raise Skip("no seccomp filters here")
+    line.restart_fails(r"the sandbox .* --takeover")
+    ask(line, "www.clamav.test")
+
+
+def test_stop_while_leaving(case, _):
+    """SIGTERM for a process that has handed over: its connections have only stop-drain left."""
+    site = make_site(case, drain_s=600)
+    line = Line(case, site)
+    with Tcp(line.addr) as tcp:
+        tcp.send(make_query("www.clamav.test", "A").to_wire())
+        tcp.receive()
+        line.restart()
+        line.daemon.send_signal(signal.SIGTERM)
+        check(tcp.is_closed(DEADLINE_S), "the connection goes on")
+    line.wait_ended(line.daemon.pid)
+    ask(line, "www.clamav.test")
+
+
+def test_stop_while_handing_over(case, _):
+    """SIGTERM while a new process has the sockets, but has not served yet: that one is told not to."""
+    line = Line(case, make_site(case))
+    with Impostor(line.daemon.control) as impostor:
+        impostor.receive_until("welcome")
+        impostor.say("loaded")
+        impostor.receive_until("handover")
+        line.daemon.send_signal(signal.SIGTERM)
+        check_equal(impostor.receive_until("abort")["error"], "the server is stopping", "what the new one is told")
+    line.wait_ended(line.daemon.pid)
+
+
+def test_reload_meanwhile(case, _):
+    """A reload that is asked for while the state is on its way is done by the new process; SIGHUP is passed on later."""
+    site = make_site(case, drain_s=600)
+    line = Line(case, site)
+    with Tcp(line.addr) as tcp:
+        tcp.send(make_query("www.clamav.test", "A").to_wire())
+        tcp.receive()
+        with Impostor(line.daemon.control) as impostor:
+            impostor.receive_until("welcome")
+            impostor.say("loaded")
+            impostor.receive_until("handover")
+            with Control(line.daemon.control) as control:
+                control.sock.sendall(b'{"command": "reload"}\n')
+                line.daemon.send_signal(signal.SIGHUP)
+                time.sleep(0.2)  # for the signal; the message below has a socket of its own
+                impostor.say("serving")
+                check_equal(impostor.receive_until("yours")["reload"], True, "reload")
+                response = json.loads(control.lines.readline())
+                check_equal((response["ok"], response["retry"]), (False, True), f"the command that waited: {response}")
+            line.daemon.send_signal(signal.SIGUSR1)  # it still serves this
+            line.log.wait("counter queries_tcp=1")
+    line.wait_ended(line.daemon.pid)
+    second = Line(case, site)
+    with Tcp(second.addr) as tcp:
+        tcp.send(make_query("www.clamav.test", "A").to_wire())
+        tcp.receive()
+        second.restart()
+        mark = second.log.mark()
+        second.daemon.send_signal(signal.SIGHUP)
+        second.log.wait("reloaded", mark)
+    second.wait_ended(second.daemon.pid)
+
+
+def test_slow_reader(case, _):
+    """A connection in the middle of a request or an answer is ended behind it, not in it."""
+    site = make_site(case, drain_s=0.3)
+    line = Line(case, site)
+    wire = make_query("db.de.clamav.test", "A").to_wire()
+    frame = Tcp.frame(wire)
+    with Tcp(line.addr) as tcp:
+        tcp.send(wire)
+        tcp.receive()
+        tcp.send_raw(frame[:7])
+        line.restart()
+        time.sleep(0.8)
+        tcp.send_raw(frame[7:])
+        parse_answer(wire, tcp.receive())
+        check(tcp.is_closed(DEADLINE_S), "the connection goes on")
+    line.wait_ended(line.daemon.pid)
