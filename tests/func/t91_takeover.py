@@ -16,6 +16,7 @@ import urllib.request
 from harness import (DEADLINE_S, DNSD, STATE, TCP, ZONE_TEXT, Control, Daemon, Failure, Lookups, Skip, Tcp, addresses, ask, check,
                      check_equal, dnsdctl, is_sanitized, make_query, need_program, parse_answer, wait_until)
 from t80_load import Load, Sampler
+from tls_support import Tls, client_context, make_certificate, tls_addr, tls_keys
 
 TAKEOVERS = 15 if is_sanitized() else 100
 DRAIN_S = 2.0
@@ -322,7 +323,7 @@ def test_state_full(case, _):
     """What cannot be written would be unknown to the new process: no restart."""
     site = make_site(case)
     line = Line(case, site)
-    shutil.rmtree(site.file("state"))
+    os.rename(site.file("state"), site.file("elsewhere"))
     line.ctl("mirror", "down", "m1.de.example", "--reason", "disk")
     line.restart_fails("the state cannot be kept .No such file or directory.")
     check("192.0.2.1" not in addresses(ask(line, "db.de.clamav.test")), "the override is gone")
@@ -706,6 +707,29 @@ def test_reload_meanwhile(case, _):
         second.daemon.send_signal(signal.SIGHUP)
         second.log.wait("reloaded", mark)
     second.wait_ended(second.daemon.pid)
+
+
+def test_tls(case, _):
+    """TLS listeners are handed over; a connection of the old process ends as TLS wants it."""
+    site = make_site(case, drain_s=0.5, server='sandbox = "off"; ' + tls_keys())
+    make_certificate(site)
+    line = Line(case, site)
+    addr = tls_addr(line.daemon)
+    wire = make_query("www.clamav.test", "A").to_wire()
+    with Tls(addr, client_context()) as old:
+        old.send(wire)
+        parse_answer(wire, old.receive())
+        line.restart()
+        with Tls(addr, client_context()) as new:
+            new.send(wire)
+            parse_answer(wire, new.receive())
+        old.send(wire)
+        parse_answer(wire, old.receive())
+        with contextlib.suppress(EOFError):
+            old.receive()
+            check(False, "the connection goes on")
+    line.wait_others_ended()
+    wait_until(lambda: line.ctl("stats")["queries_tls"] == 3, "queries over TLS")
 
 
 def test_slow_reader(case, _):
