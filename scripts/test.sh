@@ -72,39 +72,43 @@ count_func() { # build name
 
 # These wait for time to pass, most of theirs: they do so while others work.
 waiting=t70,t71,t78_state
+# These measure time, or need all of the machine: nothing else runs meanwhile.
+alone=t47,t48,t80,t82,t91,t95
 
-func() { # build
-	run_func "$1" func "--not=$waiting"
-	count_func "$1" func
+apart() { # build name argument...: in the background; to be joined
+	local build=$1 name=$2
+	shift 2
+	run_func "$build" "$name" "$@" >/dev/null
 }
 
-wait_func() { # build: the others, beside unit tests; joined by the caller
+join_func() { # build name
+	cat "$1/$2.log"
+	count_func "$1" "$2"
+}
+
+func() { # build name argument...
+	run_func "$@"
+	count_func "$1" "$2"
+}
+
+all() { # build...
+	local build
 	# shellcheck disable=SC2086
-	run_func "$1" waiting ${waiting//,/ } >"$1/waiting.out"
-}
-
-join_func() { # build
-	cat "$1/waiting.out"
-	count_func "$1" waiting
+	for build; do apart "$build" waiting ${waiting//,/ } & done
+	for build; do unit "$build"; replay "$build"; done
+	wait
+	for build; do join_func "$build" waiting; done
+	for build; do apart "$build" most "--not=$waiting,$alone" & done
+	wait
+	for build; do join_func "$build" most; done
+	# shellcheck disable=SC2086
+	for build; do func "$build" alone ${alone//,/ }; done
 }
 
 case "$1" in
 --quick) unit "$2"; replay "$2" ;;
---all-asan)
-	wait_func "$2" &
-	unit "$2"; replay "$2"
-	wait
-	join_func "$2"
-	func "$2"
-	;;
-*)
-	wait_func "$1" &
-	wait_func "$2" &
-	unit "$1"; replay "$1"; unit "$2"; replay "$2"
-	wait
-	join_func "$1"; join_func "$2"
-	func "$1"; func "$2"
-	;;
+--all-asan) all "$2" ;;
+*) all "$@" ;;
 esac
 
 echo

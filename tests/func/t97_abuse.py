@@ -206,6 +206,7 @@ def test_lists(case, daemons):
             check_rcode(outside, "NOERROR")
             check_equal(records(outside.answer), [(name + ".", 3600, "HINFO", '"RFC8482" ""')], f"ANY of {name} outside over {transport}")
         check_rcode(ask(daemon, "nothing.clamav.test", "ANY", source="127.1.0.1", transport=transport), "NXDOMAIN")
+    wait_until(lambda: daemon.counters()["tcp_open"] == 0, "the last TCP connection is closed")
     before = daemon.counters()
     ask_class(daemon, "id.server", "127.2.0.1")
     daemon.check_moved(before, {"queries_udp": 1, "refused": 1, "edns": 1}, "class CH outside")

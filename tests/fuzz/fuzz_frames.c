@@ -137,6 +137,7 @@ static void set_up(void)
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	require(fd >= 0 && bind(fd, (struct sockaddr *)&server_addr, len) == 0, "socket");
 	require(getsockname(fd, (struct sockaddr *)&server_addr, &len) == 0, "getsockname");
+	require(listen(fd, 511) == 0, "listen");
 	require(uv_loop_init(&loop) == 0, "uv_loop_init");
 	require(tcp_server_create(&loop, &net, &limits, &server) == 0, "tcp_server_create");
 	require(tcp_listen(&listener, server, fd, false) == 0, "tcp_listen");
