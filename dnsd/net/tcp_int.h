@@ -75,6 +75,7 @@ struct tcp_server {
 	bool leaving;           /* connections end behind an answer */
 	struct {
 		struct tcp_conn *oldest, *newest;
+		uint32_t n;
 	} lists[TCP_LISTS_N];
 	struct client_counts *counts;
 	size_t held_len; /* of all */

@@ -17,8 +17,6 @@
 #define DRAIN_HANDSHAKE_MS 1000
 #define TIMER_STEP_MIN_MS  10
 #define TIMER_STEP_MAX_MS  250
-/* Accepted before others have their turn; and the pause when there is no descriptor for the next one. */
-
 /* --- lists by activity --- */
 
 static void list_remove(struct tcp_conn *conn, enum tcp_list list)
@@ -33,6 +31,7 @@ static void list_remove(struct tcp_conn *conn, enum tcp_list list)
 		link->newer->links[list].older = link->older;
 	else
 		server->lists[list].newest = link->older;
+	server->lists[list].n--;
 }
 
 static void list_append(struct tcp_conn *conn, enum tcp_list list)
@@ -46,6 +45,7 @@ static void list_append(struct tcp_conn *conn, enum tcp_list list)
 	else
 		server->lists[list].oldest = conn;
 	server->lists[list].newest = conn;
+	server->lists[list].n++;
 }
 
 void tcp_server_touch(struct tcp_conn *conn)
@@ -319,11 +319,17 @@ bool tcp_server_set_client(struct tcp_conn *conn, const struct sockaddr *client,
 	return has_room;
 }
 
-/* The connection that has been idle longest gives way, if it really is. */
-static bool displace_oldest(struct tcp_server *server)
+/*
+ * The connection that has been idle longest gives way, if it really is. Where most have not even done their
+ * handshake, the first of those does: it is a flood, and would else keep out who comes without TLS. Among
+ * themselves they wait for their turn, or nobody would ever get to the end of a handshake.
+ */
+static bool displace_oldest(struct tcp_server *server, bool for_tls)
 {
 	struct tcp_conn *oldest = server->lists[TCP_LIST_OPEN].oldest;
-	if (!oldest || uv_now(server->loop) - oldest->active_ms < DISPLACE_AFTER_MS)
+	if (!for_tls && server->lists[TCP_LIST_SHAKING].n > server->limits.clients_max / 2)
+		oldest = server->lists[TCP_LIST_SHAKING].oldest;
+	else if (!oldest || uv_now(server->loop) - oldest->active_ms < DISPLACE_AFTER_MS)
 		return false;
 	server->net->counters.tcp_displaced++;
 	tcp_conn_close(oldest);
@@ -337,7 +343,7 @@ static bool may_open(struct tcp_server *server, const struct tcp_conn *conn)
 		return false;
 	if (server->open_n < server->limits.clients_max)
 		return true;
-	if (displace_oldest(server))
+	if (displace_oldest(server, conn->tls != NULL))
 		return true;
 	server->net->counters.tcp_refused++;
 	return false;
@@ -428,9 +434,9 @@ static void on_accepted(struct acceptor *acceptor, int fd)
 /* Out of descriptors: somebody idle gives one back. */
 static bool on_accept_failed(struct acceptor *acceptor)
 {
-	struct tcp_server *server = ((struct tcp_listener *)acceptor)->server;
-	server->net->counters.tcp_accept_errors++;
-	return displace_oldest(server);
+	const struct tcp_listener *listener = (struct tcp_listener *)acceptor;
+	listener->server->net->counters.tcp_accept_errors++;
+	return displace_oldest(listener->server, listener->tls);
 }
 
 int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd, bool tls)
