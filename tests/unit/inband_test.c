@@ -523,7 +523,7 @@ static void test_access(void **state)
 
 	fixture->data.access = (struct answer_access){ .any = &allow, .any_n = 1 };
 	chaos.peer = NULL;
-	len = fixture_send(fixture, &chaos, resp);
+	fixture_send(fixture, &chaos, resp);
 	assert_int_equal(rcode(resp), WIRE_RCODE_NOERROR);
 	static const uint8_t hinfo[] = { 0xc0, 12, 0,   13,  0,   1,   0,   0,   0x0e, 0x10, 0,
 		                         9,    7,  'R', 'F', 'C', '8', '4', '8', '2',  0 };
