@@ -7,7 +7,6 @@ BUILD ?= build
 PREFIX ?= /usr/local
 VERSION := 0.1.0
 
-
 OPT ?= -O2 -g
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
 DEFS := -D_GNU_SOURCE -DDNSD_VERSION='"$(VERSION)"'
@@ -17,6 +16,8 @@ LDFLAGS_ALL = $(SAN) $(LDFLAGS)
 ifneq ($(V),1)
 Q := @
 endif
+# Targets that compile before they do something else use all cores for it, unless `make -jN` says otherwise.
+COMPILE := $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # Three archives, split by who links them (docs/design.md).
 CORE_SRC  := $(wildcard dnsd/base/*.c dnsd/wire/*.c dnsd/answer/*.c dnsd/snap/*.c)
@@ -37,26 +38,26 @@ all: $(PROGRAMS) ## build the programs into build/bin
 
 .PHONY: run
 run: setup-run ## set up, build, and serve the example zone on 127.0.0.1:5300
-	@$(MAKE) --no-print-directory all
+	+@$(COMPILE) all
 	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
 	@scripts/run.sh $(BUILD)/bin/dnsd
 
 .PHONY: test
 test: setup-test ## set up, build and run every test: what CI runs
-	@$(MAKE) --no-print-directory all unit replay
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g" all unit replay
+	+@$(COMPILE) all unit replay
+	+@$(COMPILE) BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g" all unit replay
 	@scripts/test.sh $(BUILD) $(BUILD)-asan
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
 .PHONY: check
 check: setup-test ## the quick tests only: unit tests and the replay of the fuzz corpora
-	@$(MAKE) --no-print-directory all unit replay
+	+@$(COMPILE) all unit replay
 	@scripts/test.sh --quick $(BUILD)
 
 .PHONY: asan
 asan: setup-test ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g" all unit replay
+	+@$(COMPILE) BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g" all unit replay
 	@scripts/test.sh --all-asan $(BUILD)-asan
 
 .PHONY: unit replay
@@ -71,13 +72,13 @@ fuzz: setup-test ## fuzzing, TIME processor seconds in all (default 600), ENGINE
 
 .PHONY: cov
 cov: setup-test ## line coverage of unit tests, fuzz corpora and network tests, by folder; what the packet code lacks
-	@$(MAKE) --no-print-directory CC=gcc BUILD=$(BUILD)-cov OPT="-O0 -g" CFLAGS=-w SAN="--coverage -fprofile-update=atomic" all unit replay
+	+@$(COMPILE) CC=gcc BUILD=$(BUILD)-cov OPT="-O0 -g" CFLAGS=-w SAN="--coverage -fprofile-update=atomic" all unit replay
 	@scripts/cov.sh $(BUILD)-cov
 
 .PHONY: bench bench-quick
 BENCHES := $(addprefix $(BUILD)/tests/bench/,echo flood load tcp_new geo_bench)
 bench: setup-test ## dnsd against gdnsd, Knot, NSD and the limit of the kernel's sockets, in four minutes; a quiet machine with two cores
-	@$(MAKE) --no-print-directory all $(BENCHES)
+	+@$(COMPILE) all $(BENCHES)
 	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
 	@scripts/peers.sh var/peers
 	@scripts/bench_site.py var/bench --geodb $(BUILD)/bin/dnsd-geodb
@@ -85,7 +86,7 @@ bench: setup-test ## dnsd against gdnsd, Knot, NSD and the limit of the kernel's
 	@$(BUILD)/tests/bench/geo_bench var/geo/country.mmdb
 
 bench-quick: setup-test ## dnsd against the limit only, in five seconds
-	@$(MAKE) --no-print-directory all $(BENCHES)
+	+@$(COMPILE) all $(BENCHES)
 	@scripts/bench_site.py var/bench --geodb $(BUILD)/bin/dnsd-geodb
 	@scripts/bench.sh --quick $(BUILD)
 
@@ -96,15 +97,15 @@ bench-scaling: ## two workers against one
 bench-changes: ## a saturated server under 1,000 feeds and 100 reloads
 soak: ## four fifths of what the server can do for SOAK_TIME seconds (default 3600), with feeds and reloads
 bench-growth bench-scaling bench-changes soak: setup-test
-	@$(MAKE) --no-print-directory all $(BENCHES)
+	+@$(COMPILE) all $(BENCHES)
 	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
 	@BUILD=$(BUILD) scripts/bench_more.py $(@:bench-%=%) $(if $(filter soak,$@),$(SOAK_TIME))
 
 .PHONY: lint
 lint: setup-test ## formatting, clang-tidy, folder arrows, a build with gcc and with clang without a warning
 	@scripts/lint.sh $(SOURCES)
-	@$(MAKE) --no-print-directory CC=gcc BUILD=$(BUILD)-gcc all unit replay
-	@$(MAKE) --no-print-directory CC=clang BUILD=$(BUILD)-clang all unit replay
+	+@$(COMPILE) CC=gcc BUILD=$(BUILD)-gcc all unit replay
+	+@$(COMPILE) CC=clang BUILD=$(BUILD)-clang all unit replay
 	@echo "lint: clean"
 
 .PHONY: fmt

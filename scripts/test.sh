@@ -47,20 +47,33 @@ replay() { # build
 	done
 }
 
-# Functional tests; their lines go to a log as well, whose name is the last part of the first argument.
-run_func() { # build name argument...
-	local build=$1 name=$2
-	shift 2
-	DNSD_BIN=$build/bin/dnsd DNSDCTL_BIN=$build/bin/dnsdctl GEODB_BIN=$build/bin/dnsd-geodb \
-		/usr/bin/python3 tests/func/run.py "$@" 2>&1 | tee "$build/$name.log"
+# Everything below writes its lines to a log, whose last line adds them up: it may run beside others.
+quick() { # build
+	unit "$1"
+	replay "$1"
+	echo "$passed passed, $failed failed, $skipped skipped"
 }
 
-count_func() { # build name
+func() { # build argument...
+	local build=$1
+	shift
+	DNSD_BIN=$build/bin/dnsd DNSDCTL_BIN=$build/bin/dnsdctl GEODB_BIN=$build/bin/dnsd-geodb \
+		/usr/bin/python3 tests/func/run.py "$@" 2>&1
+}
+
+beside() { # build name command...: in the background, to be joined; the log is BUILD/NAME.log
+	local log=$1/$2.log
+	shift 2
+	"$@" >"$log" 2>&1 &
+}
+
+join() { # build name: show it, count it
 	local line
+	cat "$1/$2.log"
 	line=$(grep -E '^[0-9]+ passed, [0-9]+ failed' "$1/$2.log" | tail -n 1)
 	if [ -z "$line" ]; then
 		failed=$((failed + 1))
-		echo "FAIL  the functional tests did not get to their end"
+		echo "FAIL  $1: the $2 tests did not get to their end"
 		return
 	fi
 	# shellcheck disable=SC2086
@@ -72,37 +85,34 @@ count_func() { # build name
 
 # These wait for time to pass, most of theirs: they do so while others work.
 waiting=t70,t71,t78_state
-# These measure time, or need all of the machine: nothing else runs meanwhile.
+# These measure time, or need all of the machine. What a sanitizer has built is too slow to be measured: there they
+# are like others.
 alone=t47,t48,t80,t82,t91,t95
 
-apart() { # build name argument...: in the background; to be joined
-	local build=$1 name=$2
-	shift 2
-	run_func "$build" "$name" "$@" >/dev/null
-}
-
-join_func() { # build name
-	cat "$1/$2.log"
-	count_func "$1" "$2"
-}
-
-func() { # build name argument...
-	run_func "$@"
-	count_func "$1" "$2"
+is_measured() { # build
+	[[ $1 != *-asan ]]
 }
 
 all() { # build...
 	local build
 	# shellcheck disable=SC2086
-	for build; do apart "$build" waiting ${waiting//,/ } & done
-	for build; do unit "$build"; replay "$build"; done
+	for build; do beside "$build" waiting func "$build" ${waiting//,/ }; done
+	for build; do beside "$build" quick quick "$build"; done
 	wait
-	for build; do join_func "$build" waiting; done
-	for build; do apart "$build" most "--not=$waiting,$alone" & done
+	for build; do join "$build" quick; join "$build" waiting; done
+	for build; do
+		beside "$build" most func "$build" "--not=$waiting,$alone"
+		# shellcheck disable=SC2086
+		is_measured "$build" || CROWD_ROUNDS=1 beside "$build" alone func "$build" ${alone//,/ }
+	done
 	wait
-	for build; do join_func "$build" most; done
-	# shellcheck disable=SC2086
-	for build; do func "$build" alone ${alone//,/ }; done
+	for build; do join "$build" most; is_measured "$build" || join "$build" alone; done
+	for build; do
+		is_measured "$build" || continue
+		# shellcheck disable=SC2086
+		func "$build" ${alone//,/ } | tee "$build/alone.log"
+		join "$build" alone >/dev/null
+	done
 }
 
 case "$1" in
