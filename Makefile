@@ -10,7 +10,7 @@ VERSION := 0.1.0
 OPT ?= -O2 -g
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Werror
 DEFS := -D_GNU_SOURCE -DDNSD_VERSION='"$(VERSION)"'
-INC := -Idnsd -I.
+INC := -Idnsd -Itools -I.
 CFLAGS_ALL = -std=c11 $(OPT) $(WARN) $(DEFS) $(INC) -fno-common -fstack-protector-strong -MMD -MP $(SAN) $(CFLAGS)
 LDFLAGS_ALL = $(SAN) $(LDFLAGS)
 ifneq ($(V),1)
@@ -23,11 +23,14 @@ COMPILE := $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(she
 CORE_SRC  := $(wildcard dnsd/base/*.c dnsd/wire/*.c dnsd/answer/*.c dnsd/snap/*.c)
 LOAD_SRC  := $(wildcard zones/*.c zones/pool/*.c geo/*.c dnsd/conf/*.c dnsd/load/*.c dnsd/inspect/*.c dnsd/tls/*.c)
 SERVE_SRC := $(wildcard dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/metrics/*.c dnsd/sandbox/*.c dnsd/service/*.c dnsd/server/*.c)
+MON_SRC   := $(filter-out %/main.c,$(wildcard tools/mirrormon/*.c))
 LOAD_LIBS  := -lldns -lmaxminddb -lconfig -ljansson -lsodium -lssl -lcrypto
 SERVE_LIBS := -luv -lmicrohttpd -lseccomp -lpthread
+MON_LIBS   := -lcurl -lsqlite3 -lm
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBS := $(BUILD)/libdnsserve.a $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
+TEST_LIBS := $(BUILD)/libmirrormon.a $(LIBS)
 PROGRAMS := $(BUILD)/bin/dnsd $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
@@ -68,7 +71,7 @@ replay: $(REPLAY)
 TIME ?= 600
 ENGINE ?= libfuzzer
 fuzz: setup-test ## fuzzing, TIME processor seconds in all (default 600), ENGINE=libfuzzer or afl, TARGETS="query conf"
-	@scripts/fuzz.sh $(ENGINE) $(TIME) "$(LOAD_LIBS) $(SERVE_LIBS)" $(TARGETS)
+	@scripts/fuzz.sh $(ENGINE) $(TIME) "$(MON_LIBS) $(LOAD_LIBS) $(SERVE_LIBS)" $(TARGETS)
 
 .PHONY: cov
 cov: setup-test ## line coverage of unit tests, fuzz corpora and network tests, by folder; what the packet code lacks
@@ -157,6 +160,7 @@ $(BUILD)/%.o: %.c
 $(BUILD)/libdnscore.a: $(call obj,$(CORE_SRC))
 $(BUILD)/libdnsload.a: $(call obj,$(LOAD_SRC))
 $(BUILD)/libdnsserve.a: $(call obj,$(SERVE_SRC))
+$(BUILD)/libmirrormon.a: $(call obj,$(MON_SRC))
 $(BUILD)/%.a:
 	@rm -f $@
 	$(Q)ar rcs $@ $^
@@ -172,26 +176,26 @@ $(BUILD)/bin/dnsd-geodb: $(call obj,$(wildcard tools/geodb/*.c)) $(BUILD)/libdns
 
 # Helpers of the unit tests are linked to each: the geodb writer, for databases of their own, among them.
 TEST_OBJ := $(call obj,tools/geodb/mmdb_writer.c $(wildcard tests/unit/support/*.c))
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_OBJ) $(LIBS)
-	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_OBJ) $(TEST_LIBS)
+	$(link) -lcmocka $(MON_LIBS) $(LOAD_LIBS) $(SERVE_LIBS)
 
 # With memory that runs out when the test wants it.
 WRAPPED := malloc calloc realloc aligned_alloc strdup asprintf vasprintf
 MEMORY_TESTS := $(filter %memory_test,$(UNIT))
 $(MEMORY_TESTS): LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
-$(MEMORY_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/failing/failing.o $(TEST_OBJ) $(LIBS)
-	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
+$(MEMORY_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/failing/failing.o $(TEST_OBJ) $(TEST_LIBS)
+	$(link) -lcmocka $(MON_LIBS) $(LOAD_LIBS) $(SERVE_LIBS)
 
 # A fuzz target with a main() that replays files: no fuzzer needed.
-$(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(TEST_OBJ) $(LIBS)
-	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
+$(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(TEST_OBJ) $(TEST_LIBS)
+	$(link) -lcmocka $(MON_LIBS) $(LOAD_LIBS) $(SERVE_LIBS)
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/queries.o $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
 	$(link) $(LOAD_LIBS)
 
 # Answers from the zone of the unit tests.
-$(BUILD)/tests/bench/instructions: $(BUILD)/tests/bench/instructions.o $(TEST_OBJ) $(LIBS)
-	$(link) -lcmocka $(LOAD_LIBS) $(SERVE_LIBS)
+$(BUILD)/tests/bench/instructions: $(BUILD)/tests/bench/instructions.o $(TEST_OBJ) $(TEST_LIBS)
+	$(link) -lcmocka $(MON_LIBS) $(LOAD_LIBS) $(SERVE_LIBS)
 
 # Keep the objects that only pattern rules mention.
 .SECONDARY:

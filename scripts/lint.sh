@@ -35,8 +35,12 @@ never 'maxminddb' dnsd zones
 never 'openssl/(ssl|bio|err)' dnsd/base dnsd/wire dnsd/answer dnsd/snap dnsd/net dnsd/worker dnsd/server dnsd/load dnsd/conf zones geo
 never 'wire/|answer/|snap/|net/|worker/|server/|load/|conf/|zones/|geo/|uv.h' dnsd/tls
 never 'libconfig' zones geo dnsd/base dnsd/wire dnsd/answer dnsd/snap dnsd/net dnsd/worker dnsd/server dnsd/load
+never 'mirrormon/' dnsd zones geo tools/dnsdctl tools/geodb
+never 'net/|worker/|server/|ctl/|sandbox/|tls/|ldns/|libconfig' tools/mirrormon
+never 'sqlite3' $(find tools/mirrormon -name '*.[ch]' ! -name 'history*')
+never 'curl/' $(find tools/mirrormon -name '*.[ch]' ! -name 'checker*')
 
 mapfile -t sources < <(printf '%s\n' "$@" | grep '\.c$')
-printf '%s\n' "${sources[@]}" | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=c11 -D_GNU_SOURCE '-DDNSD_VERSION="lint"' -Idnsd -I. \
+printf '%s\n' "${sources[@]}" | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=c11 -D_GNU_SOURCE '-DDNSD_VERSION="lint"' -Idnsd -Itools -I. \
 	2>/dev/null | grep -E 'warning:|error:' && status=1
 exit $status

@@ -6,14 +6,14 @@
 set -euo pipefail
 
 # To compile. libldns-dev brings libssl-dev; we use it ourselves too, for TLS.
-build_packages=(gcc libc6-dev make pkg-config binutils libldns-dev libssl-dev libmaxminddb-dev libuv1-dev libconfig-dev libjansson-dev
-	libmicrohttpd-dev libseccomp-dev libsodium-dev)
+build_packages=(gcc libc6-dev make pkg-config binutils libcurl4-openssl-dev libldns-dev libssl-dev libmaxminddb-dev libuv1-dev
+	libconfig-dev libjansson-dev libmicrohttpd-dev libseccomp-dev libsodium-dev libsqlite3-dev)
 # To make the country database (the .deb is fetched with apt-get and checked against its signature chain) and to ask.
 run_packages=(dpkg ca-certificates bind9-dnsutils)
 # Unit tests and lint; then the functional tests: kdig, drill, unbound, dnsperf, and a real client in a network namespace.
 test_packages=(libcmocka-dev clang clang-tidy clang-format cppcheck libclang-rt-14-dev
-	python3 python3-dnspython afl++ dnsdist dnsperf knot-dnsutils clamav-freshclam iproute2 ldnsutils llvm procps minisign
-	openssl strace systemd unbound valgrind)
+	python3 python3-dnspython afl++ chromium chromium-driver clamav clamav-freshclam dnsdist dnsperf knot-dnsutils iproute2 ldnsutils llvm nginx-light procps minisign
+	openssl sqlite3 strace systemd tidy unbound valgrind)
 
 usage() {
 	cat <<-END
@@ -76,7 +76,7 @@ if [ "$(id -u)" -ne 0 ]; then
 	as_root=(sudo)
 fi
 
-# clamav-freshclam would start its service at once and fetch hundreds of megabytes, dnsdist and unbound would take port 53: we want
+# clamav-freshclam would start its service at once and fetch hundreds of megabytes, dnsdist and unbound would take port 53, nginx port 80: we want
 # the programs, not the services. policy-rc.d is Debian's way to say so; one that is there already (containers) is left alone.
 policy=/usr/sbin/policy-rc.d
 made_policy=
@@ -97,7 +97,7 @@ fi
 	apt-get install -q -y --no-install-recommends "${missing[@]}"
 
 # Not at the next boot either.
-for service in clamav-freshclam dnsdist unbound; do
+for service in clamav-freshclam dnsdist nginx unbound; do
 	if [[ " ${missing[*]} " == *" $service "* ]] && command -v systemctl >/dev/null; then
 		"${as_root[@]}" systemctl disable "$service" >/dev/null 2>&1 || true
 	fi

@@ -1,0 +1,78 @@
+/*
+ * decide: from results to who is in. Pure: no clock, no file, no memory but the arguments.
+ *
+ *     standing ──standing_observe(result)──> standing ──standing_pass(now)──> standing
+ *
+ * The rules, in the order in which they are looked at:
+ *   wrong content                                       out at once, `wrong-content`
+ *   403 or 429                                          out at once, `refused`
+ *   unreachable_after checks failed in a row            out, by the reason of the last (unreachable,
+ * http-error) timestamp old_after_s behind the newest             out, `old`; late_after_s behind: warned,
+ * `late` slow_after of the last 2 * slow_after - 1 slow      out, `slow` and back in after return_after good
+ * checks in a row that span the probation, which doubles with each time it went out within flap_window_s;
+ * then its weight rises from ramp_percent to all of it in ramp_s. A check is good when none of the above
+ * holds for it. Nothing here looks at other mirrors.
+ */
+#ifndef TOOLS_MIRRORMON_DECIDE_H
+#define TOOLS_MIRRORMON_DECIDE_H
+
+#include "mirrormon/model.h"
+
+/**
+ * A check has ended. Results must come in the order of their times; one that is older than the last is
+ * ignored. Brief results count as checks only when they failed with wrong content.
+ *
+ * newest_timestamp_s  of the references when the check was made; 0 = not known: lateness is then not judged
+ */
+void standing_observe(struct standing *standing, const struct check_result *result,
+                      uint64_t newest_timestamp_s, const struct conf_decision *conf);
+
+/** Time has passed, the newest timestamp has moved: a mirror can become late without a check. */
+void standing_pass(struct standing *standing, uint64_t now_s, uint64_t newest_timestamp_s,
+                   const struct conf_decision *conf);
+
+/** How long it has to be good before it is back. */
+uint64_t standing_probation_s(const struct standing *standing, uint64_t now_s,
+                              const struct conf_decision *conf);
+
+/** Permille of its weight at the moment of return, and when it is full again; ret_full_s 0 = it is. */
+uint32_t standing_ramp(const struct standing *standing, uint64_t now_s, const struct conf_decision *conf,
+                       uint64_t *ret_full_s);
+
+/** What one monitor says of one address. */
+struct opinion {
+	enum reason reason;
+	uint64_t since_s;
+	const char *detail; /* may be NULL */
+};
+
+/**
+ * The majority. More than half of the opinions say out: out, with the reason most of these give (of equals
+ * the one that is worse by enum reason), the earliest since of those who give it. Fewer than quorum opinions:
+ * what held before.
+ */
+void judge(const struct opinion *opinions, size_t opinions_n, uint32_t quorum, const struct verdict *before,
+           uint64_t now_s, struct verdict *ret_verdict);
+
+/** The gate of one database. By mirror of the pool: what counts. */
+struct gate_mirror {
+	uint16_t country;
+	bool is_in;       /* after votes; only these count for the quorum */
+	uint32_t version; /* the lowest of its addresses that are in; 0 = not seen */
+	bool has_patch;   /* to that version; true where the database has no patches */
+};
+
+/**
+ * Is a version to be announced? The candidate is the highest version seen on the references, or, without
+ * references, on two mirrors. It is announced when in each country with mirrors that are in quorum_percent of
+ * them (rounded up) have it with its patch; past limit_s since it was first seen, when one mirror anywhere
+ * does. Never a lower version than before.
+ *
+ * mirrors       [mirrors_n]
+ * reference     highest version of the references; 0 = none seen
+ * ret_lacks     [mirrors_n] set: is in, but lacks the version that is announced now: `out-of-sync`
+ */
+void gate_pass(const struct conf_announce *conf, const struct gate_mirror *mirrors, size_t mirrors_n,
+               uint32_t reference, uint64_t now_s, struct announced *announced, bool *ret_lacks);
+
+#endif
