@@ -63,13 +63,18 @@ struct gate_mirror {
 };
 
 /**
- * Is a version to be announced? The candidate is the highest version seen on the references, or, without
- * references, on two mirrors. It is announced when in each country with mirrors that are in quorum_percent of
- * them (rounded up) have it with its patch; past limit_s since it was first seen, when one mirror anywhere
- * does. Never a lower version than before.
+ * Which version is to be announced? The highest for which there is a quorum, never a lower one than before:
+ * in each country with mirrors that are in, quorum_percent of them (rounded up) have it, or a higher one,
+ * with the patch to it. When limit_s has passed since a higher one than the announced was first seen,
+ * countries that lag are no longer waited for: then quorum_percent of all mirrors that are in suffice. Fewer
+ * never do, for who follows the record has to find what it announces.
+ *
+ * Versions count that a reference has, or, where no reference was asked (reference 0), two mirrors; one where
+ * there is only one.
  *
  * mirrors       [mirrors_n]
- * reference     highest version of the references; 0 = none seen
+ * reference     highest version of the references; 0 = none is known
+ * announced     of before; set anew
  * ret_lacks     [mirrors_n] set: is in, but lacks the version that is announced now: `out-of-sync`
  */
 void gate_pass(const struct conf_announce *conf, const struct gate_mirror *mirrors, size_t mirrors_n,

@@ -66,6 +66,7 @@ struct standing {
 	enum reason
 	        warning; /* what is wrong though it is in, or what would be the reason next; NONE = nothing */
 	uint64_t warning_since_s;
+	enum reason failing;  /* of the last check, when it failed */
 	uint32_t failures_n;  /* checks in a row that failed */
 	uint32_t successes_n; /* checks in a row that did not */
 	uint64_t failing_since_s;
@@ -95,6 +96,9 @@ struct announced {
 	uint64_t since_s;
 	uint32_t candidate; /* seen, not yet on enough mirrors; 0 = none */
 	uint64_t candidate_since_s;
+	uint32_t ready; /* has its quorum: mirrors that lack it leave, and it is announced settle_s later; 0 =
+	                   none */
+	uint64_t ready_since_s;
 	uint32_t have_n, of_n;              /* mirrors that have the candidate, of those that count */
 	char waiting_for[MODEL_DETAIL_MAX]; /* "DE 1 of 3, FR 0 of 2"; "" */
 };
