@@ -69,13 +69,16 @@ struct gate_mirror {
  * countries that lag are no longer waited for: then quorum_percent of all mirrors that are in suffice. Fewer
  * never do, for who follows the record has to find what it announces.
  *
+ * With its quorum a version is ready: mirrors that lack it leave the pool. It is announced settle_s later,
+ * when caches have forgotten them.
+ *
  * Versions count that a reference has, or, where no reference was asked (reference 0), two mirrors; one where
  * there is only one.
  *
  * mirrors       [mirrors_n]
  * reference     highest version of the references; 0 = none is known
  * announced     of before; set anew
- * ret_lacks     [mirrors_n] set: is in, but lacks the version that is announced now: `out-of-sync`
+ * ret_lacks     [mirrors_n] set: is in, but lacks what is announced or ready: `out-of-sync`
  */
 void gate_pass(const struct conf_announce *conf, const struct gate_mirror *mirrors, size_t mirrors_n,
                uint32_t reference, uint64_t now_s, struct announced *announced, bool *ret_lacks);

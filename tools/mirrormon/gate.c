@@ -102,34 +102,40 @@ void gate_pass(const struct conf_announce *conf, const struct gate_mirror *mirro
                uint32_t reference, uint64_t now_s, struct announced *announced, bool *ret_lacks)
 {
 	struct share shares[COUNTRY_N + 1];
-	uint32_t newest = next_version(mirrors, mirrors_n, reference, announced->version, UINT32_MAX);
-	if (reference > announced->version && reference > newest)
+	uint32_t held = announced->ready ? announced->ready : announced->version;
+	uint32_t newest = next_version(mirrors, mirrors_n, reference, held, UINT32_MAX);
+	if (reference > held && reference > newest)
 		newest = reference; /* nobody has it yet, and it waits all the same */
-
-	if (newest == 0) {
-		announced->candidate = 0;
-		announced->candidate_since_s = 0;
-	} else if (announced->candidate == 0) {
+	if (newest > 0 && announced->candidate == 0)
 		announced->candidate_since_s = now_s;
-	}
 	announced->candidate = newest;
 
 	bool limit_passed =
 	        newest > 0 && conf->limit_s > 0 && now_s - announced->candidate_since_s >= conf->limit_s;
 	for (uint32_t version = newest; version > 0;
-	     version = next_version(mirrors, mirrors_n, reference, announced->version, version)) {
+	     version = next_version(mirrors, mirrors_n, reference, held, version)) {
 		count(mirrors, mirrors_n, version, shares);
 		if (!has_quorum(shares, conf->quorum_percent, limit_passed))
 			continue;
-		announced->version = version;
-		announced->since_s = now_s;
+		/* One that overtakes another starts its time anew: for it, other mirrors have left. */
+		announced->ready = version;
+		announced->ready_since_s = now_s;
 		if (version == newest)
 			announced->candidate = 0;
-		announced->candidate_since_s = announced->candidate ? now_s : 0;
+		announced->candidate_since_s = now_s;
 		break;
 	}
+	if (announced->candidate == 0)
+		announced->candidate_since_s = 0;
+	if (announced->ready && now_s - announced->ready_since_s >= conf->settle_s) {
+		announced->version = announced->ready;
+		announced->since_s = now_s;
+		announced->ready = 0;
+		announced->ready_since_s = 0;
+	}
 
-	uint32_t shown = announced->candidate ? announced->candidate : announced->version;
+	uint32_t wanted = announced->ready ? announced->ready : announced->version;
+	uint32_t shown = announced->candidate ? announced->candidate : wanted;
 	count(mirrors, mirrors_n, shown, shares);
 	announced->have_n = shares[COUNTRY_N].have_n;
 	announced->of_n = shares[COUNTRY_N].of_n;
@@ -138,6 +144,5 @@ void gate_pass(const struct conf_announce *conf, const struct gate_mirror *mirro
 		tell_waiting(shares, conf->quorum_percent, announced->waiting_for,
 		             sizeof(announced->waiting_for));
 	for (size_t i = 0; i < mirrors_n; i++)
-		ret_lacks[i] =
-		        mirrors[i].is_in && announced->version > 0 && !has(&mirrors[i], announced->version);
+		ret_lacks[i] = mirrors[i].is_in && wanted > 0 && !has(&mirrors[i], wanted);
 }
