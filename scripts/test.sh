@@ -51,7 +51,7 @@ replay() { # build
 run_func() { # build name argument...
 	local build=$1 name=$2
 	shift 2
-	DNSD_BIN=$build/bin/dnsd DNSDCTL_BIN=$build/bin/dnsdctl GEODB_BIN=$build/bin/dnsd-geodb \
+	DNSD_BIN=$build/bin/dnsd DNSDCTL_BIN=$build/bin/dnsdctl GEODB_BIN=$build/bin/dnsd-geodb WORLD_TSV=$build/world.tsv \
 		/usr/bin/python3 tests/func/run.py "$@" 2>&1 | tee "$build/$name.log"
 }
 
