@@ -1,4 +1,4 @@
-"""The world map of the status site (docs/design.md, "World map"): build/world.tsv, scripts/worldmap.mjs, and what sets it up."""
+"""The world map of the status site (docs/design.md, "World map"): build/world.tsv, what draws it, what sets that up."""
 import os
 import re
 import shutil
@@ -17,7 +17,8 @@ class Map:
     def __init__(self, text):
         check(text.endswith("\n"), "the last line has no end")
         head, *lines = text[:-1].split("\n")
-        found = re.fullmatch(r'# viewBox="0 0 (\d+) (\d+)" projection="Robinson[^"]*" source="Natural Earth [^"]+"', head)
+        found = re.fullmatch(r'# viewBox="0 0 (\d+) (\d+)" projection="Robinson[^"]*" source="Natural Earth [^"]+"',
+                             head)
         check(found, f"first line: {head}")
         self.width, self.height = int(found[1]), int(found[2])
         self.rows = []
