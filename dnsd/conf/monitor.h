@@ -17,6 +17,14 @@
 #include "base/diag.h"
 #include "conf/conf.h"
 
+#define CONF_MONITOR_NAME_LEN  127 /* of a monitor; printable ASCII */
+#define CONF_DATABASES_MAX     8
+#define CONF_DATABASE_NAME_LEN 39
+#define CONF_HOSTS_MAX         16
+#define CONF_CDIFFS_MAX        32
+#define CONF_SLOW_AFTER_MAX    16 /* the last 2 * 16 - 1 checks are remembered in 32 bits */
+#define CONF_VOTES_MAX         63 /* of other monitors */
+
 /** checks: { }: what is asked of a mirror, and how often. */
 struct conf_checks {
 	struct conf_place place;
