@@ -85,7 +85,7 @@ struct conf_announce {
 	struct conf_place place;
 	bool enabled;            /* default true; false: versions are not in the feed */
 	uint32_t quorum_percent; /* of each country's mirrors that are in; default 60 */
-	uint32_t limit_s; /* then it is announced wherever one mirror has it; 0 = wait for ever; default 2h */
+	uint32_t limit_s;     /* then quorum_percent of all mirrors suffice; 0 = wait for ever; default 2h */
 	uint32_t settle_s;    /* with a quorum, mirrors that lack it leave so long before it is announced: the
 	                         pool's    TTL, so that no cache has them then; default 5m, 0 = at once */
 	uint32_t interval_ms; /* between looks at the mirrors while a version waits; default 30s */

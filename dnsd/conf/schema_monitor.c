@@ -365,7 +365,13 @@ static const struct conf_key announce_keys[] = {
 	  .max = 100, .example = "60",
 	  .help = "A new version is announced when so many of each country's mirrors that are in have it." },
 	{ "limit", CONF_DURATION_S, AT(conf_announce, limit_s), .fallback = "2h", .max = 7 * DAY,
-	  .example = "\"2h\"", .help = "And after this long if one mirror has it; 0: never before." },
+	  .example = "\"2h\"",
+	  .help = "And after this long when so many of the whole pool have it, whatever the countries; 0: "
+	          "never." },
+	{ "settle", CONF_DURATION_S, AT(conf_announce, settle_s), .fallback = "5m", .max = DAY,
+	  .example = "\"5m\"",
+	  .help = "Mirrors that lack it leave the pool so long before it is announced: the TTL of the "
+	          "pool." },
 	{ "interval", CONF_DURATION_MS, AT(conf_announce, interval_ms), .fallback = "30s", .min = MOMENT,
 	  .max = HOUR, .example = "\"30s\"",
 	  .help = "Between two looks at the mirrors while a version waits." },

@@ -192,6 +192,30 @@ void standing_pass(struct standing *standing, uint64_t now_s, uint64_t newest_ti
 	settle(standing, failing_of(standing), now_s, newest_timestamp_s, conf);
 }
 
+static void clamp(uint64_t *at_s, uint64_t now_s)
+{
+	if (*at_s > now_s)
+		*at_s = now_s;
+}
+
+void standing_clamp(struct standing *standing, uint64_t now_s)
+{
+	clamp(&standing->since_s, now_s);
+	clamp(&standing->warning_since_s, now_s);
+	clamp(&standing->failing_since_s, now_s);
+	clamp(&standing->good_since_s, now_s);
+	clamp(&standing->checked_s, now_s);
+	clamp(&standing->returned_s, now_s);
+	for (size_t i = 0; i < OUTS_N; i++)
+		clamp(&standing->outs_s[i], now_s);
+}
+
+void standing_begin_probation(struct standing *standing, uint64_t now_s)
+{
+	*standing = (struct standing){ .reason = REASON_MAINTENANCE, .since_s = now_s };
+	set_detail(standing, "new in the pool: on probation");
+}
+
 uint32_t standing_ramp(const struct standing *standing, uint64_t now_s, const struct conf_decision *conf,
                        uint64_t *ret_full_s)
 {

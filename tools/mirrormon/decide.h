@@ -31,6 +31,14 @@ void standing_observe(struct standing *standing, const struct check_result *resu
 void standing_pass(struct standing *standing, uint64_t now_s, uint64_t newest_timestamp_s,
                    const struct conf_decision *conf);
 
+/** The clock went back: no time in a standing is later than now, so that results are not taken for old ones.
+ */
+void standing_clamp(struct standing *standing, uint64_t now_s);
+
+/** A mirror that has just joined: out, `maintenance`, until it has shown for the probation that it is good.
+ */
+void standing_begin_probation(struct standing *standing, uint64_t now_s);
+
 /** How long it has to be good before it is back. */
 uint64_t standing_probation_s(const struct standing *standing, uint64_t now_s,
                               const struct conf_decision *conf);

@@ -136,10 +136,24 @@ struct mirror_view {
 	bool probation;      /* good again, not back yet */
 };
 
+/** The configuration and the pool made of it; shared by views, so that a reload does not pull them away. */
+struct settings {
+	unsigned refs; /* atomic */
+	struct arena arena;
+	struct conf_monitor *conf;
+	struct pool *pool; /* in arena */
+};
+/** Load a configuration whole. Returns 0, -EINVAL (diag has every mistake), -ENOMEM. */
+int settings_load(const char *path, struct diag *diag, struct settings **ret_settings);
+struct settings *settings_ref(struct settings *settings);
+/** NULL is fine. */
+void settings_unref(struct settings *settings);
+
 /** Everything at one moment. Never changed once made; read by any thread. */
 struct view {
-	struct arena arena; /* holds everything below */
-	unsigned refs;      /* atomic */
+	struct arena arena;        /* holds everything below */
+	unsigned refs;             /* atomic */
+	struct settings *settings; /* of conf and pool; a reference */
 	const struct conf_monitor *conf;
 	const struct pool *pool;
 	uint64_t now_s;
@@ -157,8 +171,10 @@ struct view {
 	size_t monitors_n;
 };
 
-/** NULL is fine. */
+/** Empty, with one reference; for whoever fills it. NULL when out of memory. */
+struct view *view_create(struct settings *settings);
 struct view *view_ref(struct view *view);
+/** On any thread. NULL is fine. */
 void view_unref(struct view *view);
 
 #endif
