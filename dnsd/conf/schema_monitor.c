@@ -49,6 +49,8 @@ static const char *check_database(const char *text)
 {
 	if (text[strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-")])
 		return "is no name of a database: lower-case letters, digits, - and _, without \".cvd\"";
+	if (strcmp(text, "verified") == 0)
+		return "is another key of the feed's versions";
 	return strlen(text) > CONF_DATABASE_NAME_LEN ? "is longer than 39 characters" : NULL;
 }
 
