@@ -780,7 +780,7 @@ static void test_damaged(void **state)
 	flush(history);
 	check_filled(history);
 	history_close(history);
-	assert_int_equal(files_n("history.db.damaged-*"), 1);
+	assert_int_equal(files_n("history.db.damaged-*[0-9]"), 1);
 	run_shell("rm %s.damaged-*", path);
 	/* Cut. */
 	assert_int_equal(truncate(path, 20000), 0);
@@ -811,6 +811,7 @@ static void test_damaged(void **state)
 	history = open_at(path, false);
 	check_told("it was damaged and is now");
 	history_close(history);
+	run_shell("rm %s.damaged-*", path);
 	/* A disk that dies must not be filled with copies. */
 	for (unsigned i = 1; i < 6; i++) {
 		char old[160];
@@ -820,7 +821,7 @@ static void test_damaged(void **state)
 	write_bytes(path, 0, 5000, 'x');
 	history = open_at(path, false);
 	check_told("it was damaged and is now");
-	assert_int_equal(files_n("history.db.damaged-*"), 3);
+	assert_int_equal(files_n("history.db.damaged-*[0-9]"), 3);
 	history_close(history);
 }
 
@@ -852,7 +853,7 @@ static void test_damaged_under_reader(void **state)
 	check_told("");
 	history_close(reader);
 	history_close(history);
-	assert_int_equal(files_n("history.db.damaged-*"), 1);
+	assert_int_equal(files_n("history.db.damaged-*[0-9]"), 1);
 }
 
 /* Emptied while it is open, which no program should do: it goes on with a new one. */
