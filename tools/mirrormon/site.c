@@ -99,9 +99,9 @@ static void write_mirror_pages(struct site_run *run)
 		struct site_mirror *mirror = &run->mirrors[i];
 		struct site_memo key = { .host_hash = hash_text(HASH_START, mirror->file),
 			                 .made_from = hash_mirror(run, mirror->view) };
-		const struct site_memo *old = site->memos_n ? bsearch(&key, site->memos, site->memos_n,
-		                                                      sizeof(key), memo_order) :
-		                                              NULL;
+		const struct site_memo *old =
+		        site->memos_n ? bsearch(&key, site->memos, site->memos_n, sizeof(key), memo_order)
+		                      : NULL;
 		size_t failed_n = run->files.failed_n;
 		if (old && old->made_from == key.made_from)
 			mirror->row = old->row;

@@ -30,7 +30,8 @@ static void write_json(struct site_run *run, const char *path, json_t *root)
 
 static void set_reason(json_t *object, const char *key, enum reason reason)
 {
-	json_object_set_new(object, key, reason == REASON_NONE ? json_null() : json_string(reason_text(reason)));
+	json_object_set_new(object, key,
+	                    reason == REASON_NONE ? json_null() : json_string(reason_text(reason)));
 }
 
 static void set_judgement(json_t *object, const struct site_judgement *judgement)
@@ -64,7 +65,8 @@ static json_t *make_address(const struct site_run *run, const struct mirror_view
 	json_t *databases = json_object();
 	for (size_t i = 0; i < checks->databases_n && i < MODEL_DATABASES_MAX; i++) {
 		if (address->last.databases[i].version)
-			object_set_number(databases, checks->databases[i], address->last.databases[i].version);
+			object_set_number(databases, checks->databases[i],
+			                  address->last.databases[i].version);
 	}
 	json_object_set_new(object, "databases", databases);
 	return object;
@@ -147,9 +149,10 @@ static json_t *make_check(const struct history_check *check)
 static void write_csv(struct site_run *run, const struct site_mirror *mirror, size_t checks_n)
 {
 	const struct mirror_view *view = mirror->view;
-	double *scores = calloc(view->addrs_n + 1, sizeof(*scores)); /* the last for addresses that have gone */
+	double *scores =
+	        calloc(view->addrs_n + 1, sizeof(*scores)); /* the last for addresses that have gone */
 	struct site_text text;
-	char path[SITE_FILE_MAX + 16];
+	char path[SITE_FILE_MAX + 32];
 	site_text_init(&text, SITE_CSV);
 	text.failed = !scores;
 	site_add(&text, "ts_epoch,ts,address,family,state,age,score,monitor,rtt,error\n");
@@ -180,13 +183,14 @@ static void write_csv(struct site_run *run, const struct site_mirror *mirror, si
 static void write_badges(struct site_run *run, const struct site_mirror *mirror)
 {
 	static const char *const colours[SITE_STATE_N] = {
-		[SITE_OUT] = "#b91c27", [SITE_PARTLY] = "#b91c27", [SITE_PROBATION] = "#0a6478", [SITE_LATE] = "#8a5a00",
-		[SITE_WARNED] = "#8a5a00", [SITE_MAINTENANCE] = "#5b4bb5", [SITE_NEW] = "#555d66", [SITE_OK] = "#1a7f37",
+		[SITE_OUT] = "#b91c27",  [SITE_PARTLY] = "#b91c27", [SITE_PROBATION] = "#0a6478",
+		[SITE_LATE] = "#8a5a00", [SITE_WARNED] = "#8a5a00", [SITE_MAINTENANCE] = "#5b4bb5",
+		[SITE_NEW] = "#555d66",  [SITE_OK] = "#1a7f37",
 	};
 	const char *message = site_state_text(mirror->judgement.state);
 	const char *colour = colours[mirror->judgement.state];
 	struct site_text text;
-	char path[SITE_FILE_MAX + 16];
+	char path[SITE_FILE_MAX + 32];
 	site_text_init(&text, SITE_XML);
 	site_svg_badge(&text, "mirror", message, colour);
 	snprintf(path, sizeof(path), "mirror/%s.svg", mirror->file);
@@ -200,9 +204,10 @@ static void write_badges(struct site_run *run, const struct site_mirror *mirror)
 	write_json(run, path, badge);
 }
 
-void site_write_mirror_data(struct site_run *run, const struct site_mirror *mirror, size_t checks_n, size_t events_n)
+void site_write_mirror_data(struct site_run *run, const struct site_mirror *mirror, size_t checks_n,
+                            size_t events_n)
 {
-	char path[SITE_FILE_MAX + 16];
+	char path[SITE_FILE_MAX + 32];
 	json_t *object = make_mirror(run, mirror);
 	object_set_number(object, "format", POOL_JSON_FORMAT);
 	json_t *events = json_array();
@@ -241,9 +246,11 @@ static json_t *make_arch_url(const struct site_run *run, const struct site_mirro
 	json_object_set_new(url, "delay", known ? json_integer((json_int_t)row->delay_s) : json_null());
 	json_object_set_new(url, "duration_avg", known ? json_real(row->duration_avg_s) : json_null());
 	json_object_set_new(url, "duration_stddev", known ? json_real(row->duration_stddev_s) : json_null());
-	double score = known ? (row->delay_s / 3600 + row->duration_avg_s + row->duration_stddev_s) / completion : 0;
+	double score =
+	        known ? (row->delay_s / 3600 + row->duration_avg_s + row->duration_stddev_s) / completion : 0;
 	json_object_set_new(url, "score", known ? json_real(score) : json_null());
-	json_object_set_new(url, "active", json_boolean(view->verdict.reason == REASON_NONE && !view->in_maintenance));
+	json_object_set_new(url, "active",
+	                    json_boolean(view->verdict.reason == REASON_NONE && !view->in_maintenance));
 	object_set_text(url, "country", site_country_name(run, view->country));
 	object_set_text(url, "country_code", code);
 	json_object_set_new(url, "isos", json_false());
@@ -342,7 +349,8 @@ static void write_pool_csv(struct site_run *run)
 {
 	struct site_text text;
 	site_text_init(&text, SITE_CSV);
-	site_add(&text, "host,country,address,family,state,reason,since,timestamp,weight,checked,next_check,votes_out,votes\n");
+	site_add(&text, "host,country,address,family,state,reason,since,timestamp,weight,checked,next_check,"
+	                "votes_out,votes\n");
 	for (size_t i = 0; i < run->view->mirrors_n; i++) {
 		const struct site_mirror *mirror = &run->mirrors[i];
 		for (size_t a = 0; a < mirror->view->addrs_n; a++) {
@@ -352,11 +360,15 @@ static void write_pool_csv(struct site_run *run)
 			char code[3];
 			country_to_code(mirror->view->country, code);
 			site_facts_judge_address(run->view, mirror->view, address, &judgement);
-			site_add(&text, "\"%s\",%s,%s,%d,%s,%s,%" PRIu64 ",%" PRIu64 ",%u,%" PRIu64 ",%" PRIu64 ",%u,%u\n",
-			         mirror->view->host, code, addr_format(&address->addr, addr, sizeof(addr)), address->addr.family,
-			         site_state_text(judgement.state), judgement.reason == REASON_NONE ? "" : reason_text(judgement.reason),
-			         judgement.since_s, address->standing.timestamp_s, mirror->weight, address->standing.checked_s,
-			         address->next_check_s, address->verdict.votes_out, address->verdict.votes_n);
+			site_add(&text,
+			         "\"%s\",%s,%s,%d,%s,%s,%" PRIu64 ",%" PRIu64 ",%u,%" PRIu64 ",%" PRIu64
+			         ",%u,%u\n",
+			         mirror->view->host, code, addr_format(&address->addr, addr, sizeof(addr)),
+			         address->addr.family, site_state_text(judgement.state),
+			         judgement.reason == REASON_NONE ? "" : reason_text(judgement.reason),
+			         judgement.since_s, address->standing.timestamp_s, mirror->weight,
+			         address->standing.checked_s, address->next_check_s,
+			         address->verdict.votes_out, address->verdict.votes_n);
 		}
 	}
 	site_page_write(run, "pool.csv", &text);
@@ -409,8 +421,10 @@ static void add_entry(const struct site_run *run, const struct history_event *ev
 	const char *from = event->from == REASON_NONE ? "in" : reason_text(event->from);
 	const char *to = event->to == REASON_NONE ? "in" : reason_text(event->to);
 	const char *at = event->addr.family ? addr_format(&event->addr, addr, sizeof(addr)) : "";
-	site_add(text, "<entry>\n<id>urn:mirrormon:%s:%s:%" PRIu64 ":%s:%s</id>\n<title>%s%s%s: %s, was %s</title>\n"
-	               "<updated>%s</updated>\n",
+	site_add(text,
+	         "<entry>\n<id>urn:mirrormon:%s:%s:%" PRIu64
+	         ":%s:%s</id>\n<title>%s%s%s: %s, was %s</title>\n"
+	         "<updated>%s</updated>\n",
 	         run->view->conf->pool->name, file, event->at_s, at, to, who, *at ? " " : "", at, to, from,
 	         utc_format(event->at_s, utc));
 	if (url && event->host[0])
@@ -428,12 +442,14 @@ void site_write_atom(struct site_run *run)
 	site_text_init(&text, SITE_XML);
 	/* The day will do while nothing has happened: the file stays the same. */
 	utc_format(n ? events[0].at_s : run->until_s - 86400, utc);
-	site_add(&text, "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n"
-	                "<title>%s: changes of state</title>\n<id>urn:mirrormon:%s</id>\n<updated>%s</updated>\n"
-	                "<author><name>%s</name></author>\n",
+	site_add(&text,
+	         "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<feed xmlns=\"http://www.w3.org/2005/Atom\">\n"
+	         "<title>%s: changes of state</title>\n<id>urn:mirrormon:%s</id>\n<updated>%s</updated>\n"
+	         "<author><name>%s</name></author>\n",
 	         conf->site.title, conf->pool->name, utc, conf->name);
 	if (conf->site.url)
-		site_add(&text, "<link rel=\"self\" href=\"%s/events.atom\"/>\n<link href=\"%s/\"/>\n", conf->site.url, conf->site.url);
+		site_add(&text, "<link rel=\"self\" href=\"%s/events.atom\"/>\n<link href=\"%s/\"/>\n",
+		         conf->site.url, conf->site.url);
 	for (size_t i = 0; i < n; i++)
 		add_entry(run, &events[i], &text);
 	site_add(&text, "</feed>\n");

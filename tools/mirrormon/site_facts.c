@@ -69,7 +69,9 @@ bool site_host_is_plain(const char *host)
 static struct site_judgement judgement(enum site_state state, enum reason reason, uint64_t since_s,
                                        const char *detail)
 {
-	return (struct site_judgement){ .state = state, .reason = reason, .since_s = since_s, .detail = detail };
+	return (struct site_judgement){
+		.state = state, .reason = reason, .since_s = since_s, .detail = detail
+	};
 }
 
 static enum site_state state_of_reason(enum reason reason, bool probation)
@@ -92,16 +94,18 @@ void site_facts_judge_address(const struct view *view, const struct mirror_view 
 	const struct standing *standing = &address->standing;
 	const struct verdict *verdict = &address->verdict;
 	if (mirror->in_maintenance)
-		*ret = judgement(SITE_MAINTENANCE, REASON_MAINTENANCE, mirror->verdict.since_s, mirror->verdict.detail);
+		*ret = judgement(SITE_MAINTENANCE, REASON_MAINTENANCE, mirror->verdict.since_s,
+		                 mirror->verdict.detail);
 	else if (verdict->reason != REASON_NONE)
-		*ret = judgement(state_of_reason(verdict->reason, mirror->probation && is_good_again(standing)),
-		                 verdict->reason, verdict->since_s,
-		                 *verdict->detail ? verdict->detail : standing->detail);
+		*ret = judgement(
+		        state_of_reason(verdict->reason, mirror->probation && is_good_again(standing)),
+		        verdict->reason, verdict->since_s,
+		        *verdict->detail ? verdict->detail : standing->detail);
 	else if (address->last.at_s == 0 && standing->checked_s == 0)
 		*ret = judgement(SITE_NEW, REASON_NONE, 0, "");
 	else if (standing->warning != REASON_NONE)
-		*ret = judgement(standing->warning == REASON_LATE ? SITE_LATE : SITE_WARNED, standing->warning,
-		                 standing->warning_since_s, standing->detail);
+		*ret = judgement(standing->warning == REASON_LATE ? SITE_LATE : SITE_WARNED,
+		                 standing->warning, standing->warning_since_s, standing->detail);
 	else
 		*ret = judgement(SITE_OK, REASON_NONE, verdict->since_s, "");
 }
@@ -131,7 +135,8 @@ static struct site_judgement judge_mirror(const struct view *view, const struct 
 static uint32_t weight_now(const struct view *view, const struct mirror_view *mirror)
 {
 	uint64_t permille = mirror->ramp_permille;
-	if (permille >= 1000 || mirror->ramp_full_s <= mirror->ramp_from_s || view->now_s >= mirror->ramp_full_s)
+	if (permille >= 1000 || mirror->ramp_full_s <= mirror->ramp_from_s ||
+	    view->now_s >= mirror->ramp_full_s)
 		return mirror->weight;
 	if (view->now_s > mirror->ramp_from_s)
 		permille += (1000 - permille) * (view->now_s - mirror->ramp_from_s) /
@@ -154,7 +159,8 @@ void site_facts_judge(const struct view *view, const struct mirror_view *from, s
 			ret->timestamp_s = timestamp_s;
 		if (address->standing.checked_s > ret->checked_s)
 			ret->checked_s = address->standing.checked_s;
-		if (address->next_check_s && (ret->next_check_s == 0 || address->next_check_s < ret->next_check_s))
+		if (address->next_check_s &&
+		    (ret->next_check_s == 0 || address->next_check_s < ret->next_check_s))
 			ret->next_check_s = address->next_check_s;
 	}
 	if (ret->timestamp_s && view->newest_timestamp_s > ret->timestamp_s)
@@ -183,9 +189,9 @@ void site_row_make(const struct history_span *hours, struct site_row *ret)
 		last = hours[i].checks_n ? i : last;
 	}
 	for (size_t i = 0; i < SITE_POINTS; i++)
-		ret->points[i] = points[i].checks_n ?
-		                         (uint8_t)(100 * (uint64_t)points[i].good_n / points[i].checks_n) :
-		                         255;
+		ret->points[i] = points[i].checks_n
+		                         ? (uint8_t)(100 * (uint64_t)points[i].good_n / points[i].checks_n)
+		                         : 255;
 	double sum = 0;
 	double squares = 0;
 	double age = 0;
@@ -215,7 +221,8 @@ static int make_state(const struct view *view, struct pool_state *state)
 		struct mirror_state *to = &state->mirrors[mirror->number];
 		to->reason = mirror->in_maintenance ? REASON_MAINTENANCE : mirror->verdict.reason;
 		state->out_n += to->reason != REASON_NONE;
-		to->addr_reasons = arena_alloc(&state->arena, (of_pool->addrs_n + 1) * sizeof(*to->addr_reasons));
+		to->addr_reasons =
+		        arena_alloc(&state->arena, (of_pool->addrs_n + 1) * sizeof(*to->addr_reasons));
 		if (!to->addr_reasons) {
 			pool_state_fini(state);
 			return -ENOMEM;
@@ -293,7 +300,8 @@ static int mirror_order(const void *a_item, const void *b_item, void *context)
 		struct site_country one = { .country = a->view->country };
 		struct site_country other = { .country = b->view->country };
 		int order = name_order(&one, &other, context);
-		return order ? order : (a->view->country > b->view->country) - (a->view->country < b->view->country);
+		return order ? order
+		             : (a->view->country > b->view->country) - (a->view->country < b->view->country);
 	}
 	return strcmp(a->view->host, b->view->host);
 }
@@ -317,7 +325,9 @@ static int make_countries(struct site_run *run)
 		if (!is_listed(run, code, mirrors_n))
 			continue;
 		struct site_country *country = &run->countries[run->countries_n++];
-		*country = (struct site_country){ .country = code, .mirrors_n = mirrors_n[code], .in_n = in_n[code] };
+		*country = (struct site_country){ .country = code,
+			                          .mirrors_n = mirrors_n[code],
+			                          .in_n = in_n[code] };
 		struct pool_decision decision;
 		rc = pool_decide_country(view->pool, &state, code, false, &decision);
 		if (rc < 0)
@@ -345,7 +355,8 @@ int site_facts_make(struct site_run *run)
 		struct site_mirror *mirror = &run->mirrors[i];
 		site_facts_judge(view, &view->mirrors[i], mirror);
 		run->state_n[mirror->judgement.state]++;
-		run->in_n += view->mirrors[i].verdict.reason == REASON_NONE && !view->mirrors[i].in_maintenance;
+		run->in_n +=
+		        view->mirrors[i].verdict.reason == REASON_NONE && !view->mirrors[i].in_maintenance;
 	}
 	qsort_r(run->mirrors, view->mirrors_n, sizeof(*run->mirrors), mirror_order, run);
 	return make_countries(run);

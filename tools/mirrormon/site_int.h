@@ -89,9 +89,9 @@ struct site {
 	struct site_world world;
 	struct site_memo *memos; /* sorted by host_hash */
 	size_t memos_n;
-	struct history_span *spans;    /* [SITE_HOURS] */
-	struct history_check *checks;  /* [SITE_CHECKS] */
-	struct history_event *events;  /* [SITE_EVENTS] */
+	struct history_span *spans;   /* [SITE_HOURS] */
+	struct history_check *checks; /* [SITE_CHECKS] */
+	struct history_event *events; /* [SITE_EVENTS] */
 	struct history_arrival *arrivals;
 	size_t arrivals_cap;
 };
@@ -102,11 +102,11 @@ struct site_run {
 	const struct view *view;
 	struct history *history;
 	struct site_files files;
-	struct site_mirror *mirrors; /* [view->mirrors_n], by country, then by host */
+	struct site_mirror *mirrors;    /* [view->mirrors_n], by country, then by host */
 	struct site_country *countries; /* all that there are, by name */
 	size_t countries_n;
 	size_t state_n[SITE_STATE_N];
-	size_t in_n; /* mirrors that are in, wholly or partly */
+	size_t in_n;      /* mirrors that are in, wholly or partly */
 	uint64_t until_s; /* end of the hour that is running: where graphs end */
 };
 
@@ -114,7 +114,8 @@ struct site_run {
 int site_facts_make(struct site_run *run);
 void site_facts_fini(struct site_run *run);
 /** All but row of one mirror. */
-void site_facts_judge(const struct view *view, const struct mirror_view *from, struct site_mirror *ret_mirror);
+void site_facts_judge(const struct view *view, const struct mirror_view *from,
+                      struct site_mirror *ret_mirror);
 void site_facts_judge_address(const struct view *view, const struct mirror_view *mirror,
                               const struct address_view *address, struct site_judgement *ret_judgement);
 /** From hourly spans [SITE_HOURS]. */

@@ -73,8 +73,14 @@ static void add_figure(const struct site_run *run, struct site_text *text, const
 	struct site_line lines[LINES_MAX];
 	char label[256];
 	snprintf(label, sizeof(label), "%s in the last 14 days. %s", title, summary);
-	struct site_chart chart = { .label = label, .x_max = SITE_HOURS, .x_ticks = x_ticks, .y_ticks = y_ticks,
-		                    .limits = limits, .limits_n = limits_n, .lines = lines, .lines_n = curves->n };
+	struct site_chart chart = { .label = label,
+		                    .x_max = SITE_HOURS,
+		                    .x_ticks = x_ticks,
+		                    .y_ticks = y_ticks,
+		                    .limits = limits,
+		                    .limits_n = limits_n,
+		                    .lines = lines,
+		                    .lines_n = curves->n };
 	chart.x_ticks_n = day_ticks(run, x_ticks);
 	chart.y_ticks_n = site_svg_ticks(max, unit, y_ticks, &chart.y_max);
 	site_add(text, "<figure>\n<figcaption>%s", title);
@@ -82,8 +88,10 @@ static void add_figure(const struct site_run *run, struct site_text *text, const
 		char addr[ADDR_TEXT_MAX];
 		lines[i] = (struct site_line){ .x = curves->x, .y = values[i], .n = POINTS_N };
 		if (curves->n > 1)
-			site_add(text, " <span class=\"quiet\"><svg width=\"30\" height=\"8\" viewBox=\"0 0 30 8\" aria-hidden=\"true\">"
-			               "<path class=\"line l%zu\" d=\"M1 4h28\"/></svg> %s</span>",
+			site_add(text,
+			         " <span class=\"quiet\"><svg width=\"30\" height=\"8\" viewBox=\"0 0 30 8\" "
+			         "aria-hidden=\"true\">"
+			         "<path class=\"line l%zu\" d=\"M1 4h28\"/></svg> %s</span>",
 			         i, addr_format(&mirror->addrs[i].addr, addr, sizeof(addr)));
 	}
 	site_add(text, "</figcaption>\n");
@@ -91,16 +99,19 @@ static void add_figure(const struct site_run *run, struct site_text *text, const
 	site_add(text, "</figure>\n");
 }
 
-static void add_graphs(const struct site_run *run, const struct site_mirror *mirror, const struct curves *curves,
-                       struct site_text *text)
+static void add_graphs(const struct site_run *run, const struct site_mirror *mirror,
+                       const struct curves *curves, struct site_text *text)
 {
 	const struct conf_decision *decision = &run->view->conf->decision;
 	char summary[160] = "No checks yet.";
 	if (mirror->row.checks_n)
 		snprintf(summary, sizeof(summary), "%.1f %% of %u checks were good.",
 		         100.0 * mirror->row.good_n / mirror->row.checks_n, mirror->row.checks_n);
-	site_add(text, "<section aria-labelledby=\"graphs\">\n<h2 id=\"graphs\">Last 14 days</h2>\n<p>%s</p>\n", summary);
-	add_figure(run, text, curves, mirror->view, "Availability", summary, curves->good_percent, 100, " %", NULL, 0);
+	site_add(text,
+	         "<section aria-labelledby=\"graphs\">\n<h2 id=\"graphs\">Last 14 days</h2>\n<p>%s</p>\n",
+	         summary);
+	add_figure(run, text, curves, mirror->view, "Availability", summary, curves->good_percent, 100, " %",
+	           NULL, 0);
 	snprintf(summary, sizeof(summary), "Highest mean of three hours: %.0f ms.", curves->total_max);
 	struct site_tick slow = { .at = decision->slow_over_ms, .label = "slow" };
 	add_figure(run, text, curves, mirror->view, "Time that a check takes", summary, curves->total_ms,
@@ -127,8 +138,9 @@ static void add_overview(const struct site_run *run, const struct site_mirror *m
 	site_add(text, "</dd>\n<dt>Country</dt><dd><a href=\"../mirrors.html#%s\">%s</a></dd>\n", code,
 	         site_country_name(run, view->country));
 	if (site_host_is_plain(view->host))
-		site_add(text, "<dt>Address</dt><dd><a href=\"http://%s/\" rel=\"nofollow\">http://%s/</a></dd>\n", view->host,
-		         view->host);
+		site_add(text,
+		         "<dt>Address</dt><dd><a href=\"http://%s/\" rel=\"nofollow\">http://%s/</a></dd>\n",
+		         view->host, view->host);
 	if (*site_admin_name(view->admin, name))
 		site_add(text, "<dt>Run by</dt><dd>%s</dd>\n", name);
 	site_add(text, "<dt>Timestamp</dt><dd>");
@@ -137,7 +149,8 @@ static void add_overview(const struct site_run *run, const struct site_mirror *m
 		site_add(text, ", %s behind the newest", site_duration(mirror->lag_s, lag));
 	site_add(text, "</dd>\n<dt>Weight</dt><dd>%u", view->weight);
 	if (mirror->weight != view->weight) {
-		site_add(text, ", back at %u.%u %% since ", view->ramp_permille / 10, view->ramp_permille % 10);
+		site_add(text, ", back at %u.%u %% since ", view->ramp_permille / 10,
+		         view->ramp_permille % 10);
 		site_add_time(text, view->ramp_from_s);
 		site_add(text, ", rising to all of it by ");
 		site_add_time(text, view->ramp_full_s);
@@ -170,7 +183,8 @@ static void add_warnings(const struct check_result *last, struct site_text *text
 		enum check_warning bit;
 		const char *words;
 	} warnings[] = {
-		{ CHECK_WARN_NO_304, "a request with If-Modified-Since brings the whole file instead of 304" },
+		{ CHECK_WARN_NO_304,
+		  "a request with If-Modified-Since brings the whole file instead of 304" },
 		{ CHECK_WARN_CDIFF_GAP, "an older patch (.cdiff) is missing" },
 		{ CHECK_WARN_HOST_HEADER, "it answers to one of the host names only" },
 	};
@@ -195,8 +209,8 @@ static void add_address(const struct site_run *run, const struct site_mirror *mi
 		site_add(text, " <span class=\"detail\">%s</span>", judgement.detail);
 	site_add(text, "</dd>\n");
 	if (address->verdict.votes_n)
-		site_add(text, "<dt>Votes</dt><dd>%u of %u monitors say out</dd>\n", address->verdict.votes_out,
-		         address->verdict.votes_n);
+		site_add(text, "<dt>Votes</dt><dd>%u of %u monitors say out</dd>\n",
+		         address->verdict.votes_out, address->verdict.votes_n);
 	site_add(text, "<dt>This monitor</dt><dd>%s; %u failed and %u good in a row</dd>\n",
 	         standing->reason == REASON_NONE ? "in" : reason_text(standing->reason), standing->failures_n,
 	         standing->successes_n);
@@ -206,7 +220,8 @@ static void add_address(const struct site_run *run, const struct site_mirror *mi
 	add_databases(run, &address->last, text);
 	add_warnings(&address->last, text);
 	if (standing->outs_n)
-		site_add(text, "<dt>Went out</dt><dd>%u times lately, which makes the way back longer</dd>\n", standing->outs_n);
+		site_add(text, "<dt>Went out</dt><dd>%u times lately, which makes the way back longer</dd>\n",
+		         standing->outs_n);
 	if (standing->returned_s) {
 		site_add(text, "<dt>Came back</dt><dd>");
 		site_add_time(text, standing->returned_s);
@@ -230,16 +245,21 @@ static void add_events(const struct site_run *run, size_t n, struct site_text *t
 	if (n == 0)
 		site_add(text, "<p>None in the last year.</p>\n");
 	else
-		site_add(text, "<div class=\"scroll\" role=\"region\" aria-label=\"Changes of state\" tabindex=\"0\">\n<table class=\"cards\">\n"
-		               "<caption>Newest first</caption>\n<thead><tr><th scope=\"col\">When</th><th scope=\"col\">Address</th>"
-		               "<th scope=\"col\">From</th><th scope=\"col\">To</th><th scope=\"col\">Evidence</th></tr></thead>\n<tbody>\n");
+		site_add(text, "<div class=\"scroll\" role=\"region\" aria-label=\"Changes of state\" "
+		               "tabindex=\"0\">\n<table class=\"cards\">\n"
+		               "<caption>Newest first</caption>\n<thead><tr><th scope=\"col\">When</th><th "
+		               "scope=\"col\">Address</th>"
+		               "<th scope=\"col\">From</th><th scope=\"col\">To</th><th "
+		               "scope=\"col\">Evidence</th></tr></thead>\n<tbody>\n");
 	for (size_t i = 0; i < n; i++) {
 		const struct history_event *event = &run->site->events[i];
 		char addr[ADDR_TEXT_MAX];
 		site_add(text, "<tr><th scope=\"row\">");
 		site_add_time(text, event->at_s);
-		site_add(text, "</th><td data-label=\"Address\">%s</td><td data-label=\"From\">%s</td><td data-label=\"To\">%s</td>"
-		               "<td data-label=\"Evidence\">%s</td></tr>\n",
+		site_add(text,
+		         "</th><td data-label=\"Address\">%s</td><td data-label=\"From\">%s</td><td "
+		         "data-label=\"To\">%s</td>"
+		         "<td data-label=\"Evidence\">%s</td></tr>\n",
 		         event->addr.family ? addr_format(&event->addr, addr, sizeof(addr)) : "all",
 		         event->from == REASON_NONE ? "in" : reason_text(event->from),
 		         event->to == REASON_NONE ? "in" : reason_text(event->to), event->detail);
@@ -258,9 +278,11 @@ static void add_check(const struct history_check *check, struct site_text *text)
 	site_add(text, "</th><td data-label=\"Address\">%s</td><td data-label=\"Result\">",
 	         addr_format(&check->addr, addr, sizeof(addr)));
 	if (result->reason == REASON_NONE)
-		site_add(text, "<span class=\"state ok\">good</span>%s", result->deep ? ", whole database verified" : "");
+		site_add(text, "<span class=\"state ok\">good</span>%s",
+		         result->deep ? ", whole database verified" : "");
 	else
-		site_add(text, "<span class=\"state out\">failed</span> <span class=\"reason\">%s</span>", reason_text(result->reason));
+		site_add(text, "<span class=\"state out\">failed</span> <span class=\"reason\">%s</span>",
+		         reason_text(result->reason));
 	if (*result->detail)
 		site_add(text, " <span class=\"detail\">%s</span>", result->detail);
 	site_add(text, "</td><td data-label=\"Then\">%s</td><td data-label=\"Timestamp\">",
@@ -269,21 +291,30 @@ static void add_check(const struct history_check *check, struct site_text *text)
 		site_add_time(text, result->timestamp_s);
 	else
 		site_add(text, "<span class=\"quiet\">not read</span>");
-	site_add(text, "</td><td class=\"number\" data-label=\"Connect\">%u ms</td><td class=\"number\" data-label=\"All\">%u ms</td></tr>\n",
+	site_add(text,
+	         "</td><td class=\"number\" data-label=\"Connect\">%u ms</td><td class=\"number\" "
+	         "data-label=\"All\">%u ms</td></tr>\n",
 	         result->connect_us / 1000, result->total_us / 1000);
 }
 
-static void add_checks(const struct site_run *run, const struct site_mirror *mirror, size_t n, struct site_text *text)
+static void add_checks(const struct site_run *run, const struct site_mirror *mirror, size_t n,
+                       struct site_text *text)
 {
 	site_add(text, "<section aria-labelledby=\"checks\">\n<h2 id=\"checks\">Last checks</h2>\n");
 	if (n == 0)
 		site_add(text, "<p>None yet.</p>\n");
 	else
-		site_add(text, "<p>More of them, for programs: <a href=\"%s.csv\">%s.csv</a>, <a href=\"%s.json\">%s.json</a>.</p>\n"
-		               "<div class=\"scroll\" role=\"region\" aria-label=\"Last checks\" tabindex=\"0\">\n<table class=\"cards\">\n"
-		               "<caption>Newest first</caption>\n<thead><tr><th scope=\"col\">When</th><th scope=\"col\">Address</th>"
-		               "<th scope=\"col\">Result</th><th scope=\"col\">Then</th><th scope=\"col\">Timestamp</th>"
-		               "<th scope=\"col\" class=\"number\">Connect</th><th scope=\"col\" class=\"number\">All</th></tr></thead>\n<tbody>\n",
+		site_add(text,
+		         "<p>More of them, for programs: <a href=\"%s.csv\">%s.csv</a>, <a "
+		         "href=\"%s.json\">%s.json</a>.</p>\n"
+		         "<div class=\"scroll\" role=\"region\" aria-label=\"Last checks\" "
+		         "tabindex=\"0\">\n<table class=\"cards\">\n"
+		         "<caption>Newest first</caption>\n<thead><tr><th scope=\"col\">When</th><th "
+		         "scope=\"col\">Address</th>"
+		         "<th scope=\"col\">Result</th><th scope=\"col\">Then</th><th "
+		         "scope=\"col\">Timestamp</th>"
+		         "<th scope=\"col\" class=\"number\">Connect</th><th scope=\"col\" "
+		         "class=\"number\">All</th></tr></thead>\n<tbody>\n",
 		         mirror->file, mirror->file, mirror->file, mirror->file);
 	for (size_t i = 0; i < n && i < CHECKS_SHOWN; i++)
 		add_check(&run->site->checks[i], text);
@@ -296,15 +327,20 @@ static void add_badge(const struct site_run *run, const struct site_mirror *mirr
 {
 	const char *url = run->view->conf->site.url;
 	const char *file = mirror->file;
-	site_add(text, "<section aria-labelledby=\"badge\">\n<h2 id=\"badge\">Badge</h2>\n<p><img src=\"%s.svg\" alt=\"Mirror: %s\" "
-	               "height=\"20\"></p>\n<p>To show it elsewhere:</p>\n",
+	site_add(text,
+	         "<section aria-labelledby=\"badge\">\n<h2 id=\"badge\">Badge</h2>\n<p><img src=\"%s.svg\" "
+	         "alt=\"Mirror: %s\" "
+	         "height=\"20\"></p>\n<p>To show it elsewhere:</p>\n",
 	         file, site_state_text(mirror->judgement.state));
 	if (!url)
 		url = "https://STATUS-SITE";
 	/* The snippet is shown, so what it holds is escaped twice: once as HTML that is shown, once by us. */
-	site_add(text, "<pre tabindex=\"0\"><code>%s%s/mirror/%s.html%s%s/mirror/%s.svg%s</code></pre>\n", "<a href=\"", url, file,
-	         "\"><img src=\"", url, file, "\" alt=\"mirror status\"></a>");
-	site_add(text, "<p>For shields.io and its like: <a href=\"%s.badge.json\">%s.badge.json</a>.</p>\n</section>\n", file, file);
+	site_add(text, "<pre tabindex=\"0\"><code>%s%s/mirror/%s.html%s%s/mirror/%s.svg%s</code></pre>\n",
+	         "<a href=\"", url, file, "\"><img src=\"", url, file, "\" alt=\"mirror status\"></a>");
+	site_add(text,
+	         "<p>For shields.io and its like: <a "
+	         "href=\"%s.badge.json\">%s.badge.json</a>.</p>\n</section>\n",
+	         file, file);
 }
 
 static bool read_spans(struct site_run *run, const struct mirror_view *mirror, const struct addr *addr)
@@ -331,7 +367,7 @@ void site_write_mirror(struct site_run *run, struct site_mirror *mirror)
 	size_t checks_n = history_checks(run->history, view->host, site->checks, SITE_CHECKS);
 	size_t events_n = history_events(run->history, view->host, site->events, SITE_EVENTS);
 	struct site_text text;
-	char path[SITE_FILE_MAX + 16];
+	char path[SITE_FILE_MAX + 32];
 	site_page_begin(run, &text, 1, view->host, "");
 	add_overview(run, mirror, &text);
 	site_add(&text, "<section aria-labelledby=\"addresses\">\n<h2 id=\"addresses\">Addresses</h2>\n");

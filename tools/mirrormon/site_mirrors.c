@@ -13,14 +13,16 @@ static void add_summary(const struct site_run *run, struct site_text *text)
 	size_t countries_n = 0;
 	for (size_t i = 0; i < run->countries_n; i++)
 		countries_n += run->countries[i].in_n > 0;
-	site_add(text, "<p class=\"summary\"><strong>%zu of %zu mirrors</strong> are in the pool, in %zu %s: ", run->in_n,
-	         view->mirrors_n, countries_n, countries_n == 1 ? "country" : "countries");
+	site_add(text,
+	         "<p class=\"summary\"><strong>%zu of %zu mirrors</strong> are in the pool, in %zu %s: ",
+	         run->in_n, view->mirrors_n, countries_n, countries_n == 1 ? "country" : "countries");
 	const char *comma = "";
 	for (int state = SITE_STATE_N - 1; state >= 0; state--) {
 		if (run->state_n[state] == 0)
 			continue;
-		site_add(text, "%s<span class=\"state %s\">%zu %s</span>", comma, site_state_class((enum site_state)state),
-		         run->state_n[state], site_state_text((enum site_state)state));
+		site_add(text, "%s<span class=\"state %s\">%zu %s</span>", comma,
+		         site_state_class((enum site_state)state), run->state_n[state],
+		         site_state_text((enum site_state)state));
 		comma = ", ";
 	}
 	site_add(text, ". The newest timestamp is of ");
@@ -93,8 +95,9 @@ static void add_mirror(const struct site_run *run, const struct site_mirror *mir
 {
 	const struct mirror_view *view = mirror->view;
 	const struct site_judgement *judgement = &mirror->judgement;
-	site_add(text, "<tr>\n<th scope=\"row\"><a href=\"mirror/%s.html\">%s</a></th>\n<td data-label=\"State\">", mirror->file,
-	         view->host);
+	site_add(text,
+	         "<tr>\n<th scope=\"row\"><a href=\"mirror/%s.html\">%s</a></th>\n<td data-label=\"State\">",
+	         mirror->file, view->host);
 	site_add_state(text, judgement, true);
 	if (judgement->detail && *judgement->detail)
 		site_add(text, " <span class=\"detail\">%s</span>", judgement->detail);
@@ -132,14 +135,16 @@ static void add_country(const struct site_run *run, uint16_t code, struct site_t
 	char letters[3];
 	country_to_code(code, letters);
 	const struct site_country *country = find_country(run, code);
-	site_add(text, "<tbody>\n<tr class=\"country\"><th colspan=\"10\" scope=\"rowgroup\" id=\"%s\">%s", letters,
-	         site_country_name(run, code));
+	site_add(text, "<tbody>\n<tr class=\"country\"><th colspan=\"10\" scope=\"rowgroup\" id=\"%s\">%s",
+	         letters, site_country_name(run, code));
 	if (country)
-		site_add(text, " <span class=\"quiet\">%s, %zu of %zu in</span>", letters, country->in_n, country->mirrors_n);
+		site_add(text, " <span class=\"quiet\">%s, %zu of %zu in</span>", letters, country->in_n,
+		         country->mirrors_n);
 	if (country && country->level != POOL_LEVEL_COUNTRY)
 		site_add(text, " <span class=\"reason\">too few left: served by %s</span>", country->via);
 	else if (country && country->readmitted)
-		site_add(text, " <span class=\"reason\">too few left: mirrors that are out are served after all</span>");
+		site_add(text, " <span class=\"reason\">too few left: mirrors that are out are served after "
+		               "all</span>");
 	site_add(text, "</th></tr>\n");
 }
 
@@ -148,19 +153,25 @@ void site_write_mirrors(struct site_run *run)
 	struct site_text text;
 	site_page_begin(run, &text, 0, "Mirrors", "mirrors.html");
 	add_summary(run, &text);
-	site_add(&text, "<p>This page shows availability over time, not how often databases arrive: for that see "
-	                "<a href=\"versions.html\">Databases</a>. What the states mean and when a mirror is taken out is told in "
-	                "<a href=\"how.html\">How it is decided</a>.</p>\n");
-	site_add(&text, "<p class=\"legend\">Days: <span class=\"key d-good\"></span> all checks good, "
-	                "<span class=\"key d-mostly\"></span> 90 % or more, <span class=\"key d-partly\"></span> less, "
-	                "<span class=\"key d-bad\"></span> none, <span class=\"key d-empty\"></span> no checks. "
-	                "The worse, the lower the block.</p>\n");
-	site_add(&text, "<div class=\"scroll\" role=\"region\" aria-labelledby=\"mirrors\" tabindex=\"0\">\n"
-	                "<table class=\"cards\">\n<caption id=\"mirrors\">Mirrors by country</caption>\n<thead>\n<tr>"
-	                "<th scope=\"col\">Mirror</th><th scope=\"col\">State</th><th scope=\"col\">Timestamp</th>"
-	                "<th scope=\"col\">IPv4</th><th scope=\"col\">IPv6</th><th scope=\"col\">Last 14 days</th>"
-	                "<th scope=\"col\">Availability</th><th scope=\"col\">Weight</th><th scope=\"col\">Votes</th>"
-	                "<th scope=\"col\">Next check</th></tr>\n</thead>\n");
+	site_add(&text,
+	         "<p>This page shows availability over time, not how often databases arrive: for that see "
+	         "<a href=\"versions.html\">Databases</a>. What the states mean and when a mirror is taken "
+	         "out is told in "
+	         "<a href=\"how.html\">How it is decided</a>.</p>\n");
+	site_add(&text,
+	         "<p class=\"legend\">Days: <span class=\"key d-good\"></span> all checks good, "
+	         "<span class=\"key d-mostly\"></span> 90 %% or more, <span class=\"key d-partly\"></span> "
+	         "less, "
+	         "<span class=\"key d-bad\"></span> none, <span class=\"key d-empty\"></span> no checks. "
+	         "The worse, the lower the block.</p>\n");
+	site_add(
+	        &text,
+	        "<div class=\"scroll\" role=\"region\" aria-labelledby=\"mirrors\" tabindex=\"0\">\n"
+	        "<table class=\"cards\">\n<caption id=\"mirrors\">Mirrors by country</caption>\n<thead>\n<tr>"
+	        "<th scope=\"col\">Mirror</th><th scope=\"col\">State</th><th scope=\"col\">Timestamp</th>"
+	        "<th scope=\"col\">IPv4</th><th scope=\"col\">IPv6</th><th scope=\"col\">Last 14 days</th>"
+	        "<th scope=\"col\">Availability</th><th scope=\"col\">Weight</th><th scope=\"col\">Votes</th>"
+	        "<th scope=\"col\">Next check</th></tr>\n</thead>\n");
 	for (size_t i = 0; i < run->view->mirrors_n; i++) {
 		uint16_t country = run->mirrors[i].view->country;
 		if (i == 0 || country != run->mirrors[i - 1].view->country)
@@ -170,7 +181,8 @@ void site_write_mirrors(struct site_run *run)
 			site_add(&text, "</tbody>\n");
 	}
 	if (run->view->mirrors_n == 0)
-		site_add(&text, "<tbody>\n<tr><td colspan=\"10\">The pool has no mirrors.</td></tr>\n</tbody>\n");
+		site_add(&text,
+		         "<tbody>\n<tr><td colspan=\"10\">The pool has no mirrors.</td></tr>\n</tbody>\n");
 	site_add(&text, "</table>\n</div>\n");
 	site_page_end(run, &text, 0, true);
 	site_page_write(run, "mirrors.html", &text);

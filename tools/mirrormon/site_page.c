@@ -23,13 +23,17 @@ void site_page_begin(const struct site_run *run, struct site_text *text, int dep
 	site_add(text, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	               "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 	               "<meta name=\"color-scheme\" content=\"light dark\">\n"
-	               "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'self'; "
+	               "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+	               "'self'; "
 	               "img-src 'self'; base-uri 'none'; form-action 'none'\">\n");
 	site_add(text, "<title>%s%s%s</title>\n", title, strcmp(title, conf->title) ? " – " : "",
 	         strcmp(title, conf->title) ? conf->title : "");
-	site_add(text, "<link rel=\"stylesheet\" href=\"%sstyle.css\">\n<link rel=\"icon\" href=\"%sicon.svg\" type=\"image/svg+xml\">\n"
-	               "<link rel=\"alternate\" type=\"application/atom+xml\" title=\"Changes of state\" href=\"%sevents.atom\">\n"
-	               "</head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n",
+	site_add(text,
+	         "<link rel=\"stylesheet\" href=\"%sstyle.css\">\n<link rel=\"icon\" href=\"%sicon.svg\" "
+	         "type=\"image/svg+xml\">\n"
+	         "<link rel=\"alternate\" type=\"application/atom+xml\" title=\"Changes of state\" "
+	         "href=\"%sevents.atom\">\n"
+	         "</head>\n<body>\n<a class=\"skip\" href=\"#main\">Skip to the content</a>\n",
 	         up, up, up);
 	site_add(text, "<header>\n<p class=\"site\">%s</p>\n<nav aria-label=\"Pages\">\n<ul>\n", conf->title);
 	for (size_t i = 0; i < sizeof(pages) / sizeof(*pages); i++) {
@@ -57,10 +61,12 @@ void site_page_end(const struct site_run *run, struct site_text *text, int depth
 		site_add(text, ", written ");
 		site_add_time(text, run->view->now_s);
 	}
-	site_add(text, ".</p>\n<p>Data: <a href=\"%spool.json\">pool.json</a>, <a href=\"%spool.csv\">pool.csv</a>, "
-	               "<a href=\"%smirrors/status/json/index.json\">mirrors/status/json</a>, "
-	               "<a href=\"%sevents.atom\">changes as a feed</a>.</p>\n</footer>\n</body>\n</html>\n",
-	         up, up, up, up);
+	site_add(
+	        text,
+	        ".</p>\n<p>Data: <a href=\"%spool.json\">pool.json</a>, <a href=\"%spool.csv\">pool.csv</a>, "
+	        "<a href=\"%smirrors/status/json/index.json\">mirrors/status/json</a>, "
+	        "<a href=\"%sevents.atom\">changes as a feed</a>.</p>\n</footer>\n</body>\n</html>\n",
+	        up, up, up, up);
 }
 
 void site_page_write(struct site_run *run, const char *path, struct site_text *text)

@@ -13,8 +13,10 @@ static const struct {
 	const char *css, *words;
 	unsigned height;
 } day_kinds[DAY_N] = {
-	[DAY_GOOD] = { "d-good", "all good", 20 },      [DAY_MOSTLY] = { "d-mostly", "90 % good or more", 15 },
-	[DAY_PARTLY] = { "d-partly", "less", 10 },      [DAY_BAD] = { "d-bad", "none good", 6 },
+	[DAY_GOOD] = { "d-good", "all good", 20 },
+	[DAY_MOSTLY] = { "d-mostly", "90 % good or more", 15 },
+	[DAY_PARTLY] = { "d-partly", "less", 10 },
+	[DAY_BAD] = { "d-bad", "none good", 6 },
 	[DAY_EMPTY] = { "d-empty", "without checks", 2 },
 };
 
@@ -34,7 +36,9 @@ void site_svg_days(struct site_text *text, const struct site_row *row)
 	unsigned count[DAY_N] = { 0 };
 	for (size_t i = 0; i < SITE_DAYS; i++)
 		count[day_kind(&row->days[i])]++;
-	site_add(text, "<svg class=\"days\" role=\"img\" viewBox=\"0 0 %u %u\" width=\"%u\" height=\"%u\" aria-label=\"",
+	site_add(text,
+	         "<svg class=\"days\" role=\"img\" viewBox=\"0 0 %u %u\" width=\"%u\" height=\"%u\" "
+	         "aria-label=\"",
 	         SITE_DAYS * BLOCK_WIDTH - 1, DAYS_HEIGHT, SITE_DAYS * BLOCK_WIDTH - 1, DAYS_HEIGHT);
 	const char *comma = "Days: ";
 	for (int kind = 0; kind < DAY_N; kind++) {
@@ -79,7 +83,8 @@ void site_svg_trend(struct site_text *text, const struct site_row *row)
 	for (unsigned i = 0; i < SITE_POINTS; i++) {
 		bool there = row->points[i] <= 100;
 		if (there)
-			site_add(text, "%s%u %.1f", pen_down ? "L" : "M", 1 + i * 3, 22 - row->points[i] * 0.2);
+			site_add(text, "%s%u %.1f", pen_down ? "L" : "M", 1 + i * 3,
+			         22 - row->points[i] * 0.2);
 		/* One point alone is a dot, by a round cap. */
 		if (there && !pen_down)
 			site_add(text, "h0");
@@ -129,22 +134,29 @@ static void draw_line(struct site_text *text, const struct site_chart *chart, si
 
 void site_svg_chart(struct site_text *text, const struct site_chart *chart)
 {
-	site_add(text, "<svg class=\"chart\" role=\"img\" viewBox=\"0 0 480 176\" aria-label=\"%s\">\n", chart->label);
+	site_add(text, "<svg class=\"chart\" role=\"img\" viewBox=\"0 0 480 176\" aria-label=\"%s\">\n",
+	         chart->label);
 	for (size_t i = 0; i < chart->y_ticks_n; i++) {
 		double y = place_y(chart, chart->y_ticks[i].at);
-		site_add(text, "<path class=\"grid\" d=\"M%.0f %.1fH%.0f\"/><text x=\"%.0f\" y=\"%.1f\" class=\"end\">%s</text>\n",
+		site_add(text,
+		         "<path class=\"grid\" d=\"M%.0f %.1fH%.0f\"/><text x=\"%.0f\" y=\"%.1f\" "
+		         "class=\"end\">%s</text>\n",
 		         LEFT, y, RIGHT, LEFT - 5, y + 4, chart->y_ticks[i].label);
 	}
 	for (size_t i = 0; i < chart->x_ticks_n; i++) {
 		double x = place_x(chart, chart->x_ticks[i].at);
-		site_add(text, "<path class=\"grid\" d=\"M%.1f %.0fv4\"/><text x=\"%.1f\" y=\"168\" class=\"mid\">%s</text>\n", x,
-		         BOTTOM, x, chart->x_ticks[i].label);
+		site_add(text,
+		         "<path class=\"grid\" d=\"M%.1f %.0fv4\"/><text x=\"%.1f\" y=\"168\" "
+		         "class=\"mid\">%s</text>\n",
+		         x, BOTTOM, x, chart->x_ticks[i].label);
 	}
 	for (size_t i = 0; i < chart->limits_n; i++) {
 		if (chart->limits[i].at > chart->y_max)
 			continue;
 		double y = place_y(chart, chart->limits[i].at);
-		site_add(text, "<path class=\"limit\" d=\"M%.0f %.1fH%.0f\"/><text x=\"%.0f\" y=\"%.1f\" class=\"end\">%s</text>\n",
+		site_add(text,
+		         "<path class=\"limit\" d=\"M%.0f %.1fH%.0f\"/><text x=\"%.0f\" y=\"%.1f\" "
+		         "class=\"end\">%s</text>\n",
 		         LEFT, y, RIGHT, RIGHT, y - 3, chart->limits[i].label);
 	}
 	for (size_t i = 0; i < chart->lines_n; i++)
@@ -179,14 +191,17 @@ void site_svg_badge(struct site_text *text, const char *label, const char *messa
 	unsigned left = (unsigned)strlen(label) * 7 + 12;
 	unsigned right = (unsigned)strlen(message) * 7 + 12;
 	site_add(text,
-	         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"20\" role=\"img\" aria-label=\"%s: %s\">"
+	         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"20\" role=\"img\" "
+	         "aria-label=\"%s: %s\">"
 	         "<title>%s: %s</title>\n"
 	         "<clipPath id=\"r\"><rect width=\"%u\" height=\"20\" rx=\"3\"/></clipPath>\n"
 	         "<g clip-path=\"url(#r)\"><rect width=\"%u\" height=\"20\" fill=\"#454c54\"/>"
 	         "<rect x=\"%u\" width=\"%u\" height=\"20\" fill=\"%s\"/></g>\n",
 	         left + right, label, message, label, message, left + right, left, left, right, colour);
 	site_add(text,
-	         "<g fill=\"#fff\" text-anchor=\"middle\" font-family=\"Verdana,DejaVu Sans,sans-serif\" font-size=\"11\">"
-	         "<text x=\"%u\" y=\"14\" textLength=\"%u\">%s</text><text x=\"%u\" y=\"14\" textLength=\"%u\">%s</text></g></svg>\n",
+	         "<g fill=\"#fff\" text-anchor=\"middle\" font-family=\"Verdana,DejaVu Sans,sans-serif\" "
+	         "font-size=\"11\">"
+	         "<text x=\"%u\" y=\"14\" textLength=\"%u\">%s</text><text x=\"%u\" y=\"14\" "
+	         "textLength=\"%u\">%s</text></g></svg>\n",
 	         left / 2, left - 12, label, left + right / 2, right - 12, message);
 }

@@ -65,7 +65,9 @@ static size_t shown_len(const unsigned char *at)
 	bool is_control = point < 0xa0 || (point >= 0x200b && point <= 0x200f) ||
 	                  (point >= 0x2028 && point <= 0x202e) || (point >= 0x2060 && point <= 0x206f) ||
 	                  point == 0xfeff || (point & 0xfffe) == 0xfffe;
-	return point < least[len] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff) || is_control ? 0 : len;
+	return point < least[len] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff) || is_control
+	               ? 0
+	               : len;
 }
 
 static const char *escape_of(enum site_escape escape, char c)

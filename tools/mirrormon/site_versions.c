@@ -60,7 +60,8 @@ static void add_minutes(struct site_text *text, const char *label, double minute
 		site_add(text, "<td data-label=\"%s\">%.0f min</td>", label, minutes);
 }
 
-static void draw(const struct site_run *run, const char *database, struct spread *spreads, size_t n, struct site_text *text)
+static void draw(const struct site_run *run, const char *database, struct spread *spreads, size_t n,
+                 struct site_text *text)
 {
 	double longest = MINUTES_MIN;
 	for (size_t i = 0; i < n; i++)
@@ -69,43 +70,61 @@ static void draw(const struct site_run *run, const char *database, struct spread
 	struct site_tick y_ticks[SITE_TICKS_MAX];
 	struct site_line lines[CURVES_MAX];
 	char label[160];
-	snprintf(label, sizeof(label), "Mirrors that have the last versions of %.40s, by minutes since each was first seen; in numbers below.",
+	snprintf(label, sizeof(label),
+	         "Mirrors that have the last versions of %.40s, by minutes since each was first seen; in "
+	         "numbers below.",
 	         database);
-	struct site_chart chart = { .label = label, .x_ticks = x_ticks, .y_ticks = y_ticks, .lines = lines, .lines_n = n };
+	struct site_chart chart = {
+		.label = label, .x_ticks = x_ticks, .y_ticks = y_ticks, .lines = lines, .lines_n = n
+	};
 	chart.x_ticks_n = site_svg_ticks(fmin(longest, MINUTES_MAX), " min", x_ticks, &chart.x_max);
 	chart.y_ticks_n = site_svg_ticks(100, " %", y_ticks, &chart.y_max);
 	for (size_t i = 0; i < n; i++) {
 		struct spread *spread = &spreads[i];
-		double age = run->view->now_s > spread->first_s ? (double)(run->view->now_s - spread->first_s) / 60 : 0;
+		double age = run->view->now_s > spread->first_s
+		                     ? (double)(run->view->now_s - spread->first_s) / 60
+		                     : 0;
 		spread->minutes[spread->n + 1] = fmax(fmin(age, chart.x_max), spread->minutes[spread->n]);
 		spread->percent[spread->n + 1] = spread->percent[spread->n];
-		lines[i] = (struct site_line){ .x = spread->minutes, .y = spread->percent, .n = spread->n + 2, .steps = true };
+		lines[i] = (struct site_line){
+			.x = spread->minutes, .y = spread->percent, .n = spread->n + 2, .steps = true
+		};
 	}
-	site_add(text, "<figure>\n<figcaption>Mirrors that have it, by time since it was first seen</figcaption>\n");
+	site_add(
+	        text,
+	        "<figure>\n<figcaption>Mirrors that have it, by time since it was first seen</figcaption>\n");
 	site_svg_chart(text, &chart);
 	site_add(text, "</figure>\n");
 }
 
-static void add_table(const struct site_run *run, const struct spread *spreads, size_t n, struct site_text *text)
+static void add_table(const struct site_run *run, const struct spread *spreads, size_t n,
+                      struct site_text *text)
 {
-	site_add(text, "<table class=\"cards\">\n<caption>The same in numbers</caption>\n<thead><tr><th scope=\"col\">Version</th>"
-	               "<th scope=\"col\">First seen</th><th scope=\"col\">On 50 %%</th><th scope=\"col\">On 90 %%</th>"
-	               "<th scope=\"col\">On all</th><th scope=\"col\">Mirrors now</th></tr></thead>\n<tbody>\n");
+	site_add(text,
+	         "<table class=\"cards\">\n<caption>The same in numbers</caption>\n<thead><tr><th "
+	         "scope=\"col\">Version</th>"
+	         "<th scope=\"col\">First seen</th><th scope=\"col\">On 50 %%</th><th scope=\"col\">On 90 "
+	         "%%</th>"
+	         "<th scope=\"col\">On all</th><th scope=\"col\">Mirrors now</th></tr></thead>\n<tbody>\n");
 	for (size_t i = 0; i < n; i++) {
-		site_add(text, "<tr><th scope=\"row\">%u <svg class=\"sample\" width=\"30\" height=\"8\" viewBox=\"0 0 30 8\" aria-hidden=\"true\">"
-		               "<path class=\"line l%zu\" d=\"M1 4h28\"/></svg></th><td data-label=\"First seen\">",
+		site_add(text,
+		         "<tr><th scope=\"row\">%u <svg class=\"sample\" width=\"30\" height=\"8\" "
+		         "viewBox=\"0 0 30 8\" aria-hidden=\"true\">"
+		         "<path class=\"line l%zu\" d=\"M1 4h28\"/></svg></th><td data-label=\"First seen\">",
 		         spreads[i].version, i);
 		site_add_time(text, spreads[i].first_s);
 		site_add(text, "</td>");
 		add_minutes(text, "On 50 %", minutes_until(&spreads[i], 50));
 		add_minutes(text, "On 90 %", minutes_until(&spreads[i], 90));
 		add_minutes(text, "On all", minutes_until(&spreads[i], 100));
-		site_add(text, "<td data-label=\"Mirrors now\">%zu of %zu</td></tr>\n", spreads[i].n, run->view->mirrors_n);
+		site_add(text, "<td data-label=\"Mirrors now\">%zu of %zu</td></tr>\n", spreads[i].n,
+		         run->view->mirrors_n);
 	}
 	site_add(text, "</tbody>\n</table>\n");
 }
 
-static void add_announced(const struct site_run *run, const struct announced *announced, struct site_text *text)
+static void add_announced(const struct site_run *run, const struct announced *announced,
+                          struct site_text *text)
 {
 	site_add(text, "<dl>\n<dt>In DNS</dt><dd>");
 	if (!run->view->conf->announce.enabled)
@@ -124,18 +143,21 @@ static void add_announced(const struct site_run *run, const struct announced *an
 		site_add_time(text, announced->candidate_since_s);
 		site_add(text, ", on %u of %u mirrors", announced->have_n, announced->of_n);
 		if (*announced->waiting_for)
-			site_add(text, " <span class=\"detail\">waiting for %s</span>", announced->waiting_for);
+			site_add(text, " <span class=\"detail\">waiting for %s</span>",
+			         announced->waiting_for);
 		site_add(text, "</dd>\n");
 	}
 	site_add(text, "</dl>\n");
 }
 
-static void add_database(struct site_run *run, const struct announced *announced, size_t number, struct site_text *text)
+static void add_database(struct site_run *run, const struct announced *announced, size_t number,
+                         struct site_text *text)
 {
 	uint32_t versions[CURVES_MAX];
 	struct spread spreads[CURVES_MAX] = { 0 };
 	size_t n = 0;
-	site_add(text, "<section aria-labelledby=\"d%zu\">\n<h2 id=\"d%zu\">%s</h2>\n", number, number, announced->name);
+	site_add(text, "<section aria-labelledby=\"d%zu\">\n<h2 id=\"d%zu\">%s</h2>\n", number, number,
+	         announced->name);
 	add_announced(run, announced, text);
 	size_t versions_n = history_versions(run->history, announced->name, versions, CURVES_MAX);
 	for (size_t i = 0; i < versions_n; i++) {
@@ -173,7 +195,8 @@ void site_write_versions(struct site_run *run)
 	}
 	struct site_text text;
 	site_page_begin(run, &text, 0, "Databases", "versions.html");
-	site_add(&text, "<p>Which version of each database is announced in DNS, and how fast the last ones came to the mirrors. Versions were "
+	site_add(&text, "<p>Which version of each database is announced in DNS, and how fast the last ones "
+	                "came to the mirrors. Versions were "
 	                "last verified ");
 	site_add_time(&text, view->verified_s);
 	site_add(&text, ".</p>\n");

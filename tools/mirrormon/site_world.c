@@ -11,9 +11,11 @@
 #define NAME_LEN_MAX    80
 #define PATH_CHARS      "MmLlHhVvZzCcSsQqTtAa0123456789.,- eE"
 
-static int damaged(struct site_world *world, struct diag *diag, const char *path, unsigned line, const char *what)
+static int damaged(struct site_world *world, struct diag *diag, const char *path, unsigned line,
+                   const char *what)
 {
-	diag_error(diag, path, line, "%s; make it anew with scripts/worldmap.mjs: the site is without a map", what);
+	diag_error(diag, path, line, "%s; make it anew with scripts/worldmap.mjs: the site is without a map",
+	           what);
 	site_world_fini(world);
 	return -EINVAL;
 }

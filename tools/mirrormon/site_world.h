@@ -14,7 +14,7 @@
 #include "base/diag.h"
 
 struct site_world {
-	struct arena arena;          /* holds everything below */
+	struct arena arena;           /* holds everything below */
 	const char *names[COUNTRY_N]; /* NULL = not in the file */
 	const char *paths[COUNTRY_N];
 	unsigned width, height; /* of the view box, which begins at 0 0; 0 = there is no map */
