@@ -283,7 +283,7 @@ static void hostile_texts_are_escaped(void **state)
 	expect_in(&folder, "mirror/clamav.mirror3.example.html",
 	          "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;");
 	expect_in(&folder, "mirror/clamav.mirror3.example.csv",
-	          "\"http-error: =1+1 \"\"><script>alert('1')</script>&?\"");
+	          "\"http-error: '=1+1 \"\"><script>alert('1')</script>&?\"");
 	assert_false(has_file(&folder, "mirror/.htaccess.html"));
 	char *page = read_site(&folder, "mirror/clamav.mirror3.example.html");
 	assert_null(strstr(page, "@example.org"));
