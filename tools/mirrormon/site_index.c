@@ -15,7 +15,7 @@ static const struct {
 	[COVERAGE_OWN] = { "own", "served by mirrors of their own" },
 	[COVERAGE_NEAR] = { "near",
 	                    "on fallback: served by neighbours, their region, or mirrors that are out" },
-	[COVERAGE_FAR] = { "far", "no mirror near: served by all of the pool" },
+	[COVERAGE_FAR] = { "far", "without a mirror near: served by all of the pool" },
 };
 
 static enum coverage coverage_of(const struct site_country *country)
@@ -123,9 +123,13 @@ static void add_coverage_list(const struct site_run *run, struct site_text *text
 	               "who serves them"
 	               "</caption>\n<thead><tr><th scope=\"col\">Served by</th><th "
 	               "scope=\"col\">Countries</th></tr></thead>\n<tbody>\n");
-	for (size_t i = 0; i < run->countries_n; i++) {
+	/* From the nearest help to the farthest. */
+	for (size_t turn = 0; turn < 3 * run->countries_n; turn++) {
+		static const enum pool_level levels[] = { POOL_LEVEL_NEIGHBOUR, POOL_LEVEL_REGION,
+			                                  POOL_LEVEL_WORLD };
+		size_t i = turn % run->countries_n;
 		const struct site_country *first = &run->countries[i];
-		if (done[i] || first->level == POOL_LEVEL_COUNTRY)
+		if (done[i] || first->level != levels[turn / run->countries_n])
 			continue;
 		const char *comma = "";
 		site_add(text, "<tr><th scope=\"row\">%s%s</th><td>",

@@ -165,15 +165,16 @@ static void add_overview(const struct site_run *run, const struct site_mirror *m
 static void add_databases(const struct site_run *run, const struct check_result *last, struct site_text *text)
 {
 	const struct conf_checks *checks = &run->view->conf->checks;
-	bool any = false;
+	size_t n = 0;
 	for (size_t i = 0; i < checks->databases_n && i < MODEL_DATABASES_MAX; i++) {
 		if (last->databases[i].version == 0)
 			continue;
-		site_add(text, "%s%s %u", any ? ", " : "<dt>Databases</dt><dd>", checks->databases[i],
+		if (n++ == 0)
+			site_add(text, "<dt>Databases</dt><dd>");
+		site_add(text, "%s%s %u", n > 1 ? ", " : "", checks->databases[i],
 		         last->databases[i].version);
-		any = true;
 	}
-	if (any)
+	if (n)
 		site_add(text, "</dd>\n");
 }
 
@@ -220,8 +221,9 @@ static void add_address(const struct site_run *run, const struct site_mirror *mi
 	add_databases(run, &address->last, text);
 	add_warnings(&address->last, text);
 	if (standing->outs_n)
-		site_add(text, "<dt>Went out</dt><dd>%u times lately, which makes the way back longer</dd>\n",
-		         standing->outs_n);
+		site_add(text,
+		         "<dt>Went out</dt><dd>%u time%s lately, which makes the way back longer</dd>\n",
+		         standing->outs_n, standing->outs_n == 1 ? "" : "s");
 	if (standing->returned_s) {
 		site_add(text, "<dt>Came back</dt><dd>");
 		site_add_time(text, standing->returned_s);

@@ -138,8 +138,9 @@ static void add_country(const struct site_run *run, uint16_t code, struct site_t
 	site_add(text, "<tbody>\n<tr class=\"country\"><th colspan=\"10\" scope=\"rowgroup\" id=\"%s\">%s",
 	         letters, site_country_name(run, code));
 	if (country)
-		site_add(text, " <span class=\"quiet\">%s, %zu of %zu in</span>", letters, country->in_n,
-		         country->mirrors_n);
+		site_add(text, " <span class=\"quiet\">%s%s%zu of %zu in</span>",
+		         run->site->world.width ? letters : "", run->site->world.width ? ", " : "",
+		         country->in_n, country->mirrors_n);
 	if (country && country->level != POOL_LEVEL_COUNTRY)
 		site_add(text, " <span class=\"reason\">too few left: served by %s</span>", country->via);
 	else if (country && country->readmitted)
@@ -167,7 +168,8 @@ void site_write_mirrors(struct site_run *run)
 	site_add(
 	        &text,
 	        "<div class=\"scroll\" role=\"region\" aria-labelledby=\"mirrors\" tabindex=\"0\">\n"
-	        "<table class=\"cards\">\n<caption id=\"mirrors\">Mirrors by country</caption>\n<thead>\n<tr>"
+	        "<table class=\"cards wide\">\n<caption id=\"mirrors\">Mirrors by "
+	        "country</caption>\n<thead>\n<tr>"
 	        "<th scope=\"col\">Mirror</th><th scope=\"col\">State</th><th scope=\"col\">Timestamp</th>"
 	        "<th scope=\"col\">IPv4</th><th scope=\"col\">IPv6</th><th scope=\"col\">Last 14 days</th>"
 	        "<th scope=\"col\">Availability</th><th scope=\"col\">Weight</th><th scope=\"col\">Votes</th>"

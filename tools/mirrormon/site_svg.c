@@ -94,8 +94,8 @@ void site_svg_trend(struct site_text *text, const struct site_row *row)
 }
 
 /* Of the chart, in units of its view box. */
-#define LEFT   46.0
-#define RIGHT  472.0
+#define LEFT   58.0
+#define RIGHT  452.0
 #define TOP    8.0
 #define BOTTOM 150.0
 
