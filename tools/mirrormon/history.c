@@ -260,6 +260,7 @@ static bool has_numbers_to_write(const struct history *history)
 
 int history_flush(struct history *history, struct diag *diag)
 {
+	history->has_written = false;
 	int rc = history_ready(history, diag);
 	size_t rows_n = history->rows_n < FLUSH_MAX ? history->rows_n : FLUSH_MAX;
 	if (rc == 0 && (rows_n || has_numbers_to_write(history))) {

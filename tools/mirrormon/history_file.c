@@ -155,11 +155,12 @@ static const char *const texts[HISTORY_SQL_N] = {
 	        " AND NOT EXISTS (SELECT 1 FROM results WHERE address = ?1)"
 	        " AND NOT EXISTS (SELECT 1 FROM standings WHERE address = ?1)"
 	        " AND NOT EXISTS (SELECT 1 FROM changes WHERE mirror = ?2 AND address = ?1)",
+	[HISTORY_PRUNE_NEXT_MIRROR] = "SELECT id FROM mirrors WHERE id > ?1 ORDER BY id LIMIT 1",
 	[HISTORY_PRUNE_MIRROR] =
 	        "DELETE FROM mirrors WHERE id = ?1"
 	        " AND NOT EXISTS (SELECT 1 FROM addresses WHERE mirror = ?1)"
 	        " AND NOT EXISTS (SELECT 1 FROM changes WHERE mirror = ?1)"
-	        " AND NOT EXISTS (SELECT 1 FROM databases d JOIN arrivals a ON a.database = d.id"
+	        " AND NOT EXISTS (SELECT 1 FROM databases d CROSS JOIN arrivals a ON a.database = d.id"
 	        " WHERE a.mirror = ?1)",
 };
 
@@ -193,10 +194,10 @@ int history_errno(struct history *history, int error)
 int history_tell(struct history *history, int rc, struct diag *diag)
 {
 	const char *path = history->path ? history->path : "history in memory";
-	if (!diag)
+	if (!diag || (rc == 0 && history->told && !history->has_written))
 		return rc;
 	if (rc == 0 && history->told)
-		diag_info(diag, "%s: written again, nothing is left to do", path);
+		diag_info(diag, "%s: can be written again", path);
 	else if (rc == -EBUSY && history->told != rc)
 		diag_error(diag, path, 0,
 		           "another process has locked it; results are kept in memory meanwhile");
@@ -487,6 +488,8 @@ int history_run(struct history *history, enum history_sql sql)
 
 int history_begin(struct history *history)
 {
+	history->has_written = false;
+	history->before_changes = sqlite3_total_changes(history->db);
 	return history_run(history, HISTORY_BEGIN);
 }
 
@@ -494,6 +497,8 @@ int history_end(struct history *history, int rc)
 {
 	if (rc == 0)
 		rc = history_run(history, HISTORY_COMMIT);
+	if (rc == 0)
+		history->has_written = sqlite3_total_changes(history->db) != history->before_changes;
 	if (rc < 0 && history->db && !sqlite3_get_autocommit(history->db))
 		sqlite3_exec(history->db, "ROLLBACK", NULL, NULL, NULL);
 	/* What is wrong with the connection may be mended by a new one; these two are not. */

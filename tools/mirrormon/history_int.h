@@ -49,6 +49,7 @@ enum history_sql {
 	HISTORY_PRUNE_HOURS,
 	HISTORY_PRUNE_STANDING,
 	HISTORY_PRUNE_ADDRESS,
+	HISTORY_PRUNE_NEXT_MIRROR,
 	HISTORY_PRUNE_MIRROR,
 	HISTORY_SQL_N
 };
@@ -93,7 +94,9 @@ struct history {
 	sqlite3_stmt *statements[HISTORY_SQL_N];
 	dev_t dev; /* of the file that db has open */
 	ino_t ino;
-	int told; /* error that was told last; 0 = all is well */
+	int told;           /* error that was told last; 0 = all is well */
+	int before_changes; /* of db, at the last BEGIN */
+	bool has_written;   /* the last transaction: only then is something well again */
 
 	struct history_row *rows;
 	size_t rows_n, rows_cap;
@@ -102,7 +105,7 @@ struct history {
 	size_t numbers_n;
 	uint64_t *saved; /* by the view's order of addresses: a sum of what was saved last */
 	size_t saved_n;
-	int64_t pruned_address; /* the last whose hours were looked at */
+	int64_t pruned_address, pruned_mirror; /* the last that were looked at; 0 = all */
 };
 
 /**

@@ -2,8 +2,8 @@
 
 #include <errno.h>
 
-#define DAY_S           86400
-#define ADDRESSES_SLICE 64
+#define DAY_S   86400
+#define SLICE_N 64
 
 /* A statement of (before or after which second, how many rows); counts what it changed. */
 static int prune_rows(struct history *history, enum history_sql sql, uint64_t at_s, size_t rows_max,
@@ -31,34 +31,58 @@ static int prune_by_id(struct history *history, enum history_sql sql, int64_t id
 	return rc;
 }
 
-/* Hours are found by their address only: each call looks at some addresses, and goes on where it was. */
-static int prune_hours(struct history *history, uint64_t before_s, size_t rows_max)
+/* The next of a table after *last, which is set to it, or to 0 at the end. Returns 1, 0 or negative errno. */
+static int find_next(struct history *history, enum history_sql sql, int64_t *last, int64_t *ret_parent)
+{
+	sqlite3_stmt *statement = history_statement(history, sql);
+	sqlite3_bind_int64(statement, 1, *last);
+	int rc = history_step(history, statement);
+	if (rc < 0)
+		return rc;
+	*last = rc == 1 ? sqlite3_column_int64(statement, 0) : 0;
+	*ret_parent = rc == 1 ? sqlite3_column_int64(statement, 1) : 0;
+	sqlite3_reset(statement);
+	return rc;
+}
+
+/* Hours are found by their address only: each call looks at some addresses, and goes on where it was. Returns
+ * 1 when there are more. */
+static int prune_addresses(struct history *history, uint64_t before_s, size_t rows_max)
 {
 	size_t changed_n = 0;
-	int rc = 0;
-	for (size_t i = 0; i < ADDRESSES_SLICE && changed_n < rows_max && rc >= 0; i++) {
-		sqlite3_stmt *next = history_statement(history, HISTORY_PRUNE_NEXT_ADDRESS);
-		sqlite3_bind_int64(next, 1, history->pruned_address);
-		rc = history_step(history, next);
-		if (rc == 0)
-			history->pruned_address = 0;
+	int rc = 1;
+	for (size_t i = 0; i < SLICE_N && changed_n < rows_max; i++) {
+		int64_t mirror;
+		size_t gone_n = 0;
+		rc = find_next(history, HISTORY_PRUNE_NEXT_ADDRESS, &history->pruned_address, &mirror);
 		if (rc != 1)
 			return rc;
-		int64_t address = sqlite3_column_int64(next, 0);
-		int64_t mirror = sqlite3_column_int64(next, 1);
-		sqlite3_reset(next);
-		size_t gone_n = 0;
+		int64_t address = history->pruned_address;
 		if ((rc = prune_by_id(history, HISTORY_PRUNE_HOURS, address, before_s, &changed_n)) < 0 ||
 		    (rc = prune_by_id(history, HISTORY_PRUNE_STANDING, address, 0, &gone_n)) < 0 ||
 		    (rc = prune_by_id(history, HISTORY_PRUNE_ADDRESS, address, (uint64_t)mirror, &gone_n)) <
-		            0 ||
-		    (rc = prune_by_id(history, HISTORY_PRUNE_MIRROR, mirror, 0, &gone_n)) < 0)
+		            0)
 			return rc;
+		/* It may have been a standing's: all are saved again. */
 		if (gone_n)
 			history->saved_n = 0;
-		history->pruned_address = address;
 	}
-	return rc;
+	return 1;
+}
+
+/* The same for mirrors of which nothing is left. */
+static int prune_mirrors(struct history *history)
+{
+	for (size_t i = 0; i < SLICE_N; i++) {
+		int64_t none;
+		size_t gone_n = 0;
+		int rc = find_next(history, HISTORY_PRUNE_NEXT_MIRROR, &history->pruned_mirror, &none);
+		if (rc == 1)
+			rc = prune_by_id(history, HISTORY_PRUNE_MIRROR, history->pruned_mirror, 0, &gone_n);
+		if (rc < 0 || history->pruned_mirror == 0)
+			return rc;
+	}
+	return 1;
 }
 
 static int prune_all(struct history *history, uint64_t now_s, size_t rows_max, size_t *changed_n)
@@ -76,8 +100,11 @@ static int prune_all(struct history *history, uint64_t now_s, size_t rows_max, s
 	    (rc = prune_rows(history, HISTORY_PRUNE_CHANGES, year_s, rows_max, changed_n)) == 0 &&
 	    (rc = prune_rows(history, HISTORY_PRUNE_ARRIVALS, year_s, rows_max, changed_n)) == 0 &&
 	    (rc = prune_rows(history, HISTORY_PRUNE_VERSIONS, year_s, rows_max, changed_n)) == 0)
-		rc = prune_hours(history, year_s, rows_max);
-	return history_end(history, rc);
+		rc = history->pruned_mirror ? 0 : prune_addresses(history, year_s, rows_max);
+	if (rc == 0)
+		rc = prune_mirrors(history);
+	int ended = history_end(history, rc < 0 ? rc : 0);
+	return ended < 0 ? ended : rc;
 }
 
 int history_prune(struct history *history, uint64_t now_s, size_t rows_max, struct diag *diag)
@@ -86,7 +113,8 @@ int history_prune(struct history *history, uint64_t now_s, size_t rows_max, stru
 	int rc = history_ready(history, diag);
 	if (rc == 0 && (rc = prune_all(history, now_s, rows_max, &changed_n)) == -EUCLEAN)
 		rc = history_begin_anew(history, diag);
-	if (history_tell(history, rc, diag) < 0)
-		return rc;
-	return changed_n >= rows_max || history->pruned_address ? 1 : 0;
+	if (rc < 0)
+		return history_tell(history, rc, diag);
+	history_tell(history, 0, diag);
+	return rc || changed_n >= rows_max;
 }

@@ -1,0 +1,387 @@
+/* mirror/HOST.html: all that is known of one mirror. */
+#include "mirrormon/site_int.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "mirrormon/site_svg.h"
+
+#define CHECKS_SHOWN 50
+#define GROUP_HOURS  3 /* of which a point of a graph is the mean */
+#define POINTS_N     (SITE_HOURS / GROUP_HOURS)
+#define LINES_MAX    5
+
+/* What the graphs are drawn from: for each address, by groups of hours. */
+struct curves {
+	double x[POINTS_N]; /* hours since the beginning */
+	double good_percent[LINES_MAX][POINTS_N];
+	double total_ms[LINES_MAX][POINTS_N];
+	double age_h[LINES_MAX][POINTS_N];
+	struct site_row rows[LINES_MAX];
+	size_t n; /* addresses */
+	double total_max, age_max;
+};
+
+static void add_curve(struct curves *curves, const struct history_span *hours)
+{
+	size_t line = curves->n++;
+	site_row_make(hours, &curves->rows[line]);
+	for (size_t i = 0; i < POINTS_N; i++) {
+		uint64_t checks_n = 0;
+		uint64_t good_n = 0;
+		double total = 0;
+		double age = 0;
+		for (size_t k = i * GROUP_HOURS; k < (i + 1) * GROUP_HOURS; k++) {
+			checks_n += hours[k].checks_n;
+			good_n += hours[k].good_n;
+			total += (double)hours[k].good_n * hours[k].total_ms_mean;
+			age += (double)hours[k].good_n * hours[k].age_s_mean;
+		}
+		curves->x[i] = (double)(i * GROUP_HOURS) + GROUP_HOURS / 2.0;
+		curves->good_percent[line][i] = checks_n ? 100.0 * (double)good_n / (double)checks_n : NAN;
+		curves->total_ms[line][i] = good_n ? total / (double)good_n : NAN;
+		curves->age_h[line][i] = good_n ? age / (double)good_n / 3600 : NAN;
+		curves->total_max = fmax(curves->total_max, good_n ? total / (double)good_n : 0);
+		curves->age_max = fmax(curves->age_max, good_n ? age / (double)good_n / 3600 : 0);
+	}
+}
+
+static size_t day_ticks(const struct site_run *run, struct site_tick ticks[SITE_TICKS_MAX])
+{
+	size_t n = 0;
+	for (unsigned day = 0; day < SITE_DAYS && n < SITE_TICKS_MAX; day += 2) {
+		time_t at = (time_t)(run->until_s - (SITE_DAYS - day) * 86400);
+		struct tm parts;
+		gmtime_r(&at, &parts);
+		ticks[n].at = day * 24;
+		strftime(ticks[n].label, sizeof(ticks[n].label), "%d %b", &parts);
+		n++;
+	}
+	return n;
+}
+
+static void add_figure(const struct site_run *run, struct site_text *text, const struct curves *curves,
+                       const struct mirror_view *mirror, const char *title, const char *summary,
+                       const double values[][POINTS_N], double max, const char *unit,
+                       const struct site_tick *limits, size_t limits_n)
+{
+	struct site_tick x_ticks[SITE_TICKS_MAX];
+	struct site_tick y_ticks[SITE_TICKS_MAX];
+	struct site_line lines[LINES_MAX];
+	char label[256];
+	snprintf(label, sizeof(label), "%s in the last 14 days. %s", title, summary);
+	struct site_chart chart = { .label = label,
+		                    .x_max = SITE_HOURS,
+		                    .x_ticks = x_ticks,
+		                    .y_ticks = y_ticks,
+		                    .limits = limits,
+		                    .limits_n = limits_n,
+		                    .lines = lines,
+		                    .lines_n = curves->n };
+	chart.x_ticks_n = day_ticks(run, x_ticks);
+	chart.y_ticks_n = site_svg_ticks(max, unit, y_ticks, &chart.y_max);
+	site_add(text, "<figure>\n<figcaption>%s", title);
+	for (size_t i = 0; i < curves->n; i++) {
+		char addr[ADDR_TEXT_MAX];
+		lines[i] = (struct site_line){ .x = curves->x, .y = values[i], .n = POINTS_N };
+		if (curves->n > 1)
+			site_add(text,
+			         " <span class=\"quiet\"><svg width=\"30\" height=\"8\" viewBox=\"0 0 30 8\" "
+			         "aria-hidden=\"true\">"
+			         "<path class=\"line l%zu\" d=\"M1 4h28\"/></svg> %s</span>",
+			         i, addr_format(&mirror->addrs[i].addr, addr, sizeof(addr)));
+	}
+	site_add(text, "</figcaption>\n");
+	site_svg_chart(text, &chart);
+	site_add(text, "</figure>\n");
+}
+
+static void add_graphs(const struct site_run *run, const struct site_mirror *mirror,
+                       const struct curves *curves, struct site_text *text)
+{
+	const struct conf_decision *decision = &run->view->conf->decision;
+	char summary[160] = "No checks yet.";
+	if (mirror->row.checks_n)
+		snprintf(summary, sizeof(summary), "%.1f %% of %u checks were good.",
+		         100.0 * mirror->row.good_n / mirror->row.checks_n, mirror->row.checks_n);
+	site_add(text,
+	         "<section aria-labelledby=\"graphs\">\n<h2 id=\"graphs\">Last 14 days</h2>\n<p>%s</p>\n",
+	         summary);
+	add_figure(run, text, curves, mirror->view, "Availability", summary, curves->good_percent, 100, " %",
+	           NULL, 0);
+	snprintf(summary, sizeof(summary), "Highest mean of three hours: %.0f ms.", curves->total_max);
+	struct site_tick slow = { .at = decision->slow_over_ms, .label = "slow" };
+	add_figure(run, text, curves, mirror->view, "Time that a check takes", summary, curves->total_ms,
+	           fmax(curves->total_max, 10), " ms", &slow, decision->slow_over_ms ? 1 : 0);
+	snprintf(summary, sizeof(summary), "Highest mean of three hours: %.1f h.", curves->age_max);
+	struct site_tick ages[] = { { .at = decision->late_after_s / 3600.0, .label = "late" },
+		                    { .at = decision->old_after_s / 3600.0, .label = "old" } };
+	add_figure(run, text, curves, mirror->view, "Age of the timestamp", summary, curves->age_h,
+	           fmax(curves->age_max, 4), " h", ages, 2);
+	site_add(text, "</section>\n");
+}
+
+static void add_overview(const struct site_run *run, const struct site_mirror *mirror, struct site_text *text)
+{
+	const struct mirror_view *view = mirror->view;
+	char code[3];
+	char name[80];
+	char lag[SITE_DURATION_MAX];
+	country_to_code(view->country, code);
+	site_add(text, "<dl>\n<dt>State</dt><dd>");
+	site_add_state(text, &mirror->judgement, true);
+	if (mirror->judgement.detail && *mirror->judgement.detail)
+		site_add(text, " <span class=\"detail\">%s</span>", mirror->judgement.detail);
+	site_add(text, "</dd>\n<dt>Country</dt><dd><a href=\"../mirrors.html#%s\">%s</a></dd>\n", code,
+	         site_country_name(run, view->country));
+	if (site_host_is_plain(view->host))
+		site_add(text,
+		         "<dt>Address</dt><dd><a href=\"http://%s/\" rel=\"nofollow\">http://%s/</a></dd>\n",
+		         view->host, view->host);
+	if (*site_admin_name(view->admin, name))
+		site_add(text, "<dt>Run by</dt><dd>%s</dd>\n", name);
+	site_add(text, "<dt>Timestamp</dt><dd>");
+	site_add_time(text, mirror->timestamp_s);
+	if (mirror->lag_s)
+		site_add(text, ", %s behind the newest", site_duration(mirror->lag_s, lag));
+	site_add(text, "</dd>\n<dt>Weight</dt><dd>%u", view->weight);
+	if (mirror->weight != view->weight) {
+		site_add(text, ", back at %u.%u %% since ", view->ramp_permille / 10,
+		         view->ramp_permille % 10);
+		site_add_time(text, view->ramp_from_s);
+		site_add(text, ", rising to all of it by ");
+		site_add_time(text, view->ramp_full_s);
+	}
+	site_add(text, "</dd>\n<dt>Last check</dt><dd>");
+	site_add_time(text, mirror->checked_s);
+	site_add(text, "</dd>\n<dt>Next check</dt><dd>");
+	site_add_time(text, mirror->next_check_s);
+	site_add(text, "</dd>\n</dl>\n");
+}
+
+static void add_databases(const struct site_run *run, const struct check_result *last, struct site_text *text)
+{
+	const struct conf_checks *checks = &run->view->conf->checks;
+	size_t n = 0;
+	for (size_t i = 0; i < checks->databases_n && i < MODEL_DATABASES_MAX; i++) {
+		if (last->databases[i].version == 0)
+			continue;
+		if (n++ == 0)
+			site_add(text, "<dt>Databases</dt><dd>");
+		site_add(text, "%s%s %u", n > 1 ? ", " : "", checks->databases[i],
+		         last->databases[i].version);
+	}
+	if (n)
+		site_add(text, "</dd>\n");
+}
+
+static void add_warnings(const struct check_result *last, struct site_text *text)
+{
+	static const struct {
+		enum check_warning bit;
+		const char *words;
+	} warnings[] = {
+		{ CHECK_WARN_NO_304,
+		  "a request with If-Modified-Since brings the whole file instead of 304" },
+		{ CHECK_WARN_CDIFF_GAP, "an older patch (.cdiff) is missing" },
+		{ CHECK_WARN_HOST_HEADER, "it answers to one of the host names only" },
+	};
+	for (size_t i = 0; i < sizeof(warnings) / sizeof(*warnings); i++) {
+		if (last->warnings & warnings[i].bit)
+			site_add(text, "<dt>To be mended</dt><dd>%s</dd>\n", warnings[i].words);
+	}
+}
+
+static void add_address(const struct site_run *run, const struct site_mirror *mirror, size_t number,
+                        const struct curves *curves, struct site_text *text)
+{
+	const struct address_view *address = &mirror->view->addrs[number];
+	const struct standing *standing = &address->standing;
+	struct site_judgement judgement;
+	char addr[ADDR_TEXT_MAX];
+	site_facts_judge_address(run->view, mirror->view, address, &judgement);
+	site_add(text, "<h3>%s <span class=\"quiet\">IPv%d</span></h3>\n<dl>\n<dt>State</dt><dd>",
+	         addr_format(&address->addr, addr, sizeof(addr)), address->addr.family);
+	site_add_state(text, &judgement, true);
+	if (judgement.detail && *judgement.detail)
+		site_add(text, " <span class=\"detail\">%s</span>", judgement.detail);
+	site_add(text, "</dd>\n");
+	if (address->verdict.votes_n)
+		site_add(text, "<dt>Votes</dt><dd>%u of %u monitors say out</dd>\n",
+		         address->verdict.votes_out, address->verdict.votes_n);
+	site_add(text, "<dt>This monitor</dt><dd>%s; %u failed and %u good in a row</dd>\n",
+	         standing->reason == REASON_NONE ? "in" : reason_text(standing->reason), standing->failures_n,
+	         standing->successes_n);
+	site_add(text, "<dt>Timestamp</dt><dd>");
+	site_add_time(text, standing->timestamp_s);
+	site_add(text, "</dd>\n");
+	add_databases(run, &address->last, text);
+	add_warnings(&address->last, text);
+	if (standing->outs_n)
+		site_add(text,
+		         "<dt>Went out</dt><dd>%u time%s lately, which makes the way back longer</dd>\n",
+		         standing->outs_n, standing->outs_n == 1 ? "" : "s");
+	if (standing->returned_s) {
+		site_add(text, "<dt>Came back</dt><dd>");
+		site_add_time(text, standing->returned_s);
+		site_add(text, "</dd>\n");
+	}
+	if (number < curves->n) {
+		site_add(text, "<dt>14 days</dt><dd>");
+		site_svg_days(text, &curves->rows[number]);
+		site_add(text, "</dd>\n");
+	}
+	site_add(text, "<dt>Checked</dt><dd>");
+	site_add_time(text, standing->checked_s);
+	site_add(text, ", next ");
+	site_add_time(text, address->next_check_s);
+	site_add(text, "</dd>\n</dl>\n");
+}
+
+static void add_events(const struct site_run *run, size_t n, struct site_text *text)
+{
+	site_add(text, "<section aria-labelledby=\"changes\">\n<h2 id=\"changes\">Changes of state</h2>\n");
+	if (n == 0)
+		site_add(text, "<p>None in the last year.</p>\n");
+	else
+		site_add(text, "<div class=\"scroll\" role=\"region\" aria-label=\"Changes of state\" "
+		               "tabindex=\"0\">\n<table class=\"cards\">\n"
+		               "<caption>Newest first</caption>\n<thead><tr><th scope=\"col\">When</th><th "
+		               "scope=\"col\">Address</th>"
+		               "<th scope=\"col\">From</th><th scope=\"col\">To</th><th "
+		               "scope=\"col\">Evidence</th></tr></thead>\n<tbody>\n");
+	for (size_t i = 0; i < n; i++) {
+		const struct history_event *event = &run->site->events[i];
+		char addr[ADDR_TEXT_MAX];
+		site_add(text, "<tr><th scope=\"row\">");
+		site_add_time(text, event->at_s);
+		site_add(text,
+		         "</th><td data-label=\"Address\">%s</td><td data-label=\"From\">%s</td><td "
+		         "data-label=\"To\">%s</td>"
+		         "<td data-label=\"Evidence\">%s</td></tr>\n",
+		         event->addr.family ? addr_format(&event->addr, addr, sizeof(addr)) : "all",
+		         event->from == REASON_NONE ? "in" : reason_text(event->from),
+		         event->to == REASON_NONE ? "in" : reason_text(event->to), event->detail);
+	}
+	if (n)
+		site_add(text, "</tbody>\n</table>\n</div>\n");
+	site_add(text, "</section>\n");
+}
+
+static void add_check(const struct history_check *check, struct site_text *text)
+{
+	const struct check_result *result = &check->result;
+	char addr[ADDR_TEXT_MAX];
+	site_add(text, "<tr><th scope=\"row\">");
+	site_add_time(text, check->at_s);
+	site_add(text, "</th><td data-label=\"Address\">%s</td><td data-label=\"Result\">",
+	         addr_format(&check->addr, addr, sizeof(addr)));
+	if (result->reason == REASON_NONE)
+		site_add(text, "<span class=\"state ok\">good</span>%s",
+		         result->deep ? ", whole database verified" : "");
+	else
+		site_add(text, "<span class=\"state out\">failed</span> <span class=\"reason\">%s</span>",
+		         reason_text(result->reason));
+	if (*result->detail)
+		site_add(text, " <span class=\"detail\">%s</span>", result->detail);
+	site_add(text, "</td><td data-label=\"Then\">%s</td><td data-label=\"Timestamp\">",
+	         check->state == REASON_NONE ? "in" : reason_text(check->state));
+	if (result->timestamp_s)
+		site_add_time(text, result->timestamp_s);
+	else
+		site_add(text, "<span class=\"quiet\">not read</span>");
+	site_add(text,
+	         "</td><td class=\"number\" data-label=\"Connect\">%u ms</td><td class=\"number\" "
+	         "data-label=\"All\">%u ms</td></tr>\n",
+	         result->connect_us / 1000, result->total_us / 1000);
+}
+
+static void add_checks(const struct site_run *run, const struct site_mirror *mirror, size_t n,
+                       struct site_text *text)
+{
+	site_add(text, "<section aria-labelledby=\"checks\">\n<h2 id=\"checks\">Last checks</h2>\n");
+	if (n == 0)
+		site_add(text, "<p>None yet.</p>\n");
+	else
+		site_add(text,
+		         "<p>More of them, for programs: <a href=\"%s.csv\">%s.csv</a>, <a "
+		         "href=\"%s.json\">%s.json</a>.</p>\n"
+		         "<div class=\"scroll\" role=\"region\" aria-label=\"Last checks\" "
+		         "tabindex=\"0\">\n<table class=\"cards\">\n"
+		         "<caption>Newest first</caption>\n<thead><tr><th scope=\"col\">When</th><th "
+		         "scope=\"col\">Address</th>"
+		         "<th scope=\"col\">Result</th><th scope=\"col\">Then</th><th "
+		         "scope=\"col\">Timestamp</th>"
+		         "<th scope=\"col\" class=\"number\">Connect</th><th scope=\"col\" "
+		         "class=\"number\">All</th></tr></thead>\n<tbody>\n",
+		         mirror->file, mirror->file, mirror->file, mirror->file);
+	for (size_t i = 0; i < n && i < CHECKS_SHOWN; i++)
+		add_check(&run->site->checks[i], text);
+	if (n)
+		site_add(text, "</tbody>\n</table>\n</div>\n");
+	site_add(text, "</section>\n");
+}
+
+static void add_badge(const struct site_run *run, const struct site_mirror *mirror, struct site_text *text)
+{
+	const char *url = run->view->conf->site.url;
+	const char *file = mirror->file;
+	site_add(text,
+	         "<section aria-labelledby=\"badge\">\n<h2 id=\"badge\">Badge</h2>\n<p><img src=\"%s.svg\" "
+	         "alt=\"Mirror: %s\" "
+	         "height=\"20\"></p>\n<p>To show it elsewhere:</p>\n",
+	         file, site_state_text(mirror->judgement.state));
+	if (!url)
+		url = "https://STATUS-SITE";
+	/* The snippet is shown, so what it holds is escaped twice: once as HTML that is shown, once by us. */
+	site_add(text, "<pre tabindex=\"0\"><code>%s%s/mirror/%s.html%s%s/mirror/%s.svg%s</code></pre>\n",
+	         "<a href=\"", url, file, "\"><img src=\"", url, file, "\" alt=\"mirror status\"></a>");
+	site_add(text,
+	         "<p>For shields.io and its like: <a "
+	         "href=\"%s.badge.json\">%s.badge.json</a>.</p>\n</section>\n",
+	         file, file);
+}
+
+static bool read_spans(struct site_run *run, const struct mirror_view *mirror, const struct addr *addr)
+{
+	struct history_span *spans = run->site->spans;
+	if (history_spans(run->history, mirror->host, addr, run->until_s, 3600, spans, SITE_HOURS) >= 0)
+		return true;
+	/* Told by the history itself; the page is then without graphs. */
+	memset(spans, 0, SITE_HOURS * sizeof(*spans));
+	return false;
+}
+
+void site_write_mirror(struct site_run *run, struct site_mirror *mirror)
+{
+	const struct mirror_view *view = mirror->view;
+	struct site *site = run->site;
+	struct curves curves = { 0 };
+	read_spans(run, view, NULL);
+	site_row_make(site->spans, &mirror->row);
+	for (size_t i = 0; i < view->addrs_n && i < LINES_MAX; i++) {
+		read_spans(run, view, &view->addrs[i].addr);
+		add_curve(&curves, site->spans);
+	}
+	size_t checks_n = history_checks(run->history, view->host, site->checks, SITE_CHECKS);
+	size_t events_n = history_events(run->history, view->host, site->events, SITE_EVENTS);
+	struct site_text text;
+	char path[SITE_FILE_MAX + 32];
+	site_page_begin(run, &text, 1, view->host, "");
+	add_overview(run, mirror, &text);
+	site_add(&text, "<section aria-labelledby=\"addresses\">\n<h2 id=\"addresses\">Addresses</h2>\n");
+	for (size_t i = 0; i < view->addrs_n; i++)
+		add_address(run, mirror, i, &curves, &text);
+	site_add(&text, "</section>\n");
+	add_graphs(run, mirror, &curves, &text);
+	add_events(run, events_n, &text);
+	add_checks(run, mirror, checks_n, &text);
+	add_badge(run, mirror, &text);
+	site_page_end(run, &text, 1, false);
+	snprintf(path, sizeof(path), "mirror/%s.html", mirror->file);
+	site_page_write(run, path, &text);
+	site_write_mirror_data(run, mirror, checks_n, events_n);
+}
