@@ -60,11 +60,10 @@ int checker_parse_status(const char *line, size_t line_len, unsigned *ret_status
 {
 	while (line_len && is_blank(line[line_len - 1]))
 		line_len--;
-	const char *space = memchr(line, ' ', line_len);
-	if (line_len < 5 || strncasecmp(line, "HTTP/", 5) != 0 || !space)
-		return -EINVAL;
 	const char *end = line + line_len;
-	const char *code = space + 1;
+	if (line_len < 9 || (memcmp(line, "HTTP/1.1 ", 9) != 0 && memcmp(line, "HTTP/1.0 ", 9) != 0))
+		return -EINVAL;
+	const char *code = line + 9;
 	uint64_t status;
 	if (end - code < STATUS_DIGITS || checker_parse_number(code, STATUS_DIGITS, 999, &status) < 0 ||
 	    status < 100 || (end - code > STATUS_DIGITS && code[STATUS_DIGITS] != ' '))

@@ -190,7 +190,7 @@ static bool is_step_wanted(const struct job *job)
 {
 	bool is_full = job->kind == JOB_CHECK && !job->request->brief;
 	switch (job->step) {
-	case STEP_TIMESTAMP: return is_full || job->kind == JOB_REFERENCE;
+	case STEP_TIMESTAMP: return job->index == 0 && (is_full || job->kind == JOB_REFERENCE);
 	case STEP_HEADER: return job->index < databases_n(job);
 	case STEP_CDIFF: return has_cdiff(job, job->index);
 	case STEP_OTHER_HOST: return is_full && job->index == 0 && conf_of(job)->hosts_n > 1;

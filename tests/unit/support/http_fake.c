@@ -212,10 +212,13 @@ static void serve(struct connection *connection, const struct file *file, bool h
 	}
 }
 
-static bool fits(const struct http_fake_answer *answer, const char *host, const char *method)
+static bool fits(const struct http_fake_answer *answer, const char *request, const char *host,
+                 const char *method)
 {
+	char range[64];
 	return answer && (!answer->host || strcmp(answer->host, host) == 0) &&
-	       (!answer->method || strcmp(answer->method, method) == 0);
+	       (!answer->method || strcmp(answer->method, method) == 0) &&
+	       (!answer->is_for_whole || !get_header(request, "Range", range, sizeof(range)));
 }
 
 static void answer_request(struct connection *connection)
@@ -233,9 +236,9 @@ static void answer_request(struct connection *connection)
 	if (fake->requests_len + (size_t)len < LOG_MAX)
 		fake->requests_len += (size_t)len;
 	struct file *file = find_file(fake, path);
-	const struct http_fake_answer *script = file && fits(file->script, host, method) ? file->script
-	                                        : fits(fake->script, host, method)       ? fake->script
-	                                                                                 : NULL;
+	const struct http_fake_answer *script = file && file->script ? file->script : fake->script;
+	if (!fits(script, connection->request, host, method))
+		script = NULL;
 	connection->answer = script ? *script : (struct http_fake_answer){ .then = HTTP_FAKE_KEEP };
 	if (script)
 		set_out(connection, "", script->text,

@@ -31,6 +31,7 @@ struct http_fake_answer {
 	uint64_t drop_ms;   /* a byte at a time, so far apart; 0 = at once */
 	const char *host;   /* only for this Host header; NULL = any */
 	const char *method; /* only for this method; NULL = any */
+	bool is_for_whole;  /* only for requests without a range */
 };
 
 /** family 4 or 6; loopback, a port of the kernel's choice. NULL when there is no such family. */
