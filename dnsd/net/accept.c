@@ -73,7 +73,12 @@ int acceptor_open(struct acceptor *acceptor, uv_loop_t *loop, int fd,
 static void on_rest_closed(uv_handle_t *handle)
 {
 	struct acceptor *acceptor = handle->data;
-	uv_close((uv_handle_t *)&acceptor->poll, acceptor->closed);
+	acceptor->closed((uv_handle_t *)&acceptor->poll);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	uv_close((uv_handle_t *)&((struct acceptor *)handle)->rest, on_rest_closed);
 }
 
 void acceptor_close(struct acceptor *acceptor, uv_close_cb closed)
@@ -87,7 +92,8 @@ void acceptor_close(struct acceptor *acceptor, uv_close_cb closed)
 		acceptor->accepted(acceptor, fd);
 	}
 	acceptor->closed = closed;
-	uv_poll_stop(&acceptor->poll);
+	/* uv_close() takes the number out of epoll, even behind uv_poll_stop(): by then it must be ours
+	 * still. */
+	uv_close((uv_handle_t *)&acceptor->poll, on_poll_closed);
 	close(acceptor->fd);
-	uv_close((uv_handle_t *)&acceptor->rest, on_rest_closed);
 }

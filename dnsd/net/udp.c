@@ -271,7 +271,8 @@ void udp_close(struct udp_socket *udp, uv_close_cb closed)
 {
 	for (unsigned i = 0; i < BATCHES_AT_CLOSE && serve_batch(udp); i++) {
 	}
-	uv_poll_stop(&udp->poll);
-	close(udp->fd);
+	/* uv_close() takes the number out of epoll, even behind uv_poll_stop(): by then it must be ours
+	 * still. */
 	uv_close((uv_handle_t *)&udp->poll, closed);
+	close(udp->fd);
 }

@@ -6,8 +6,9 @@ import socket
 import struct
 import time
 
-from harness import (DEADLINE_S, TOP, UDP, Tcp, ask, check, check_equal, check_rcode, make_query, open_socket, parse_answer, run,
+from harness import (CONTROL, DEADLINE_S, TCP, TOP, UDP, Tcp, ask, check, check_equal, check_rcode, make_query, open_socket, parse_answer, run,
                      wait_until)
+from tls_support import make_certificate, tls_keys
 
 MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)])]
 QUERIES_N = 200
@@ -26,7 +27,10 @@ def setup(case):
 
 def start(case, library, faults, **conf):
     """A daemon under this library; it is loaded before a sanitizer's own."""
-    site = case.site().pool_site(MIRRORS, **conf)
+    return start_site(case, library, faults, case.site().pool_site(MIRRORS, **conf))
+
+
+def start_site(case, library, faults, site):
     more = {"DNSD_FAULTS": faults, "LD_PRELOAD": library,
             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
     before = {name: os.environ.get(name) for name in more}
@@ -174,3 +178,31 @@ def test_no_descriptors(case, _):
 def test_no_descriptors_shared(case, _):
     """Two workers take them from each other."""
     no_descriptors(case, 2)
+
+
+def test_number_used_again(case, library):
+    """The number of every socket that is closed becomes a file's at once: epoll is never asked about a file."""
+    site = case.site()
+    make_certificate(site)
+    more = CONTROL + tls_keys()
+    site.pool_site(MIRRORS, workers=2, listen=("127.0.0.1@0", "127.0.0.2@0", "127.0.0.3@0"), server=more + 'sandbox = "off";')
+    metrics = 'metrics: { listen = [ "127.0.0.1@0" ]; };\n'
+    site.write("dnsd.conf", open(site.path).read() + metrics)
+    daemon = start_site(case, library, "reuse", site)
+    text = open(site.path).read()
+    with Tcp(daemon.addr) as tcp:
+        tcp.send(query(1))
+        parse_answer(query(1), tcp.receive())
+    daemon.ctl("status")
+    for replaced in ((', "127.0.0.2@0", "127.0.0.3@0"', ""), (tls_keys(), ""), ("ctl.sock", "ctl2.sock"), (metrics, "")):
+        site.write("dnsd.conf", text.replace(*replaced))
+        daemon.reload()
+        check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+        check_rcode(ask(daemon, "www.clamav.test", transport=TCP), "NOERROR")
+        site.write("dnsd.conf", text)
+        daemon.reload()
+    daemon.stop()
+    met = [line for line in daemon.log.lines if "faults: epoll_ctl" in line]
+    check_equal(met, [], "epoll asked about what is a file now")
+    files_n = sum("is a file now" in line for line in daemon.log.lines)
+    check(files_n >= 20, f"{files_n} sockets were closed: the test shows nothing")
