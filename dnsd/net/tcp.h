@@ -28,7 +28,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "net/accept.h"
+#include "loop/accept.h"
 #include "net/net_context.h"
 #include "tls/tls.h"
 

@@ -448,6 +448,7 @@ int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd,
 
 void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed)
 {
+	acceptor_drain(&listener->acceptor);
 	acceptor_close(&listener->acceptor, closed);
 }
 
