@@ -9,8 +9,10 @@
  *
  *     short    read() and write() of TCP: a few bytes at a time, EAGAIN in between
  *
- *     reuse    the number of a socket that is closed becomes a file's at once, as by another thread; told,
- * and so is an epoll_ctl() that meets a file
+ *     dead     recvmmsg(): EIO, DEAD_CALLS_N times
+ *
+ *     reuse    the number of a socket that is closed becomes a file's at once, as by another thread;
+ *              told, and so is an epoll_ctl() that meets a file
  *
  * Only internet sockets are touched; "reuse" takes those of any kind.
  */
@@ -30,6 +32,8 @@
 #include <unistd.h>
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
+
+#define DEAD_CALLS_N 60
 
 static bool wants(const char *word)
 {
@@ -70,6 +74,8 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct tim
 		if (error)
 			return fail(error);
 	}
+	if (wants("dead") && atomic_fetch_add(&calls, 1) < DEAD_CALLS_N)
+		return fail(EIO);
 	return real(fd, messages, n, flags, timeout);
 }
 
