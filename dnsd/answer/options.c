@@ -66,8 +66,8 @@ enum wire_verdict answer_options_begin(struct reply *reply, enum wire_verdict ve
 		options.has_zoneversion = true;
 		options.len += WIRE_ZONEVERSION_LEN;
 	}
-	if (transport != TRANSPORT_UDP && (asked & WIRE_ASKED_KEEPALIVE) && data->tcp_idle_ms) {
-		uint32_t idle_100ms = data->tcp_idle_ms / 100;
+	if (transport != TRANSPORT_UDP && (asked & WIRE_ASKED_KEEPALIVE) && reply->client->tells_idle) {
+		uint32_t idle_100ms = reply->client->idle_ms / 100;
 		options.has_keepalive = true;
 		options.idle_100ms = (uint16_t)(idle_100ms < UINT16_MAX ? idle_100ms : UINT16_MAX);
 		options.len += WIRE_KEEPALIVE_LEN;

@@ -37,6 +37,9 @@ static struct sockaddr_in example_peer(void)
 	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc6336464) };
 }
 
+static uint32_t idle_ms = 12300;
+static bool tells_idle = true;
+
 static int setup(void **state)
 {
 	struct fixture *fixture = calloc(1, sizeof(*fixture));
@@ -149,7 +152,10 @@ static const struct got *ask(struct fixture *fixture, enum transport transport, 
 	static struct got got;
 	uint8_t req[1024];
 	struct sockaddr_in from = example_peer();
-	struct client client = { .peer = (const struct sockaddr *)&from, .transport = transport };
+	struct client client = { .peer = (const struct sockaddr *)&from,
+		                 .transport = transport,
+		                 .tells_idle = tells_idle,
+		                 .idle_ms = idle_ms };
 	size_t req_len = make_request(name, WIRE_TYPE_A, 1232, options, req);
 	got.len = answer_query(&fixture->data, &client, req, req_len, got.resp,
 	                       transport == TRANSPORT_UDP ? ANSWER_UDP_MAX : ANSWER_TCP_MAX, fixture->state);
@@ -322,10 +328,15 @@ static void test_keepalive(void **state)
 	expect(ask(fixture, TRANSPORT_TCP, NAME, "000b 0002 0064"), WIRE_RCODE_FORMERR, 0, "");
 	expect(ask(fixture, TRANSPORT_TLS, NAME, CLIENT "000b 0001 00"), WIRE_RCODE_FORMERR, 0, "");
 	assert_int_equal(fixture->state->counters.formerr, 2);
-	fixture->data.tcp_idle_ms = 10000000;
+	uint32_t usual_ms = idle_ms;
+	idle_ms = 10000000;
 	expect(ask(fixture, TRANSPORT_TCP, NAME, "000b 0000"), 0, 1, "000b 0002 ffff");
-	fixture->data.tcp_idle_ms = 0;
+	idle_ms = 0;
+	expect(ask(fixture, TRANSPORT_TCP, NAME, "000b 0000"), 0, 1, "000b 0002 0000");
+	idle_ms = usual_ms;
+	tells_idle = false;
 	expect(ask(fixture, TRANSPORT_TCP, NAME, "000b 0000"), 0, 1, "");
+	tells_idle = true;
 }
 
 /* Order is ours and always the same: zone version, cookie, keepalive, id, padding. */
