@@ -326,7 +326,7 @@ static void test_keepalive(void **state)
 	expect(ask(fixture, TRANSPORT_UDP, NAME, "000b 0002 0064"), 0, 1, "");
 	assert_int_equal(fixture->state->counters.formerr, 0);
 	expect(ask(fixture, TRANSPORT_TCP, NAME, "000b 0002 0064"), WIRE_RCODE_FORMERR, 0, "");
-	expect(ask(fixture, TRANSPORT_TLS, NAME, CLIENT "000b 0001 00"), WIRE_RCODE_FORMERR, 0, "");
+	expect(ask(fixture, TRANSPORT_TLS, NAME, CLIENT "000b 0001 00"), WIRE_RCODE_FORMERR, 0, COOKIE_2);
 	assert_int_equal(fixture->state->counters.formerr, 2);
 	uint32_t usual_ms = idle_ms;
 	idle_ms = 10000000;
@@ -463,23 +463,57 @@ static void test_room_for_id(void **state)
 	assert_false(had_id);
 }
 
-/* What could not be read, or is of a version nobody knows, has no options answered. */
+static const struct got *ask_raw(struct fixture *fixture, const uint8_t *req, size_t req_len)
+{
+	static struct got got;
+	struct sockaddr_in from = example_peer();
+	struct client client = { .peer = (const struct sockaddr *)&from, .transport = TRANSPORT_TLS };
+	got.len =
+	        answer_query(&fixture->data, &client, req, req_len, got.resp, ANSWER_TCP_MAX, fixture->state);
+	assert_true(got.len >= WIRE_HEADER_LEN);
+	return read_answer(&got);
+}
+
+/* What is turned down has a cookie and nothing else, wherever the client's stands; RFC 7873 section 5.3:
+ * without one a client that knows ours takes the answer for forged. */
 static void test_errors(void **state)
 {
 	struct fixture *fixture = *state;
-	static struct got got;
+	struct answer_counters *counters = &fixture->state->counters;
 	uint8_t req[1024];
-	struct sockaddr_in from = example_peer();
-	struct client client = { .peer = (const struct sockaddr *)&from, .transport = TRANSPORT_TLS };
 	expect(ask(fixture, TRANSPORT_TLS, NAME, CLIENT "0003 0000 000c 0000 0013 0001 00"),
-	       WIRE_RCODE_FORMERR, 0, "");
-	expect(ask(fixture, TRANSPORT_UDP, NAME, CLIENT "0003 0000 0008 0001 00"), WIRE_RCODE_FORMERR, 0, "");
+	       WIRE_RCODE_FORMERR, 0, COOKIE_2);
+	expect(ask(fixture, TRANSPORT_UDP, NAME, CLIENT "0003 0000 0008 0001 00"), WIRE_RCODE_FORMERR, 0,
+	       COOKIE_2);
+	expect(ask(fixture, TRANSPORT_UDP, NAME, "0008 0001 00 0003 0000" COOKIE_1), WIRE_RCODE_FORMERR, 0,
+	       COOKIE_2);
+	assert_int_equal(counters->cookie_client, 2);
+	assert_int_equal(counters->cookie_valid, 1);
+	/* no cookie of its own, or options that can't be told apart */
+	expect(ask(fixture, TRANSPORT_UDP, NAME, "0008 0001 00 0003 0000"), WIRE_RCODE_FORMERR, 0, "");
+	expect(ask(fixture, TRANSPORT_UDP, NAME, CLIENT "0003 0001"), WIRE_RCODE_FORMERR, 0, "");
+	expect(ask(fixture, TRANSPORT_UDP, NAME, CLIENT "00"), WIRE_RCODE_FORMERR, 0, "");
+	expect(ask(fixture, TRANSPORT_UDP, NAME, "0008 0001 00 000a 0007 2464c4abcf10c9"), WIRE_RCODE_FORMERR,
+	       0, "");
+	/* a version nobody knows, whose options may look different */
 	size_t req_len = make_request(NAME, WIRE_TYPE_A, 1232, CLIENT "0003 0000", req);
-	req[WIRE_HEADER_LEN + 17 + 4 + 6] = 1; /* the version */
-	got.len =
-	        answer_query(&fixture->data, &client, req, req_len, got.resp, ANSWER_TCP_MAX, fixture->state);
-	expect(read_answer(&got), WIRE_RCODE_BADVERS, 0, "");
-	assert_int_equal(fixture->state->counters.cookie_client, 0);
+	uint8_t *version = req + WIRE_HEADER_LEN + 17 + 4 + 6;
+	*version = 1;
+	expect(ask_raw(fixture, req, req_len), WIRE_RCODE_BADVERS, 0, "");
+	/* opcodes: STATUS of that version, and of ours; UPDATE with a cookie that is required */
+	req[2] = 2 << 3;
+	expect(ask_raw(fixture, req, req_len), WIRE_RCODE_NOTIMP, 0, "");
+	*version = 0;
+	expect(ask_raw(fixture, req, req_len), WIRE_RCODE_NOTIMP, 0, COOKIE_2);
+	struct answer_cookies required = *fixture->data.cookies;
+	required.required = true;
+	fixture->data.cookies = &required;
+	req[2] = 5 << 3;
+	expect(ask_raw(fixture, req, req_len), WIRE_RCODE_NOTIMP, 0, COOKIE_2);
+	fixture->data.cookies = NULL;
+	expect(ask_raw(fixture, req, req_len), WIRE_RCODE_NOTIMP, 0, "");
+	assert_int_equal(counters->cookie_client, 4);
+	assert_int_equal(counters->badcookie, 0);
 }
 
 /* Who limits rates asks for note.cookie_ok: it is set anew for each request of a batch. */
@@ -509,6 +543,7 @@ static void test_batch(void **state)
 		};
 		batch[i].req_len = make_request(i == 8 ? NULL : NAME, WIRE_TYPE_A, 1232, options[i], reqs[i]);
 	}
+	reqs[7][2] = 15 << 3; /* an opcode that nobody knows, and a valid cookie all the same */
 	answer_queries(&fixture->data, batch, N, resps, fixture->state);
 	for (size_t i = 0; i < N; i++)
 		assert_int_equal(batch[i].note.cookie_ok,
