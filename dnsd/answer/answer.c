@@ -545,9 +545,9 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 		.limit = limit,
 	};
 	struct answer_options options;
-	if (__builtin_expect(query->asked != 0, 0) && (verdict == WIRE_OK || verdict == WIRE_COOKIE_ONLY)) {
+	if (__builtin_expect(query->asked != 0, 0)) {
 		verdict = answer_options_begin(&reply, verdict, &options);
-		note->cookie_ok = verdict != WIRE_FORMERR && options.cookie_ok;
+		note->cookie_ok = options.cookie_ok;
 		/* Kept free from the start: nobody takes a turn in a pool for an answer that does not fit. */
 		if (verdict == WIRE_OK)
 			limit -= options.len;

@@ -135,10 +135,10 @@ static inline size_t answer_ecs_len(const struct wire_query *query)
 }
 
 /**
- * Look at the options of a query that asks for something by them. reply->limit is set; reply->options is set,
- * except with FORMERR.
+ * Look at the options of a query that asks for something by them. reply->limit is set; reply->options will
+ * be. With FORMERR and NOTIMP they are the cookie at most.
  *
- * verdict  OK or COOKIE_ONLY: what the query was found to be
+ * verdict  OK, COOKIE_ONLY, FORMERR or NOTIMP: what the query was found to be
  * Returns  the same, FORMERR, or BADCOOKIE
  */
 enum wire_verdict answer_options_begin(struct reply *reply, enum wire_verdict verdict,

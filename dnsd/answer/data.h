@@ -202,7 +202,6 @@ struct answer_data {
 	uint32_t serial;                      /* SOA serial of all zones that have STORE_ZONE_DYNAMIC */
 	const struct answer_ident *ident;     /* NULL: nothing is told */
 	const struct answer_cookies *cookies; /* NULL: cookies are ignored */
-	uint32_t tcp_idle_ms; /* after which a connection is closed, for keepalive options; 0 = not told */
 	/* Not for answer_query(): peers that say with a PROXY header who asks, see net/proxy.h */
 	const struct prefix *front_ends;
 	size_t front_ends_n;

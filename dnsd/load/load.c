@@ -166,8 +166,7 @@ int load_make_snap(const struct load *load, uint64_t generation, const struct sn
 		snap_destroy(snap);
 		return rc;
 	}
-	snap_set_options(snap, strcmp(load->conf->cookies, "off") == 0 ? NULL : &load->cookies,
-	                 load->conf->tcp_idle_ms);
+	snap_set_cookies(snap, strcmp(load->conf->cookies, "off") == 0 ? NULL : &load->cookies);
 	*ret_snap = snap;
 	return 0;
 }

@@ -62,12 +62,11 @@ int snap_set_access(struct snap *snap, const struct answer_access *access)
 	return 0;
 }
 
-void snap_set_options(struct snap *snap, const struct answer_cookies *cookies, uint32_t tcp_idle_ms)
+void snap_set_cookies(struct snap *snap, const struct answer_cookies *cookies)
 {
 	if (cookies)
 		snap->cookies = *cookies;
 	snap->data.cookies = cookies ? &snap->cookies : NULL;
-	snap->data.tcp_idle_ms = tcp_idle_ms;
 }
 
 void snap_destroy(struct snap *snap)

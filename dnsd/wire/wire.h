@@ -23,11 +23,14 @@
 #define WIRE_TTL_MAX     0x7fffffffU /* RFC 2181 section 8 */
 
 /* Bits of the second 16-bit word of the header. */
-#define WIRE_FLAG_QR     0x8000U
-#define WIRE_FLAG_OPCODE 0x7800U
-#define WIRE_FLAG_AA     0x0400U
-#define WIRE_FLAG_TC     0x0200U
-#define WIRE_FLAG_RD     0x0100U
+#define WIRE_FLAG_QR       0x8000U
+#define WIRE_FLAG_OPCODE   0x7800U
+#define WIRE_OPCODE_SHIFT  11
+#define WIRE_OPCODE_NOTIFY 4U
+#define WIRE_OPCODE_UPDATE 5U
+#define WIRE_FLAG_AA       0x0400U
+#define WIRE_FLAG_TC       0x0200U
+#define WIRE_FLAG_RD       0x0100U
 
 #define WIRE_EDNS_DO 0x8000U
 

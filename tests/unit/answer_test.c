@@ -328,8 +328,8 @@ static void test_rotation_after_truncation(void **test_state)
 		memcpy(req + WIRE_HEADER_LEN + len, "\0\1\0\1", 4);
 		struct sockaddr_in peer = { .sin_family = AF_INET };
 		for (int tcp = 0; tcp <= 1; tcp++) {
-			struct client client = { (struct sockaddr *)&peer,
-				                 tcp ? TRANSPORT_TCP : TRANSPORT_UDP };
+			struct client client = { .peer = (struct sockaddr *)&peer,
+				                 .transport = tcp ? TRANSPORT_TCP : TRANSPORT_UDP };
 			answer_query(&fixture.data, &client, req, WIRE_HEADER_LEN + (size_t)len + 4, resp,
 			             ANSWER_TCP_MAX, fixture.state);
 		}

@@ -180,8 +180,7 @@ void fixture_init(struct fixture *fixture, const char *zone_text, const char *ch
 		                              .geo = fixture->geo,
 		                              .edns_size = 1232,
 		                              .serial = 7,
-		                              .cookies = &cookies,
-		                              .tcp_idle_ms = 12300 };
+		                              .cookies = &cookies };
 	fixture->state = calloc(1, sizeof(*fixture->state));
 	assert_non_null(fixture->state);
 	fixture->state->now_s = FIXTURE_NOW_S;
