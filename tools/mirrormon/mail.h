@@ -58,7 +58,7 @@ struct mailer;
 int mailer_create(uv_loop_t *loop, const char *sendmail, struct mailer **ret_mailer);
 /** Takes the letters over. */
 void mailer_send(struct mailer *mailer, struct letters *letters);
-/** Letters that have not been tried once. */
+/** Letters that have not been tried once; none while there is no sendmail. */
 size_t mailer_untried_n(const struct mailer *mailer);
 /** What waits is not sent. The loop has to run on for it to be freed. NULL is fine. */
 void mailer_close(struct mailer *mailer);

@@ -65,6 +65,14 @@ size_t mailer_waiting_n(const struct mailer *mailer)
 	return mailer->waiting_n;
 }
 
+size_t mailer_untried_n(const struct mailer *mailer)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < mailer->waiting_n && !mailer->is_missing; i++)
+		n += mailer->waiting[i].tries_n == 0;
+	return n;
+}
+
 static void free_letter(struct letter *letter)
 {
 	free(letter->to);
