@@ -26,7 +26,7 @@ SERVE_SRC := $(wildcard dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/metrics/*
 MON_SRC   := $(filter-out %/main.c,$(wildcard tools/mirrormon/*.c))
 LOAD_LIBS  := -lldns -lmaxminddb -lconfig -ljansson -lsodium -lssl -lcrypto
 SERVE_LIBS := -luv -lmicrohttpd -lseccomp -lpthread
-MON_LIBS   := -lcurl -lsqlite3 -lm
+MON_LIBS   := -lcurl -lsqlite3 -lz -lm
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBS := $(BUILD)/libdnsserve.a $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a

@@ -7,7 +7,7 @@ set -euo pipefail
 
 # To compile. libldns-dev brings libssl-dev; we use it ourselves too, for TLS.
 build_packages=(gcc libc6-dev make pkg-config binutils libcurl4-openssl-dev libldns-dev libssl-dev libmaxminddb-dev libuv1-dev
-	libconfig-dev libjansson-dev libmicrohttpd-dev libseccomp-dev libsodium-dev libsqlite3-dev)
+	libconfig-dev libjansson-dev libmicrohttpd-dev libseccomp-dev libsodium-dev libsqlite3-dev zlib1g-dev)
 # To make the country database (the .deb is fetched with apt-get and checked against its signature chain) and to ask.
 run_packages=(dpkg ca-certificates bind9-dnsutils)
 # Unit tests and lint; then the functional tests: kdig, drill, unbound, dnsperf, and a real client in a network namespace.
