@@ -166,6 +166,15 @@ bool prefix_contains(const struct prefix *prefix, const struct addr *addr)
 	return (prefix->addr.bytes[whole] & mask) == (addr->bytes[whole] & mask);
 }
 
+bool prefixes_contain(const struct prefix *prefixes, size_t n, const struct addr *addr)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (prefix_contains(&prefixes[i], addr))
+			return true;
+	}
+	return false;
+}
+
 bool addr_is_unicast(const struct addr *addr, const char **ret_why)
 {
 	static const struct {

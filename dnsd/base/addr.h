@@ -52,6 +52,8 @@ void prefix_mask(struct prefix *prefix);
 
 bool addr_equal(const struct addr *a, const struct addr *b);
 bool prefix_contains(const struct prefix *prefix, const struct addr *addr);
+/** Is the address in one of the n prefixes? */
+bool prefixes_contain(const struct prefix *prefixes, size_t n, const struct addr *addr);
 
 /**
  * May a mirror have this address? Refused: unspecified, loopback, multicast, limited broadcast, 0/8, 240/4,
