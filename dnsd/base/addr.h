@@ -57,8 +57,9 @@ bool prefixes_contain(const struct prefix *prefixes, size_t n, const struct addr
 
 /**
  * May a mirror have this address? Refused: unspecified, loopback, multicast, limited broadcast, 0/8, 240/4,
- * link-local. Documentation and private ranges are allowed: test and inside pools need them. ret_why  set
- * when refused, a static phrase such as "a multicast address"
+ * link-local. Documentation and private ranges are allowed: test and inside pools need them.
+ *
+ * ret_why  set when refused, a static phrase such as "a multicast address"
  */
 bool addr_is_unicast(const struct addr *addr, const char **ret_why);
 
