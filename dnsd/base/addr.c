@@ -57,14 +57,6 @@ int prefix_parse(const char *text, struct prefix *ret_prefix)
 	return 0;
 }
 
-struct prefix *prefixes_parse(const char *const *texts, size_t n)
-{
-	struct prefix *prefixes = calloc(n + 1, sizeof(*prefixes));
-	for (size_t i = 0; prefixes && i < n; i++)
-		prefix_parse(texts[i], &prefixes[i]);
-	return prefixes;
-}
-
 int addr_parse_listen(const char *text, uint16_t default_port, struct sockaddr_storage *ret_sa)
 {
 	char copy[ADDR_TEXT_MAX];

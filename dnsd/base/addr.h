@@ -29,9 +29,6 @@ int addr_parse(const char *text, struct addr *ret_addr);
 /** Parse "192.0.2.0/24"; a bare address is a host prefix. -EINVAL also for a bit set past the length. */
 int prefix_parse(const char *text, struct prefix *ret_prefix);
 
-/** Parse texts whose form has been checked. Returns memory that the caller frees; NULL = out of it. */
-struct prefix *prefixes_parse(const char *const *texts, size_t n);
-
 /** Parse "ADDR@PORT" (the port may be left out: default_port) into a sockaddr. Returns 0 or -EINVAL. */
 int addr_parse_listen(const char *text, uint16_t default_port, struct sockaddr_storage *ret_sa);
 

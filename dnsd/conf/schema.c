@@ -52,8 +52,8 @@ static const struct conf_key rate_limit_keys[] = {
 	  .example = "24", .help = "Bits of an IPv4 address that make a prefix." },
 	{ "ipv6-prefix", CONF_NUMBER, AT(conf_rate_limit, ipv6_prefix), .fallback = "56", .min = 1,
 	  .max = 128, .example = "56", .help = "Bits of an IPv6 address that make a prefix." },
-	{ "exempt", CONF_TEXTS, LIST(conf_rate_limit, exempt), .check = conf_check_net,
-	  .example = "[ \"192.0.2.0/24\" ]", .help = "Networks that are not limited." },
+	{ "exempt", CONF_PREFIXES, LIST(conf_rate_limit, exempt), .example = "[ \"192.0.2.0/24\" ]",
+	  .help = "Networks that are not limited." },
 	{ "table-size", CONF_NUMBER, AT(conf_rate_limit, table_size), .fallback = "65536", .min = 1024,
 	  .max = 16777216, .example = "65536",
 	  .help = "Prefixes, kinds and names that a worker keeps apart, at 16 bytes each; rounded up to a "
@@ -132,7 +132,7 @@ static const struct conf_key server_keys[] = {
 	  .help = "dnsdctl restart: how long open TCP connections live on in the old process." },
 	{ "max-zone-records", CONF_NUMBER, AT(conf, max_zone_records), .fallback = "0", .max = UINT32_MAX,
 	  .example = "100000", .help = "A zone file with more records is refused; 0 is no limit." },
-	{ "proxy-allow", CONF_TEXTS, LIST(conf, proxy_allow), .check = conf_check_net,
+	{ "proxy-allow", CONF_PREFIXES, LIST(conf, proxy_allow),
 	  .example = "[ \"192.0.2.7\", \"2001:db8:7::/64\" ]",
 	  .help = "Front ends (dnsdist, say) that put a PROXY header, version 2, before what they pass on; "
 	          "from them nothing is taken without one, from others none is read." },
@@ -165,11 +165,10 @@ static const struct conf_key server_keys[] = {
 	{ "version-text", CONF_TEXT, AT(conf, version_text), .check = conf_check_string, .may_be_empty = true,
 	  .example = "\"dnsd\"",
 	  .help = "What version.bind answers; default the program and its version, \"\" tells nothing." },
-	{ "chaos-allow", CONF_TEXTS, LIST(conf, chaos_allow), .check = conf_check_net,
+	{ "chaos-allow", CONF_PREFIXES, LIST(conf, chaos_allow),
 	  .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
 	  .help = "Networks whose questions of class CH are answered; default all. Others are refused." },
-	{ "any-allow", CONF_TEXTS, LIST(conf, any_allow), .check = conf_check_net,
-	  .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
+	{ "any-allow", CONF_PREFIXES, LIST(conf, any_allow), .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
 	  .help = "Networks that get records for ANY; default all. Others get a HINFO record (RFC 8482)." },
 	{ "rate-limit", CONF_GROUP, AT(conf, rate_limit), .group = &rate_limit_group, .example = "{ ... }",
 	  .shown = true, .help = "Limits on answers over UDP, against forged sources." },
@@ -394,8 +393,7 @@ static const struct conf_key whoami_keys[] = {
 	{ "name", CONF_TEXT, true, AT(conf_whoami, name), .check = conf_check_relative,
 	  .example = "\"whoami\"",
 	  .help = "The name in the zone; its TXT record says how a client is seen." },
-	{ "allow", CONF_TEXTS, LIST(conf_whoami, allow), .check = conf_check_net,
-	  .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
+	{ "allow", CONF_PREFIXES, LIST(conf_whoami, allow), .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
 	  .help = "Networks that are answered; default loopback. Others are refused." },
 };
 
@@ -547,7 +545,8 @@ const char *conf_type_noun(enum conf_type type)
 	case CONF_COUNTRY: return "a country code";
 	case CONF_PREFIX: return "a network";
 	case CONF_ADDRESS: return "an address";
-	case CONF_TEXTS: return "a text or a list of texts";
+	case CONF_TEXTS:
+	case CONF_PREFIXES: return "a text or a list of texts";
 	case CONF_LISTEN:
 	case CONF_ADDRESSES: return "a list of addresses";
 	case CONF_GROUP: return "a group";

@@ -132,16 +132,11 @@ static void describe_server(const struct load *load, uint64_t generation, uint32
 
 static int set_access(const struct conf *conf, struct snap *snap)
 {
-	struct prefix *chaos = prefixes_parse(conf->chaos_allow, conf->chaos_allow_n);
-	struct prefix *any = prefixes_parse(conf->any_allow, conf->any_allow_n);
-	struct answer_access access = { .chaos = chaos,
-		                        .any = any,
+	struct answer_access access = { .chaos = conf->chaos_allow,
+		                        .any = conf->any_allow,
 		                        .chaos_n = (uint32_t)conf->chaos_allow_n,
 		                        .any_n = (uint32_t)conf->any_allow_n };
-	int rc = chaos && any ? snap_set_access(snap, &access) : -ENOMEM;
-	free(chaos);
-	free(any);
-	return rc;
+	return snap_set_access(snap, &access);
 }
 
 int load_make_snap(const struct load *load, uint64_t generation, const struct snap *previous, uint64_t now_s,

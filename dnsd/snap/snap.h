@@ -40,7 +40,7 @@ int snap_create(struct answer_store *store, struct answer_pools *pools, struct g
  * texts    networks, checked for form
  * Returns  0 or -ENOMEM
  */
-int snap_set_front_ends(struct snap *snap, const char *const *texts, size_t texts_n);
+int snap_set_front_ends(struct snap *snap, const struct prefix *front_ends, size_t front_ends_n);
 /** Say who may ask what, before it is published. The prefixes are copied. Returns 0 or -ENOMEM. */
 int snap_set_access(struct snap *snap, const struct answer_access *access);
 /** Say by which cookies are made and checked (copied; NULL = they are ignored), and when idle connections are

@@ -146,7 +146,7 @@ static void test_every_key(void **state)
 
 	assert_string_equal(zone->whoami.name, "who");
 	assert_int_equal(zone->whoami.allow_n, 2);
-	assert_string_equal(zone->whoami.allow[1], "::1");
+	assert_string_equal(prefix_format(&zone->whoami.allow[1], text, sizeof(text)), "::1/128");
 	assert_int_equal(zone->versions_n, 2);
 	const struct conf_version *version = &zone->versions[0];
 	assert_string_equal(version->name, "current.cvd");
