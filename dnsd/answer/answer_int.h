@@ -162,7 +162,7 @@ static inline uint32_t answer_zone_serial(const struct answer_data *data, const 
 {
 	if (zone->flags & STORE_ZONE_DYNAMIC)
 		return data->serial;
-	return wire_get32(data->store->bytes + zone->soa_off + zone->soa_len - WIRE_SOA_FIXED_LEN);
+	return store_zone_serial(data->store, zone);
 }
 
 /** An answer that follows CNAME and DNAME records (RFC 1034 section 4.3.2 step 3a, RFC 6672 section 3.2). */
