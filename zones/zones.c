@@ -215,8 +215,7 @@ static void check_numbers(struct load *load, const struct zones_version *entry)
 		if (database->version == 0)
 			diag_error(load->diag, entry->conf->place.file, entry->conf->place.line,
 			           "version record %s: no version of database \"%s\"; put its .cvd file into "
-			           "the directory or "
-			           "set \"%s\" to a number",
+			           "the directory or set \"%s\" to a number",
 			           entry->conf->name, database->name, database->name);
 	}
 }
