@@ -323,7 +323,6 @@ bool handover_holds_jobs(struct server *server)
 		char text[200];
 		snprintf(text, sizeof(text), "the new process does not take the sockets: %s", strerror(-rc));
 		fail(handover, text);
-		return true;
 	}
 	return true;
 }

@@ -176,9 +176,7 @@ static int start_workers(struct server *server)
 		rc = supervise_open_probes(server->supervise, workers_n);
 	log_diag(&diag);
 	diag_fini(&diag);
-	struct rrl_config limit = { .exempt = NULL };
-	if (rc == 0)
-		rc = rate_limit_conf(&conf->rate_limit, workers_n, &limit);
+	struct rrl_config limit = rate_limit_conf(&conf->rate_limit, workers_n);
 	for (unsigned i = 0; i < workers_n && rc == 0; i++) {
 		struct worker_config config = {
 			.index = i,
@@ -197,20 +195,18 @@ static int start_workers(struct server *server)
 		else
 			log_error("cannot start a worker: %s", strerror(-rc));
 	}
-	free((void *)limit.exempt);
 	return rc;
 }
 
 void server_set_rate_limit(struct server *server)
 {
 	const struct conf_rate_limit *conf = &server->load->conf->rate_limit;
-	struct rrl_config limit = { .exempt = NULL };
-	int rc = rate_limit_conf(conf, server->workers_n, &limit);
+	struct rrl_config limit = rate_limit_conf(conf, server->workers_n);
+	int rc = 0;
 	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
 		rc = worker_set_rate_limit(server->workers[i], conf->enabled ? &limit : NULL);
 	if (rc < 0)
 		log_error("rate limits stay as they were: %s", strerror(-rc));
-	free((void *)limit.exempt);
 }
 
 static int start_events(struct server *server)

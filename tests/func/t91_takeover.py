@@ -9,13 +9,12 @@ import select
 import shutil
 import signal
 import socket
-import threading
 import time
 import urllib.request
 
 from harness import (DEADLINE_S, DNSD, STATE, TCP, ZONE_TEXT, Control, Daemon, Failure, Lookups, Skip, Tcp, addresses, ask, check,
                      check_equal, dnsdctl, is_sanitized, make_query, need_program, parse_answer, wait_until)
-from t80_load import Load, Sampler
+from t80_load import Background, Load, Sampler, in_background
 from tls_support import Tls, client_context, make_certificate, tls_addr, tls_keys
 
 TAKEOVERS = 15 if is_sanitized() else 100
@@ -122,26 +121,17 @@ def change(site, old, new):
     site.write("dnsd.conf", text.replace(old, new))
 
 
-class TcpClient(threading.Thread):
+class TcpClient(Background):
     """One connection at a time, that asks all the time. What a client may meet: a clean end, and then it asks anew."""
 
     def __init__(self, server, pause_s=0.002):
-        super().__init__(daemon=True)
+        super().__init__()
         self.server = server
         self.pause_s = pause_s
-        self.done = threading.Event()
         self.answered = self.ended = 0
         self.youngest_s = 1e9
-        self.trouble = None
 
-    def run(self):
-        try:
-            while not self.done.is_set():
-                self.serve_connection()
-        except Exception as trouble:  # told by finish()
-            self.trouble = trouble
-
-    def serve_connection(self):
+    def turn(self):
         with Tcp(self.server) as tcp:
             opened = time.monotonic()
             while not self.done.is_set():
@@ -156,13 +146,6 @@ class TcpClient(threading.Thread):
                 parse_answer(wire, answer)
                 self.answered += 1
                 time.sleep(self.pause_s)
-
-    def finish(self):
-        self.done.set()
-        self.join(DEADLINE_S)
-        if self.trouble:
-            raise Failure(f"a TCP client after {self.answered} answers: {self.trouble!r}")
-        check(not self.is_alive(), "a TCP client does not end")
 
 
 def metrics_of(port):
@@ -208,9 +191,7 @@ def test_many_under_load(case, _):
         time.sleep(0.03)
     operator = Sampler(command)
     try:
-        for client in clients:
-            client.start()
-        operator.start()
+        case.stack.enter_context(in_background(*clients, operator))
         before = metrics_of(port)
         slowest_ms = 0
         start = time.monotonic()
@@ -225,9 +206,6 @@ def test_many_under_load(case, _):
         for client in clients:
             client.finish()
     finally:
-        operator.done.set()
-        for client in clients:
-            client.done.set()
         statistics = load.stop()
     print(f"     {TAKEOVERS} takeovers in {took_s:.1f} s, the slowest {slowest_ms} ms; {rate} queries/s; {statistics}; "
           f"TCP: {sum(c.answered for c in clients)} answers, {sum(c.ended for c in clients)} clean ends; {operator.n} commands")
@@ -405,8 +383,7 @@ def test_fails(case, _):
             os.chmod(program, 0o755)
     load = Load(line.addr, NAMES, 100, rate=1000)
     clients = [TcpClient(line.addr) for _ in range(3)]
-    for client in clients:
-        client.start()
+    case.stack.enter_context(in_background(*clients))
     try:
         change(site, "workers = 2;", "wokers = 2;")
         line.restart_fails(r"dnsd.conf:\d+: unknown setting \"wokers\".*did you mean", "nothing has changed")
@@ -445,8 +422,6 @@ def test_fails(case, _):
         line.restart()
         line.log.wait("ready", mark)
     finally:
-        for client in clients:
-            client.done.set()
         statistics = load.stop()
     for client in clients:
         client.finish()
@@ -542,7 +517,7 @@ def test_dies_half_way(case, _):
     line = Line(case, site)
     load = Load(line.addr, NAMES, 100, rate=1000)
     client = TcpClient(line.addr)
-    client.start()
+    case.stack.enter_context(in_background(client))
     try:
         for end in ("close", "failed", "hang", "nonsense", "hang early", "close early"):
             mark = line.log.mark()
@@ -573,7 +548,6 @@ def test_dies_half_way(case, _):
         line.ctl("reload")
         line.restart()
     finally:
-        client.done.set()
         statistics = load.stop()
     client.finish()
     check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
@@ -614,8 +588,7 @@ def test_many_from_outside(case, _):
     daemon = case.daemon(site)
     load = Load(daemon.addr, NAMES, 100, rate=2000)
     clients = [TcpClient(daemon.addr) for _ in range(3)]
-    for client in clients:
-        client.start()
+    case.stack.enter_context(in_background(*clients))
     before = daemon.ctl("stats")
     try:
         for _ in range(TAKEOVERS // 3):
@@ -628,8 +601,6 @@ def test_many_from_outside(case, _):
         for client in clients:
             client.finish()
     finally:
-        for client in clients:
-            client.done.set()
         statistics = load.stop()
     check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
     check(sum(client.ended for client in clients) >= 3, "no connection of a process before has been ended")
