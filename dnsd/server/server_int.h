@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "ctl/ctl.h"
 #include "load/load.h"
+#include "sandbox/launcher.h"
 #include "server/bindings.h"
 #include "server/clock.h"
 #include "server/keeping.h"
@@ -108,6 +109,7 @@ struct server {
 	bool stopping;
 	char *program; /* what dnsdctl restart starts, with these arguments */
 	char **argv;
+	struct launcher *launcher; /* starts it where the sandbox does not let us; NULL = none */
 	struct takeover *takeover; /* the process that we take over from, or have; NULL = none */
 	bool waiting;              /* for its word: the state directory is still its own */
 	struct handover *handover; /* the process that takes over from us; NULL = none */
