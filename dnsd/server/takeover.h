@@ -32,9 +32,11 @@
  *     secrets   one descriptor, of secrets.h
  *     control   path; one descriptor
  *     handover  changed, generation, serial, names (of mirrors, by number), overrides (where there is no
- * state directory: the file as it would be), notify and watchdog-us (of our service manager) yours     reload
- * (was asked for, and not begun) totals    of totals.h; before the first one, the manager is told of its new
- * main process failed, abort  error; failed has messages as the response of a reload
+ *               state directory: the file as it would be), notify and watchdog-us (our service manager)
+ *     yours     reload (was asked for, and not begun)
+ *     totals    of totals.h; before the first one the manager is told of its new main process
+ *     failed    error, messages (as the response of a reload)
+ *     abort     error
  */
 #ifndef DNSD_SERVER_TAKEOVER_H
 #define DNSD_SERVER_TAKEOVER_H

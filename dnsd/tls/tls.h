@@ -53,8 +53,7 @@ uint64_t tls_context_expires_s(const struct tls_context *context);
  * ticket; for tests. */
 void tls_context_turn_keys(struct tls_context *context, uint64_t now_s);
 
-/** The ticket keys, for a process of this machine that takes over. Secret: whoever gets the bytes wipes them.
- */
+/** The ticket keys, for a process that takes over. Whoever gets the bytes wipes them. */
 void tls_context_export_keys(const struct tls_context *context, uint8_t ret_bytes[TLS_KEYS_LEN]);
 /**
  * Go on with the keys of another process, in place of those in use.
