@@ -424,6 +424,24 @@ def test_restart(case, _):
     line.restart_fails('only root can become another user')
 
 
+def test_restart_keeps_bind(case, _):
+    """keep-bind-capability holds for a process that never was root too."""
+    t91_takeover.setup(case)
+    port = free_low_port()
+    site = user_site(case, server=f'user = "{USER}"; sandbox = "on"; keep-bind-capability = true;' + STATE)
+    program = site.file("dnsd")
+    shutil.copy(DNSD, program)
+    line = t91_takeover.Line(case, site, program=program)
+    t91_takeover.need_sandbox(line)
+    for _ in range(2):
+        line.restart()
+        for field, want in (("CapPrm", 1 << 10), ("CapEff", 1 << 10), ("CapInh", 0), ("CapAmb", 0)):
+            check_equal(process_status(line.pid, field), [f"{want:016x}"], f"{field} of the new process")
+    t91_takeover.change(site, '"127.0.0.1@0"', f'"127.0.0.1@0", "127.0.0.1@{port}"')
+    line.ctl("reload")
+    check_rcode(ask(line, "www.clamav.test", server=("127.0.0.1", port)), "NOERROR")
+
+
 def check_no_start(site, *wants):
     """Neither starts nor passes the check."""
     for command in ([DNSD, "-c", site.path, "-t"], [DNSD, "-c", site.path]):
