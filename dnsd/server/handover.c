@@ -126,15 +126,19 @@ static void fail(struct handover *handover, const char *why)
 	server->handover = NULL;
 	uv_timer_stop(&handover->timer);
 	close_handle((uv_handle_t *)&handover->poll);
-	if (!handover->replacement || handover->exited) {
-		close_handle((uv_handle_t *)&handover->timer);
-		close_replacement(handover);
-	} else if (had_sockets || server->stopping) {
+	bool is_running = handover->replacement && !handover->exited;
+	if (is_running && (had_sockets || server->stopping)) {
+		server->ending = handover;
 		/* It may have requests that it should answer first. */
 		replacement_kill(handover->replacement, SIGTERM);
 		uv_timer_start(&handover->timer, on_kill, KILL_AFTER_MS, 0);
+	} else if (is_running && !server->launcher) {
+		replacement_kill(handover->replacement, SIGKILL); /* our child: its end is waited for */
 	} else {
-		replacement_kill(handover->replacement, SIGKILL);
+		if (is_running)
+			replacement_kill(handover->replacement, SIGKILL);
+		close_handle((uv_handle_t *)&handover->timer);
+		close_replacement(handover);
 	}
 	channel_destroy(handover->channel);
 	handover->channel = NULL;
@@ -402,6 +406,8 @@ static void on_end(void *context, int64_t exit_status, int term_signal)
 	handover->exit_status = exit_status;
 	handover->term_signal = term_signal;
 	if (handover->phase == PHASE_ABORTED) {
+		if (handover->server->ending == handover)
+			handover->server->ending = NULL;
 		close_handle((uv_handle_t *)&handover->timer);
 		close_replacement(handover);
 	} else if (handover->phase < PHASE_LEAVING) {
@@ -414,11 +420,14 @@ static void on_end(void *context, int64_t exit_status, int term_signal)
 /* A second one would take the sockets from under the first. */
 static bool is_free(const struct server *server, struct ctl_request *request)
 {
-	if (!server->handover)
-		return true;
-	ctl_reply(request, response_error("a restart is under way: pid %d takes over; wait for it",
-	                                  (int)server->handover->pid));
-	return false;
+	if (server->handover)
+		ctl_reply(request, response_error("a restart is under way: pid %d takes over; wait for it",
+		                                  (int)server->handover->pid));
+	else if (server->ending)
+		ctl_reply(request, response_error("the new process of the restart before, pid %d, has not "
+		                                  "ended; try again in a few seconds",
+		                                  (int)server->ending->pid));
+	return !server->handover && !server->ending;
 }
 
 static int begin(struct server *server, int fd, struct handover **ret_handover)

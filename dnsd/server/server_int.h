@@ -113,6 +113,7 @@ struct server {
 	struct takeover *takeover; /* the process that we take over from, or have; NULL = none */
 	bool waiting;              /* for its word: the state directory is still its own */
 	struct handover *handover; /* the process that takes over from us; NULL = none */
+	struct handover *ending;   /* the one that failed to, and is told to end; NULL = none */
 	bool handed_over;          /* the state directory is no longer ours */
 	bool hurried;              /* told to stop while the last connections end */
 	uint64_t changes;          /* of what the state directory has, and what is to be in it */

@@ -434,6 +434,8 @@ def check_failures(case, sandbox):
         line.restart_fails(r"was ended by signal 9")
         replace("exec sleep 1000")
         line.restart_fails(r"does not serve after 1000 ms")
+        starter = launcher_of(line.pid) or line.pid
+        wait_until(lambda: children_of(starter) == [], "the new processes that have failed are gone, and waited for")
         replace("")
         line.restart_fails(r"cannot start .*/dnsd: no such file")
         replace()
@@ -736,6 +738,52 @@ def test_sandbox(case, _):
     line.wait_others_ended()
     line.stop()
     wait_until(lambda: has_ended(last), "the end of the last launcher")
+
+
+# It has the sockets, never serves, and takes its time to end.
+SLOW = """#!/bin/sh
+exec python3 -c '
+import os, signal, socket, time
+def end(*_):
+    time.sleep(0.7)
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+old = socket.socket(fileno=3)
+old.sendall(b"{\\"say\\": \\"loaded\\"}\\n")
+while True:
+    time.sleep(1)
+'
+"""
+
+
+def test_slow_end(case, _):
+    """A new process that has failed with the sockets in its hand, and does not end at once: the next restart waits for that."""
+    for sandbox in ("off", "on"):
+        site = make_site(case, server=f'sandbox = "{sandbox}"; restart-timeout = "500ms";')
+        program = site.file("dnsd")
+        shutil.copy(DNSD, program)
+        line = Line(case, site, program=program)
+        need_sandbox(line, sandbox)
+        os.unlink(program)
+        site.write("dnsd", SLOW)
+        os.chmod(program, 0o755)
+        line.restart_fails("does not serve after 500 ms")
+        slow = child_of(line.pid)
+        line.restart_fails(rf"restart before, pid {slow}, has not ended; try again")
+        wait_until(lambda: has_ended(slow), f"the end of pid {slow}")
+        os.unlink(program)
+        shutil.copy(DNSD, program)
+        change(site, 'restart-timeout = "500ms";', "")
+        line.ctl("reload")
+
+        def restarted():
+            said = line.daemon.dnsdctl("restart")
+            if "has not ended" in said.err:  # the news is on its way
+                return None
+            check_equal(said.status, 0, f"exit status of dnsdctl restart: {said.err}")
+            return int(re.search(r"pid (\d+) serves in place of", said.out)[1])
+        line.pids.append(wait_until(restarted, "a restart"))
+        ask(line, "www.clamav.test")
 
 
 def test_launcher_ends(case, _):
