@@ -820,6 +820,7 @@ def test_secrets(case, _):
     cookie = ask_cookie(line)[2]
     for _ in range(3):
         line.restart()
+        line.wait_others_ended()  # up to then one of them may have the answer
         session, resumed = exchange(addr, session)
         check(resumed, f"the session of the process before is not known to pid {line.pid}")
         wait_until(lambda: line.ctl("stats")["tls_resumed"] > 0, "tls_resumed")
@@ -831,8 +832,8 @@ def test_secrets(case, _):
     os.chmod(site.file("secrets"), 0o600)
     change(site, 'control = "ctl.sock";', 'control = "ctl.sock"; cookie-secret-file = "secrets";')
     line.restart()
-    check(ask_cookie(line, cookie)[2] != cookie, "a cookie of the random secret, where a file has another")
     line.wait_others_ended()
+    check(ask_cookie(line, cookie)[2] != cookie, "a cookie of the random secret, where a file has another")
     line.stop()
     again = case.daemon(site)
     session, resumed = exchange(tls_addr(again), session)
