@@ -157,6 +157,22 @@ static void raise_file_limit(const struct conf *conf, unsigned workers_n)
 		            conf->tcp_clients_max, workers_n, wanted, (uint64_t)limit.rlim_max);
 }
 
+/* Only the sandbox needs it. Whatever becomes of it, the server serves. */
+static void settle_launcher(struct server *server)
+{
+	const struct confinement *confinement = &server->confinement;
+	bool is_needed = confinement->filters[FILTER_MAIN] && confinement->mode == FILTER_ON;
+	int rc =
+	        server->launcher && is_needed ? launcher_drop(server->launcher, &confinement->privileges) : 0;
+	if (rc < 0)
+		log_warning("the launcher cannot give up its rights: %s; \"dnsdctl restart\" will be refused",
+		            strerror(-rc));
+	if (rc == 0 && is_needed)
+		return;
+	launcher_destroy(server->launcher);
+	server->launcher = NULL;
+}
+
 static int start_workers(struct server *server)
 {
 	const struct conf *conf = server->load->conf;
@@ -172,6 +188,8 @@ static int start_workers(struct server *server)
 	int rc = startup_bind(conf, workers_n, passed, &diag, &server->bindings);
 	if (rc == 0)
 		rc = startup_drop(conf, &server->confinement, &diag);
+	if (rc == 0)
+		settle_launcher(server);
 	if (rc == 0)
 		rc = supervise_open_probes(server->supervise, workers_n);
 	log_diag(&diag);
@@ -285,6 +303,8 @@ static int load_all(struct server *server)
 			rc = load_start(server, true);
 		if (rc == 0)
 			rc = takeover_give_overrides(server->takeover, server->load->zones);
+		if (rc == 0)
+			takeover_give_secrets(server->takeover, server->load);
 		server->generation = takeover_generation(server->takeover) + 1;
 		if (takeover_serial(server->takeover) > serial_s)
 			serial_s = takeover_serial(server->takeover);
@@ -335,6 +355,7 @@ static int begin_service(struct server *server)
 
 static void free_server(struct server *server)
 {
+	launcher_destroy(server->launcher);
 	takeover_destroy(server->takeover);
 	supervise_free(server->supervise);
 	startup_free(&server->confinement);
@@ -352,8 +373,11 @@ static void free_server(struct server *server)
 int server_create(const struct server_start *start, struct server **ret_server)
 {
 	struct server *server = calloc(1, sizeof(*server));
-	if (!server)
+	if (!server) {
+		launcher_destroy(start->launcher);
 		return -ENOMEM;
+	}
+	server->launcher = start->launcher;
 	server->generation = 1;
 	server->started_s = utc_now();
 	server->argv = start->argv;

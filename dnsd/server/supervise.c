@@ -283,6 +283,14 @@ void supervise_stopping(struct supervise *supervise)
 	tell(supervise, text);
 }
 
+void supervise_describe(const struct supervise *supervise, json_t *body)
+{
+	if (supervise->notify.fd < 0)
+		return;
+	json_object_set_new(body, "notify", json_string(getenv("NOTIFY_SOCKET")));
+	json_object_set_new(body, "watchdog-us", json_integer((json_int_t)supervise->limit_us));
+}
+
 void supervise_hand_over(struct supervise *supervise, int pid)
 {
 	if (pid)
