@@ -21,6 +21,7 @@
 #include "answer/cookie.h"
 #include "answer/geo_map.h"
 #include "base/addr.h"
+#include "wire/wire.h"
 
 /*
  * A ready-made answer: what follows the question, names compressed. Pointers into the question's name and
@@ -207,6 +208,12 @@ struct answer_data {
 	size_t front_ends_n;
 	struct answer_access access;
 };
+
+/** The serial that a zone's file gives. */
+static inline uint32_t store_zone_serial(const struct answer_store *store, const struct store_zone *zone)
+{
+	return wire_get32(store->bytes + zone->soa_off + zone->soa_len - WIRE_SOA_FIXED_LEN);
+}
 
 static inline uint32_t pool_address_hash(const struct addr *addr)
 {

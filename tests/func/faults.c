@@ -61,6 +61,19 @@ static int fail(int error)
 	return -1;
 }
 
+/* The next call for TCP: at most so many bytes of len, or -1 and errno. */
+static int shorten(int fd, atomic_uint *calls, unsigned most, size_t *len)
+{
+	if (!wants("short") || !is_tcp(fd))
+		return 0;
+	unsigned call = atomic_fetch_add(calls, 1);
+	if (call % 5 == 4)
+		return fail(call % 2 ? EAGAIN : EINTR);
+	if (*len > 1 + call % most)
+		*len = 1 + call % most;
+	return 0;
+}
+
 int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
 {
 	static int (*real)(int, struct mmsghdr *, unsigned, int, struct timespec *);
@@ -102,14 +115,7 @@ ssize_t read(int fd, void *data, size_t len)
 	static atomic_uint calls;
 	if (!real)
 		real = (ssize_t(*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
-	if (wants("short") && is_tcp(fd)) {
-		unsigned call = atomic_fetch_add(&calls, 1);
-		if (call % 5 == 4)
-			return fail(call % 2 ? EAGAIN : EINTR);
-		if (len > 1 + call % 3)
-			len = 1 + call % 3;
-	}
-	return real(fd, data, len);
+	return shorten(fd, &calls, 3, &len) < 0 ? -1 : real(fd, data, len);
 }
 
 ssize_t write(int fd, const void *data, size_t len)
@@ -118,14 +124,7 @@ ssize_t write(int fd, const void *data, size_t len)
 	static atomic_uint calls;
 	if (!real)
 		real = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
-	if (wants("short") && is_tcp(fd)) {
-		unsigned call = atomic_fetch_add(&calls, 1);
-		if (call % 5 == 4)
-			return fail(call % 2 ? EAGAIN : EINTR);
-		if (len > 1 + call % 7)
-			len = 1 + call % 7;
-	}
-	return real(fd, data, len);
+	return shorten(fd, &calls, 7, &len) < 0 ? -1 : real(fd, data, len);
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int n)

@@ -601,10 +601,14 @@ class Tcp:
     def send_raw(self, data):
         self.sock.sendall(data)
 
-    def _read(self, n):
+    def read_some(self, n):
+        """Up to n bytes, none when the server has closed."""
+        return self.sock.recv(n)
+
+    def read(self, n):
         data = b""
         while len(data) < n:
-            more = self.sock.recv(n - len(data))
+            more = self.read_some(n - len(data))
             if not more:
                 raise EOFError
             data += more
@@ -613,7 +617,7 @@ class Tcp:
     def receive(self, deadline_s=None):
         """One message. EOFError when the server has closed."""
         self.sock.settimeout(deadline_s or DEADLINE_S)
-        return self._read(struct.unpack(">H", self._read(2))[0])
+        return self.read(struct.unpack(">H", self.read(2))[0])
 
     def is_closed(self, deadline_s):
         """Does the server close within this time, with nothing more to say?"""

@@ -10,10 +10,11 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/support/store_fixture.h"
 #include <ldns/ldns.h>
 
 #include "answer/store_build.h"
+#include "tests/unit/support/hex.h"
+#include "tests/unit/support/store_fixture.h"
 #include "wire/name.h"
 #include "wire/request.h"
 #include "wire/wire.h"
@@ -423,11 +424,7 @@ static size_t ask_from(struct fixture *fixture, uint32_t peer_addr, const char *
 		wire_put16(req + len, WIRE_OPTION_ECS);
 		wire_put16(req + len + 2, (uint16_t)option_len);
 		len += 4;
-		for (size_t i = 0; i < option_len; i++) {
-			unsigned byte;
-			assert_int_equal(sscanf(ecs_hex + 2 * i, "%2x", &byte), 1);
-			req[len++] = (uint8_t)byte;
-		}
+		len += unhex(ecs_hex, req + len);
 	}
 	struct sockaddr_in peer = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(peer_addr) };
 	struct client client = { .peer = (struct sockaddr *)&peer, .transport = TRANSPORT_UDP };

@@ -522,8 +522,10 @@ static void check_section(const char *doc, const char *name, const struct conf_g
 	char heading[64];
 	snprintf(heading, sizeof(heading), "\n## %s\n", name);
 	const char *section = strstr(doc, heading);
-	if (!section)
+	if (!section) {
 		fail_msg("no section %s", name);
+		return;
+	}
 	section += strlen(heading);
 	const char *end = strstr(section, "\n## ");
 	size_t rows_n = 0;

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/support/hex.h"
 #include "tests/unit/support/store_fixture.h"
-#include "wire/name.h"
 #include "wire/query.h"
 #include "wire/wire.h"
 
@@ -42,58 +42,23 @@ static bool tells_idle = true;
 
 static int setup(void **state)
 {
-	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	assert_non_null(fixture);
-	fixture_init(fixture, zone, NULL);
+	struct fixture *fixture = fixture_create(zone, NULL);
 	fixture->data.ident = &ident;
 	*state = fixture;
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	fixture_fini(*state);
-	free(*state);
-	return 0;
-}
-
-static size_t unhex(const char *hex, uint8_t *bytes)
-{
-	size_t n = 0;
-	for (; *hex; hex++) {
-		unsigned byte;
-		if (*hex == ' ')
-			continue;
-		assert_int_equal(sscanf(hex, "%2x", &byte), 1);
-		bytes[n++] = (uint8_t)byte;
-		hex++;
-	}
-	return n;
-}
-
 /* A message with these options; name NULL = without a question. Returns its length. */
 static size_t make_request(const char *name, uint16_t type, uint16_t edns_size, const char *options,
-                           uint8_t req[1024])
+                           uint8_t req[FIXTURE_REQUEST_MAX])
 {
-	memset(req, 0, WIRE_HEADER_LEN);
-	req[1] = 9;
-	req[5] = name != NULL;
-	req[11] = 1;
-	uint8_t *at = req + WIRE_HEADER_LEN;
-	if (name) {
-		int len = name_from_text(name, NULL, 0, at);
-		assert_true(len > 0);
-		at += len;
-		wire_put16(at, type);
-		wire_put16(at + 2, WIRE_CLASS_IN);
-		at += 4;
-	}
-	memset(at, 0, WIRE_OPT_LEN);
-	wire_put16(at + 1, WIRE_TYPE_OPT);
-	wire_put16(at + 3, edns_size);
-	size_t options_len = unhex(options, at + WIRE_OPT_LEN);
-	wire_put16(at + 9, (uint16_t)options_len);
-	return (size_t)(at - req) + WIRE_OPT_LEN + options_len;
+	uint8_t bytes[FIXTURE_REQUEST_MAX];
+	struct fixture_question question = { .name = name,
+		                             .type = type,
+		                             .edns_size = edns_size,
+		                             .options = bytes,
+		                             .options_len = unhex(options, bytes) };
+	return fixture_make_request(&question, req);
 }
 
 struct got {
@@ -556,20 +521,20 @@ static void test_batch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_cookie, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cookie_length, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cookie_required, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cookie_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_question, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_nsid, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_keepalive, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_all_together, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_padding, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_padding_at_limit, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_room_for_id, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cookie, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_cookie_length, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_cookie_required, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_cookie_off, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_no_question, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_nsid, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_keepalive, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_all_together, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_padding, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_padding_at_limit, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_room, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_room_for_id, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_errors, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_batch, setup, fixture_teardown),
 	};
 	return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }

@@ -3,29 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "tests/unit/support/hex.h"
 #include "wire/name.h"
 #include "wire/query.h"
-
-static size_t unhex(const char *hex, uint8_t *bytes)
-{
-	size_t n = 0;
-	for (; hex[0]; hex += 2) {
-		if (*hex == ' ') {
-			hex--;
-			continue;
-		}
-		unsigned byte;
-		assert_int_equal(sscanf(hex, "%2x", &byte), 1);
-		bytes[n++] = (uint8_t)byte;
-	}
-	return n;
-}
 
 static const struct {
 	const char *name;

@@ -214,7 +214,7 @@ static struct watched *begin(struct monitor *monitor, const char *host, const st
 	watched->timer.data = watched;
 	/* The first configuration of all is taken as it is; who comes later has to show that it works. */
 	if (history_load_standing(monitor->history, host, addr, &watched->standing) == 1)
-		standing_clamp(&watched->standing, now_s);
+		standing_set_back(&watched->standing, now_s);
 	else if (monitor->any_history)
 		standing_begin_probation(&watched->standing, now_s);
 	watched->verdict.reason = watched->standing.reason;
