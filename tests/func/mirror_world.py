@@ -50,14 +50,14 @@ class Mirror:
     def sync(self, *names):
         """Pull what the master has, as rsync would; all of it unless named."""
         for name in names or os.listdir(self.world.master):
-            if os.path.exists(self.path(name)):
-                os.unlink(self.path(name))
-            os.link(os.path.join(self.world.master, name), self.path(name))
+            master = os.path.join(self.world.master, name)
+            # A rename onto another name of the same file would do nothing.
+            if not os.path.exists(self.path(name)) or not os.path.samefile(master, self.path(name)):
+                os.link(master, self.path(name) + ".new")
+                os.rename(self.path(name) + ".new", self.path(name))
 
     def stamp(self, at_s):
         """A timestamp of its own: no longer the master's."""
-        if os.path.exists(self.path("timestamp")):
-            os.unlink(self.path("timestamp"))
         self.put("timestamp", f"{int(at_s)}\n")
 
     def answer(self, status):
