@@ -745,6 +745,17 @@ static void test_removed(void **state)
 	check_filled(history);
 	check_filled(reader);
 	assert_int_equal(history_get_number(history, "serial"), 9);
+	/* Its log stays behind, and must not be taken for the new one's. */
+	run_shell("rm %s", path);
+	flush(history);
+	add_good(history, "m2.example", "192.0.2.1", T0);
+	flush(history);
+	assert_int_equal(checks_n(reader, "m2.example"), 1);
+	assert_int_equal(checks_n(history, "m1.de.example"), 0);
+	add_good(history, "m2.example", "192.0.2.1", T0);
+	flush(history);
+	assert_int_equal(checks_n(reader, "m2.example"), 2);
+	check_told("it was removed or replaced while in use");
 	add_good(history, "m1.example", "192.0.2.1", T0);
 	run_shell("rm -r %s", dir);
 	assert_int_equal(history_flush(history, &diag), -ENOENT);

@@ -256,9 +256,9 @@ static int execute(struct history *history, const char *text)
 /* Tables, when there are none; refused when they are not ours. */
 static int have_schema(struct history *history)
 {
-	int64_t application;
-	int64_t version;
-	int64_t tables_n;
+	int64_t application = 0;
+	int64_t version = 0;
+	int64_t tables_n = 0;
 	int rc;
 	if ((rc = get_pragma(history, "PRAGMA application_id", &application)) < 0 ||
 	    (rc = get_pragma(history, "PRAGMA user_version", &version)) < 0 ||
@@ -315,7 +315,7 @@ static int set_up(struct history *history)
 
 static int connect_file(struct history *history)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	/* One that is shared by the connections of this process, and ends with the last. */
 	const char *path = history->path ? history->path : "file:/mirrormon?vfs=memdb";
 	int flags = SQLITE_OPEN_NOMUTEX | (history->path ? 0 : SQLITE_OPEN_URI);
