@@ -757,7 +757,7 @@ static void test_missing(void **state)
 	assert_int_equal(logged_n("can't be started: no such file"), 1);
 	assert_int_equal(logged_n("can be started again"), 1);
 	read_file("letters", text, sizeof(text));
-	assert_memory_equal(text, "Subject: 0\n\n.\nend\nSubject: 1", 29);
+	assert_memory_equal(text, "Subject: 0\n\n.\nend\nSubject: 1", 28);
 }
 
 /* Closed with one under way and others that wait; bounded before. */
