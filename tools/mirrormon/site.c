@@ -12,9 +12,10 @@ int site_create(const char *map, struct diag *diag, struct site **ret_site)
 	if (!site)
 		return -ENOMEM;
 	site->spans = calloc(SITE_HOURS, sizeof(*site->spans));
+	site->sums = calloc(SITE_HOURS, sizeof(*site->sums));
 	site->checks = calloc(SITE_CHECKS, sizeof(*site->checks));
 	site->events = calloc(SITE_EVENTS, sizeof(*site->events));
-	if (!site->spans || !site->checks || !site->events ||
+	if (!site->spans || !site->sums || !site->checks || !site->events ||
 	    (map && site_world_load(&site->world, map, diag) == -ENOMEM)) {
 		site_destroy(site);
 		return -ENOMEM;
@@ -30,6 +31,7 @@ void site_destroy(struct site *site)
 	site_world_fini(&site->world);
 	free(site->memos);
 	free(site->spans);
+	free(site->sums);
 	free(site->checks);
 	free(site->events);
 	free(site->arrivals);

@@ -90,6 +90,7 @@ struct site {
 	struct site_memo *memos; /* sorted by host_hash */
 	size_t memos_n;
 	struct history_span *spans;   /* [SITE_HOURS] */
+	struct history_span *sums;    /* [SITE_HOURS] */
 	struct history_check *checks; /* [SITE_CHECKS] */
 	struct history_event *events; /* [SITE_EVENTS] */
 	struct history_arrival *arrivals;
