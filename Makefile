@@ -26,7 +26,7 @@ SERVE_SRC := $(wildcard dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/metrics/*
 MON_SRC   := $(filter-out %/main.c,$(wildcard tools/mirrormon/*.c))
 LOAD_LIBS  := -lldns -lmaxminddb -lconfig -ljansson -lsodium -lssl -lcrypto
 SERVE_LIBS := -luv -lmicrohttpd -lseccomp -lpthread
-MON_LIBS   := -lcurl -lsqlite3 -lm
+MON_LIBS   := -lcurl -lsqlite3 -lz -lm
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBS := $(BUILD)/libdnsserve.a $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
@@ -36,8 +36,13 @@ UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/
 REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 SOURCES := $(sort $(wildcard dnsd/*.c dnsd/*/*.[ch] zones/*.[ch] zones/*/*.[ch] geo/*.[ch] tools/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch]))
 
+# The map of the status site is drawn where `make map` or `make test` has installed what draws it. Nothing else needs node.
+MAP_FOLDER := scripts/worldmap
+WORLD := $(shell cmp -s $(MAP_FOLDER)/package.json $(MAP_FOLDER)/node_modules/.installed.json && command -v node >/dev/null && \
+	echo $(BUILD)/world.tsv)
+
 .PHONY: all
-all: $(PROGRAMS) ## build the programs into build/bin
+all: $(PROGRAMS) $(WORLD) ## build the programs into build/bin
 
 .PHONY: run
 run: setup-run ## set up, build, and serve the example zone on 127.0.0.1:5300
@@ -123,12 +128,17 @@ setup-run:
 setup-test:
 	@scripts/setup.sh test
 
+.PHONY: map
+map: ## set up node packages, and draw the world map of the status site
+	@scripts/setup.sh map
+	@$(MAKE) --no-print-directory $(BUILD)/world.tsv
+
 .PHONY: geodb
 geodb: all ## rebuild the country database from a fresh download
 	@scripts/geodb.sh --refresh var/geo $(BUILD)/bin/dnsd-geodb
 
 .PHONY: install
-install: all ## install programs and examples below PREFIX (/usr/local); honours DESTDIR
+install: all ## install programs, examples and the map if there is one below PREFIX (/usr/local); honours DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/dnsd/examples
 	install -m 755 $(BUILD)/bin/dnsd $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb $(DESTDIR)$(PREFIX)/bin/
@@ -138,6 +148,12 @@ install: all ## install programs and examples below PREFIX (/usr/local); honours
 	install -m 755 contrib/nagios/check_dnsd_fleet $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 644 contrib/bash-completion/dnsdctl $(DESTDIR)$(PREFIX)/share/bash-completion/completions/
+	install -d $(DESTDIR)$(PREFIX)/share/dnsd
+	@if [ -f $(BUILD)/world.tsv ]; then \
+		(set -x; install -m 644 $(BUILD)/world.tsv $(DESTDIR)$(PREFIX)/share/dnsd/); \
+	else \
+		echo "no world map: the status site goes without; to have one, make map"; \
+	fi
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 	install -m 644 contrib/dnsd.service contrib/dnsd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
 	sed -i 's,/usr/local,$(PREFIX),g' $(DESTDIR)$(PREFIX)/lib/systemd/system/dnsd.service
@@ -149,7 +165,7 @@ help: ## this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 .PHONY: clean
-clean: ## remove what was built; var/ with the downloaded and built geo data stays
+clean: ## remove what was built; var/ with geo data, and the packages that draw the map, stay
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-gcc $(BUILD)-clang $(BUILD)-fuzz $(BUILD)-afl $(BUILD)-cov
 
 $(BUILD)/%.o: %.c
@@ -173,6 +189,11 @@ $(BUILD)/bin/dnsdctl: $(call obj,$(wildcard tools/dnsdctl/*.c)) $(BUILD)/libdnsl
 	$(link) $(LOAD_LIBS)
 $(BUILD)/bin/dnsd-geodb: $(call obj,$(wildcard tools/geodb/*.c)) $(BUILD)/libdnscore.a
 	$(link)
+
+$(BUILD)/world.tsv: scripts/worldmap.mjs $(MAP_FOLDER)/package.json
+	@mkdir -p $(@D)
+	@[ "$(V)" = 1 ] || echo "  MAP  $@"
+	$(Q)node scripts/worldmap.mjs $@
 
 # Helpers of the unit tests are linked to each: the geodb writer, for databases of their own, among them.
 TEST_OBJ := $(call obj,tools/geodb/mmdb_writer.c $(wildcard tests/unit/support/*.c))

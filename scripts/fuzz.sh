@@ -49,7 +49,7 @@ compile $compiler "$instrument" "${names[@]/#/$build/tests/fuzz/replay_}" || exi
 for name in "${names[@]}"; do
 	# shellcheck disable=SC2086
 	$compiler -fsanitize=fuzzer,$sanitizers -o "$build/$name" "$build/tests/fuzz/$name.o" $build/tools/geodb/mmdb_writer.o \
-		$build/tests/unit/support/*.o $build/libdnsserve.a $build/libdnsload.a $build/libdnscore.a -lcmocka \
+		$build/tests/unit/support/*.o $build/libmirrormon.a $build/libdnsserve.a $build/libdnsload.a $build/libdnscore.a -lcmocka \
 		"${libraries[@]}" || exit 1
 done
 

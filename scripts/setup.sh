@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# setup.sh build|run|test: install what is missing on Debian 12, and nothing else.
+# setup.sh build|run|map|test: install what is missing on Debian 12, and nothing else.
 #
 # Instant and offline when everything is in place. Needs root or sudo only when something is missing; without either it
 # prints what to install and stops.
@@ -7,21 +7,27 @@ set -euo pipefail
 
 # To compile. libldns-dev brings libssl-dev; we use it ourselves too, for TLS.
 build_packages=(gcc libc6-dev make pkg-config binutils libcurl4-openssl-dev libldns-dev libssl-dev libmaxminddb-dev libuv1-dev
-	libconfig-dev libjansson-dev libmicrohttpd-dev libseccomp-dev libsodium-dev libsqlite3-dev)
+	libconfig-dev libjansson-dev libmicrohttpd-dev libseccomp-dev libsodium-dev libsqlite3-dev zlib1g-dev)
 # To make the country database (the .deb is fetched with apt-get and checked against its signature chain) and to ask.
 run_packages=(dpkg ca-certificates bind9-dnsutils)
 # Unit tests and lint; then the functional tests: kdig, drill, unbound, dnsperf, and a real client in a network namespace.
 test_packages=(libcmocka-dev clang clang-tidy clang-format cppcheck libclang-rt-14-dev
-	python3 python3-dnspython afl++ chromium chromium-driver clamav clamav-freshclam dnsdist dnsperf knot-dnsutils iproute2 ldnsutils llvm nginx-light procps minisign
-	openssl sqlite3 strace systemd tidy unbound valgrind)
+	python3 python3-dnspython afl++ chromium chromium-driver clamav clamav-freshclam dnsdist dnsperf knot-dnsutils
+	iproute2 ldnsutils llvm nginx-light procps minisign openssl sqlite3 strace systemd tidy unbound valgrind)
+# To draw the world map of the status site: node and npm that are in PATH already will do, of whatever origin.
+map_packages=()
+command -v node >/dev/null || map_packages+=(nodejs)
+command -v npm >/dev/null || map_packages+=(npm)
+map_folder=$(cd "$(dirname "$0")" && pwd)/worldmap
 
 usage() {
 	cat <<-END
-		usage: $0 build|run|test
+		usage: $0 build|run|map|test
 		  build  what compiling needs
 		  run    and the country database, and dig
-		  test   and everything for the tests
-		Installs by apt-get only what is missing.
+		  map    what drawing the world map of the status site needs: node, npm, and packages of npm in scripts/worldmap
+		  test   everything for the tests, the map among it
+		Installs by apt-get and npm only what is missing.
 	END
 }
 
@@ -39,10 +45,31 @@ set_missing() { # to those of $@ that are not installed
 	done
 }
 
+# What was installed last is kept beside it, so that a changed list is noticed.
+install_map_packages() {
+	local installed=$map_folder/node_modules/.installed.json
+	if cmp -s "$map_folder/package.json" "$installed"; then return 0; fi
+	echo "setup: npm install in $map_folder"
+	if ! (cd "$map_folder" && npm install --no-audit --no-fund --ignore-scripts --no-package-lock --loglevel=error); then
+		echo "setup: the packages that draw the world map are missing: npm could not install them, see above" >&2
+		return 1
+	fi
+	cp "$map_folder/package.json" "$installed"
+}
+
+# The programs and their tests do without a map.
+finish() { # level
+	case $1 in
+	map) install_map_packages ;;
+	test) install_map_packages || echo "setup: going on without; the tests of the map will be skipped" >&2 ;;
+	esac
+}
+
 case ${1:-} in
 build) wanted=("${build_packages[@]}") ;;
 run) wanted=("${build_packages[@]}" "${run_packages[@]}") ;;
-test) wanted=("${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}") ;;
+map) wanted=("${map_packages[@]}") ;;
+test) wanted=("${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}" "${map_packages[@]}") ;;
 -h | --help | help)
 	usage
 	exit 0
@@ -53,13 +80,21 @@ test) wanted=("${build_packages[@]}" "${run_packages[@]}" "${test_packages[@]}")
 	;;
 esac
 
+if [ ${#wanted[@]} -eq 0 ]; then
+	finish "$1"
+	exit
+fi
+
 if ! command -v dpkg-query >/dev/null; then
 	echo "$0: this is not Debian: install the equivalents of: ${wanted[*]}" >&2
 	exit 1
 fi
 
 set_missing "${wanted[@]}"
-[ ${#missing[@]} -gt 0 ] || exit 0
+if [ ${#missing[@]} -eq 0 ]; then
+	finish "$1"
+	exit
+fi
 
 echo "setup: missing: ${missing[*]}"
 as_root=()
@@ -110,3 +145,4 @@ if [ ${#missing[@]} -gt 0 ]; then
 	exit 1
 fi
 echo "setup: installed: ${installed[*]}"
+finish "$1"

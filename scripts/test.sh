@@ -58,6 +58,7 @@ func() { # build argument...
 	local build=$1
 	shift
 	DNSD_BIN=$build/bin/dnsd DNSDCTL_BIN=$build/bin/dnsdctl GEODB_BIN=$build/bin/dnsd-geodb \
+		MIRRORMON_BIN=$build/bin/mirrormon WORLD_TSV=$build/world.tsv \
 		/usr/bin/python3 tests/func/run.py "$@" 2>&1
 }
 

@@ -26,3 +26,25 @@ void object_set_time(json_t *object, const char *key, uint64_t time_s)
 	if (time_s)
 		object_set_text(object, key, utc_format(time_s, text));
 }
+
+bool object_is_deep(const char *text, size_t text_len, size_t most)
+{
+	size_t depth = 0;
+	bool in_string = false;
+	for (size_t i = 0; i < text_len; i++) {
+		if (in_string) {
+			if (text[i] == '\\')
+				i++;
+			else if (text[i] == '"')
+				in_string = false;
+		} else if (text[i] == '"') {
+			in_string = true;
+		} else if (text[i] == '{' || text[i] == '[') {
+			if (++depth > most)
+				return true;
+		} else if ((text[i] == '}' || text[i] == ']') && depth) {
+			depth--;
+		}
+	}
+	return false;
+}

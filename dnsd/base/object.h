@@ -7,6 +7,8 @@
 #define DNSD_BASE_OBJECT_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /** NULL when there is no such key, or it is no text. */
@@ -17,5 +19,11 @@ void object_set_text(json_t *object, const char *key, const char *text);
 void object_set_number(json_t *object, const char *key, uint64_t number);
 /** As utc_format() writes it; 0 leaves the key out. */
 void object_set_time(json_t *object, const char *key, uint64_t time_s);
+
+/**
+ * Has a text more brackets in each other than this? jansson reads up to 2048 levels; what is read here has a
+ * few. Strings are stepped over, so that brackets in them do not count.
+ */
+bool object_is_deep(const char *text, size_t text_len, size_t most);
 
 #endif

@@ -115,6 +115,12 @@ static void read_document(struct conf_reader *reader, const char *path, struct c
 	conf_source_fini(&source);
 }
 
+void conf_reader_file(struct conf_reader *reader, const char *path, const char *text, size_t text_len,
+                      const struct conf_group *root, void *base)
+{
+	read_document(reader, path, NOWHERE, text, text_len, root, base);
+}
+
 static int is_conf_file(const struct dirent *entry)
 {
 	size_t len = strlen(entry->d_name);
@@ -176,7 +182,7 @@ static void set_listen_default(struct conf_reader *reader, const char *main_path
 
 /* Two sockets on one address would share its queries, and nobody would notice. Port 0 is a free one each
  * time. */
-static void check_listen(struct conf_reader *reader, const struct conf_listen *listens, size_t listens_n)
+void conf_reader_check_listen(struct conf_reader *reader, const struct conf_listen *listens, size_t listens_n)
 {
 	if (listens_n > LISTEN_MAX) {
 		conf_reader_error(reader, listens[LISTEN_MAX].place,
@@ -208,7 +214,7 @@ static void check_listen(struct conf_reader *reader, const struct conf_listen *l
 /* TCP alone can't tell whether a client will begin with TLS. */
 static void check_tls(struct conf_reader *reader, const struct conf *conf)
 {
-	check_listen(reader, conf->tls_listen, conf->tls_listen_n);
+	conf_reader_check_listen(reader, conf->tls_listen, conf->tls_listen_n);
 	for (size_t i = 0; i < conf->tls_listen_n; i++) {
 		const struct conf_listen *tls = &conf->tls_listen[i];
 		char text[ADDR_TEXT_MAX];
@@ -292,8 +298,8 @@ static void check_pool_names(struct conf_reader *reader)
 static void check_all(struct conf_reader *reader, const char *main_path)
 {
 	const struct conf *conf = reader->conf;
-	check_listen(reader, conf->listen, conf->listen_n);
-	check_listen(reader, conf->metrics_listen, conf->metrics_listen_n);
+	conf_reader_check_listen(reader, conf->listen, conf->listen_n);
+	conf_reader_check_listen(reader, conf->metrics_listen, conf->metrics_listen_n);
 	check_tls(reader, conf);
 	REFUSE_DUPLICATES(reader, "zone", conf->zones, conf->zones_n, conf_zone, name);
 	REFUSE_DUPLICATES(reader, "pool", conf->pools, conf->pools_n, conf_pool, name);
@@ -330,7 +336,7 @@ static void check_regions(struct conf_reader *reader, const struct conf_pool *po
 	                  conf_neighbours, country);
 }
 
-static void read_pool_files(struct conf_reader *reader, struct conf_pool *pool)
+void conf_reader_pool_files(struct conf_reader *reader, struct conf_pool *pool)
 {
 	if (pool->mirrors_file) {
 		reader->broken = false;
@@ -377,7 +383,7 @@ int conf_load(const char *path, struct diag *diag, struct conf **ret_conf)
 	set_listen_default(&reader, path);
 	check_all(&reader, path);
 	for (size_t i = 0; i < reader.conf->pools_n && !reader.out_of_memory; i++)
-		read_pool_files(&reader, &reader.conf->pools[i]);
+		conf_reader_pool_files(&reader, &reader.conf->pools[i]);
 	return reader_finish(&reader, ret_conf);
 }
 

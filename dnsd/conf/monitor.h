@@ -17,6 +17,14 @@
 #include "base/diag.h"
 #include "conf/conf.h"
 
+#define CONF_MONITOR_NAME_LEN  127 /* of a monitor; printable ASCII */
+#define CONF_DATABASES_MAX     8
+#define CONF_DATABASE_NAME_LEN 39
+#define CONF_HOSTS_MAX         16
+#define CONF_CDIFFS_MAX        32
+#define CONF_SLOW_AFTER_MAX    16 /* the last 2 * 16 - 1 checks are remembered in 32 bits */
+#define CONF_VOTES_MAX         63 /* of other monitors */
+
 /** checks: { }: what is asked of a mirror, and how often. */
 struct conf_checks {
 	struct conf_place place;
@@ -77,7 +85,9 @@ struct conf_announce {
 	struct conf_place place;
 	bool enabled;            /* default true; false: versions are not in the feed */
 	uint32_t quorum_percent; /* of each country's mirrors that are in; default 60 */
-	uint32_t limit_s; /* then it is announced wherever one mirror has it; 0 = wait for ever; default 2h */
+	uint32_t limit_s;     /* then quorum_percent of all mirrors suffice; 0 = wait for ever; default 2h */
+	uint32_t settle_s;    /* with a quorum, mirrors that lack it leave so long before it is announced: the
+	                         pool's    TTL, so that no cache has them then; default 5m, 0 = at once */
 	uint32_t interval_ms; /* between looks at the mirrors while a version waits; default 30s */
 };
 

@@ -35,6 +35,15 @@ void conf_reader_document(struct conf_reader *reader, const struct conf_source *
 /** Write the defaults of a group, and of groups in it, into the struct at base. */
 void conf_reader_defaults(const struct conf_group *group, void *base);
 
+/** Read a main file into the struct at base, or the text at hand when there is one. */
+void conf_reader_file(struct conf_reader *reader, const char *path, const char *text, size_t text_len,
+                      const struct conf_group *root, void *base);
+/** Read the mirrors and regions files that a pool names. */
+void conf_reader_pool_files(struct conf_reader *reader, struct conf_pool *pool);
+/** Refuse the second of two equal addresses, and too many. */
+void conf_reader_check_listen(struct conf_reader *reader, const struct conf_listen *listens,
+                              size_t listens_n);
+
 void conf_reader_error(struct conf_reader *reader, struct conf_place place, const char *fmt, ...)
         __attribute__((format(printf, 3, 4)));
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "conf/conf.h"
+#include "conf/monitor.h"
 #include "conf/schema.h"
 
 #define WRAP_COLUMNS 90
@@ -113,7 +114,7 @@ static void write_all(int fd, const char *text, size_t len)
 	}
 }
 
-void conf_print_reference(int fd)
+static void print_reference(int fd, const char *program, const struct conf_group *root)
 {
 	char *text = NULL;
 	size_t len = 0;
@@ -121,11 +122,12 @@ void conf_print_reference(int fd)
 	if (!out)
 		return;
 	struct page page = { .out = out, .front = "" };
-	fputs("# All settings of dnsd, with their defaults. A duration is a number of seconds, or a text of "
-	      "a number\n"
-	      "# and a unit: \"250ms\", \"90s\", \"5m\", \"2h\", \"1d\".\n\n",
-	      out);
-	print_group(&page, &conf_schema_main);
+	fprintf(out,
+	        "# All settings of %s, with their defaults. A duration is a number of seconds, or a text of "
+	        "a number\n"
+	        "# and a unit: \"250ms\", \"90s\", \"5m\", \"2h\", \"1d\".\n\n",
+	        program);
+	print_group(&page, root);
 	page.front = "# ";
 	fputs("\n# ---- The mirrors file of a pool:\n#\n", out);
 	print_group(&page, &conf_schema_mirrors);
@@ -134,4 +136,14 @@ void conf_print_reference(int fd)
 	fclose(out);
 	write_all(fd, text, len);
 	free(text);
+}
+
+void conf_print_reference(int fd)
+{
+	print_reference(fd, "dnsd", &conf_schema_main);
+}
+
+void conf_monitor_print_reference(int fd)
+{
+	print_reference(fd, "mirrormon", &conf_schema_monitor);
 }

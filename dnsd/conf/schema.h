@@ -70,6 +70,7 @@ extern const struct conf_group conf_schema_main;        /* into struct conf */
 extern const struct conf_group conf_schema_mirrors;     /* the mirrors file, into struct conf_pool */
 extern const struct conf_group conf_schema_regions;     /* the regions file, into struct conf_pool */
 extern const struct conf_group *const conf_schema_pool; /* one item of pools */
+extern const struct conf_group conf_schema_monitor;     /* mirrormon.conf, into struct monitor_document */
 
 /** Position of a key in a group, or -1. */
 int conf_schema_find(const struct conf_group *group, const char *name);
@@ -81,6 +82,7 @@ const struct conf_group *conf_schema_owner(const struct conf_group *root, const 
 #define CONF_LISTEN_PORT  53
 #define CONF_METRICS_PORT 9153
 #define CONF_TLS_PORT     853
+#define CONF_MONITOR_PORT 9154
 extern const char *const conf_listen_default[2];
 
 /** What a type is called in messages, as in "wants a whole number". */

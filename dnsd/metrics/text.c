@@ -72,13 +72,10 @@ void metrics_text_family(struct metrics_text *text, const char *name, enum metri
 	append(text, kind == METRICS_COUNTER ? " counter\n" : " gauge\n");
 }
 
-void metrics_text_sample(struct metrics_text *text, uint64_t value, ...)
+static void append_sample(struct metrics_text *text, const char *number, va_list labels)
 {
-	char number[32];
 	const char *before = "{";
 	append(text, text->family);
-	va_list labels;
-	va_start(labels, value);
 	for (const char *name; (name = va_arg(labels, const char *)) != NULL; before = ",") {
 		append(text, before);
 		append(text, name);
@@ -86,9 +83,30 @@ void metrics_text_sample(struct metrics_text *text, uint64_t value, ...)
 		append_escaped(text, va_arg(labels, const char *), true);
 		append(text, "\"");
 	}
-	va_end(labels);
-	snprintf(number, sizeof(number), "%s %" PRIu64 "\n", *before == ',' ? "}" : "", value);
+	append(text, *before == ',' ? "} " : " ");
 	append(text, number);
+	append(text, "\n");
+}
+
+void metrics_text_sample(struct metrics_text *text, uint64_t value, ...)
+{
+	char number[32];
+	snprintf(number, sizeof(number), "%" PRIu64, value);
+	va_list labels;
+	va_start(labels, value);
+	append_sample(text, number, labels);
+	va_end(labels);
+}
+
+void metrics_text_sample_us(struct metrics_text *text, uint64_t microseconds, ...)
+{
+	char number[32];
+	snprintf(number, sizeof(number), "%" PRIu64 ".%06" PRIu64, microseconds / 1000000,
+	         microseconds % 1000000);
+	va_list labels;
+	va_start(labels, microseconds);
+	append_sample(text, number, labels);
+	va_end(labels);
 }
 
 char *metrics_text_take(struct metrics_text *text, size_t *ret_len)

@@ -1,6 +1,7 @@
 /*
- * Any bytes as a configuration, a mirrors file and a regions file. What was refused must be said in lines
- * that name the place and hold no control character; what was read must keep what the keys promise.
+ * Any bytes as a configuration, a mirrors file, a regions file and a configuration of mirrormon. What was
+ * refused must be said in lines that name the place and hold no control character; what was read must keep
+ * what the keys promise.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -8,6 +9,7 @@
 #include <string.h>
 
 #include "conf/conf.h"
+#include "conf/monitor.h"
 #include "tests/fuzz/fuzz.h"
 
 static const char name[] = "folder/fuzz.conf";
@@ -178,6 +180,86 @@ static void check_messages(const struct diag *diag)
 	require(diag->suppressed_n == 0 || diag->messages_n == DIAG_MESSAGES_MAX);
 }
 
+static void check_url(const char *url, const char *other_scheme)
+{
+	check_text(url);
+	require(strncmp(url, "https://", 8) == 0 || strncmp(url, other_scheme, strlen(other_scheme)) == 0);
+	require(!strpbrk(url, " \"<>"));
+}
+
+static void check_mail(const char *mail)
+{
+	check_text(mail);
+	require(mail[0] != '-' && strchr(mail, '@') && !strpbrk(mail, " ,;:<>()"));
+}
+
+static void check_monitor(const struct conf_monitor *conf)
+{
+	const struct conf_checks *checks = &conf->checks;
+	const struct conf_decision *decision = &conf->decision;
+	const struct conf_votes *votes = &conf->votes;
+	bool patched = !checks->patched[0];
+	check_place(&conf->place);
+	check_text(conf->name);
+	check_text(conf->pool->name);
+	check_path(conf->pool->mirrors_file);
+	require(conf->pool->mirrors_n == 0 && conf->pool->regions_n == 0);
+	require(conf->feed || !conf->feed_key);
+	require(conf->feed_interval_ms >= 100 &&
+	        conf->feed_valid_s * UINT64_C(1000) > conf->feed_interval_ms);
+
+	require(checks->interval_ms >= checks->retry_ms && checks->retry_ms >= 100);
+	require(checks->timeout_ms >= checks->connect_timeout_ms && checks->connect_timeout_ms >= 100);
+	require(checks->port && checks->concurrency && checks->cdiffs <= CONF_CDIFFS_MAX);
+	require(checks->databases_n >= 1 && checks->databases_n <= CONF_DATABASES_MAX);
+	require(checks->hosts_n >= 1 && checks->hosts_n <= CONF_HOSTS_MAX);
+	check_texts(checks->databases, checks->databases_n);
+	check_texts(checks->hosts, checks->hosts_n);
+	for (size_t i = 0; i < checks->databases_n; i++)
+		patched |= strcmp(checks->patched, checks->databases[i]) == 0;
+	require(patched);
+
+	require(conf->references_quorum <= conf->references_n &&
+	        (conf->references_quorum || !conf->references_n));
+	for (size_t i = 0; i < conf->references_n; i++) {
+		check_place(&conf->references[i].place);
+		check_url(conf->references[i].url, "http://");
+	}
+	require(decision->old_after_s > decision->late_after_s && decision->late_after_s);
+	require(decision->probation_max_s >= decision->probation_s && decision->probation_s);
+	require(decision->slow_after >= 1 && decision->slow_after <= CONF_SLOW_AFTER_MAX);
+	require(votes->others_n <= CONF_VOTES_MAX);
+	require(votes->quorum >= 1 && votes->quorum <= votes->others_n + 1);
+	for (size_t i = 0; i < votes->others_n; i++) {
+		if (strstr(votes->others[i], "://"))
+			check_url(votes->others[i], "https://");
+		else
+			check_path(votes->others[i]);
+	}
+	if (conf->mail.team) {
+		check_mail(conf->mail.team);
+		check_mail(conf->mail.from);
+	}
+	require(conf->mail.team || !conf->mail.from);
+	if (conf->site.url)
+		check_url(conf->site.url, "http://");
+}
+
+static void run_monitor(const char *text, size_t size)
+{
+	struct diag diag;
+	struct conf_monitor *conf = NULL;
+	diag_init(&diag);
+	int rc = conf_monitor_load_text(name, text, size, &diag, &conf);
+	require(rc == 0 || rc == -EINVAL);
+	require((rc == 0) == (conf != NULL) && (rc == 0) == (diag.errors_n == 0));
+	check_messages(&diag);
+	if (conf)
+		check_monitor(conf);
+	conf_monitor_destroy(conf);
+	diag_fini(&diag);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const enum conf_text_kind kinds[] = { CONF_TEXT_MAIN, CONF_TEXT_MIRRORS, CONF_TEXT_REGIONS };
@@ -195,5 +277,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		conf_destroy(conf);
 		diag_fini(&diag);
 	}
+	run_monitor(text, size);
 	return 0;
 }

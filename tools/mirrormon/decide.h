@@ -31,6 +31,14 @@ void standing_observe(struct standing *standing, const struct check_result *resu
 void standing_pass(struct standing *standing, uint64_t now_s, uint64_t newest_timestamp_s,
                    const struct conf_decision *conf);
 
+/** The clock went back: no time in a standing is later than now, so that results are not taken for old ones.
+ */
+void standing_clamp(struct standing *standing, uint64_t now_s);
+
+/** A mirror that has just joined: out, `maintenance`, until it has shown for the probation that it is good.
+ */
+void standing_begin_probation(struct standing *standing, uint64_t now_s);
+
 /** How long it has to be good before it is back. */
 uint64_t standing_probation_s(const struct standing *standing, uint64_t now_s,
                               const struct conf_decision *conf);
@@ -63,14 +71,22 @@ struct gate_mirror {
 };
 
 /**
- * Is a version to be announced? The candidate is the highest version seen on the references, or, without
- * references, on two mirrors. It is announced when in each country with mirrors that are in quorum_percent of
- * them (rounded up) have it with its patch; past limit_s since it was first seen, when one mirror anywhere
- * does. Never a lower version than before.
+ * Which version is to be announced? The highest for which there is a quorum, never a lower one than before:
+ * in each country with mirrors that are in, quorum_percent of them (rounded up) have it, or a higher one,
+ * with the patch to it. When limit_s has passed since a higher one than the announced was first seen,
+ * countries that lag are no longer waited for: then quorum_percent of all mirrors that are in suffice. Fewer
+ * never do, for who follows the record has to find what it announces.
+ *
+ * With its quorum a version is ready: mirrors that lack it leave the pool. It is announced settle_s later,
+ * when caches have forgotten them.
+ *
+ * Versions count that a reference has, or, where no reference was asked (reference 0), two mirrors; one where
+ * there is only one.
  *
  * mirrors       [mirrors_n]
- * reference     highest version of the references; 0 = none seen
- * ret_lacks     [mirrors_n] set: is in, but lacks the version that is announced now: `out-of-sync`
+ * reference     highest version of the references; 0 = none is known
+ * announced     of before; set anew
+ * ret_lacks     [mirrors_n] set: is in, but lacks what is announced or ready: `out-of-sync`
  */
 void gate_pass(const struct conf_announce *conf, const struct gate_mirror *mirrors, size_t mirrors_n,
                uint32_t reference, uint64_t now_s, struct announced *announced, bool *ret_lacks);

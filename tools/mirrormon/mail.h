@@ -53,6 +53,8 @@ int mail_admin_address(const char *admin, char *ret_address, size_t cap);
 struct mailer;
 int mailer_create(uv_loop_t *loop, const char *sendmail, struct mailer **ret_mailer);
 void mailer_send(struct mailer *mailer, struct letters *letters);
+/** Letters that are being sent or wait for it. */
+size_t mailer_waiting_n(const struct mailer *mailer);
 void mailer_close(struct mailer *mailer);
 
 #endif

@@ -66,6 +66,7 @@ struct standing {
 	enum reason
 	        warning; /* what is wrong though it is in, or what would be the reason next; NONE = nothing */
 	uint64_t warning_since_s;
+	enum reason failing;  /* of the last check, when it failed */
 	uint32_t failures_n;  /* checks in a row that failed */
 	uint32_t successes_n; /* checks in a row that did not */
 	uint64_t failing_since_s;
@@ -95,6 +96,9 @@ struct announced {
 	uint64_t since_s;
 	uint32_t candidate; /* seen, not yet on enough mirrors; 0 = none */
 	uint64_t candidate_since_s;
+	uint32_t ready; /* has its quorum: mirrors that lack it leave, and it is announced settle_s later; 0 =
+	                   none */
+	uint64_t ready_since_s;
 	uint32_t have_n, of_n;              /* mirrors that have the candidate, of those that count */
 	char waiting_for[MODEL_DETAIL_MAX]; /* "DE 1 of 3, FR 0 of 2"; "" */
 };
@@ -132,10 +136,24 @@ struct mirror_view {
 	bool probation;      /* good again, not back yet */
 };
 
+/** The configuration and the pool made of it; shared by views, so that a reload does not pull them away. */
+struct settings {
+	unsigned refs; /* atomic */
+	struct arena arena;
+	struct conf_monitor *conf;
+	struct pool *pool; /* in arena */
+};
+/** Load a configuration whole. Returns 0, -EINVAL (diag has every mistake), -ENOMEM. */
+int settings_load(const char *path, struct diag *diag, struct settings **ret_settings);
+struct settings *settings_ref(struct settings *settings);
+/** NULL is fine. */
+void settings_unref(struct settings *settings);
+
 /** Everything at one moment. Never changed once made; read by any thread. */
 struct view {
-	struct arena arena; /* holds everything below */
-	unsigned refs;      /* atomic */
+	struct arena arena;        /* holds everything below */
+	unsigned refs;             /* atomic */
+	struct settings *settings; /* of conf and pool; a reference */
 	const struct conf_monitor *conf;
 	const struct pool *pool;
 	uint64_t now_s;
@@ -153,8 +171,10 @@ struct view {
 	size_t monitors_n;
 };
 
-/** NULL is fine. */
+/** Empty, with one reference; for whoever fills it. NULL when out of memory. */
+struct view *view_create(struct settings *settings);
 struct view *view_ref(struct view *view);
+/** On any thread. NULL is fine. */
 void view_unref(struct view *view);
 
 #endif

@@ -49,6 +49,7 @@ struct vote {
 	struct vote_entry *entries; /* sorted by address */
 	size_t entries_n;
 };
+#define VOTE_BYTES_MAX (4U << 20) /* of its text */
 /** Refused as a whole like a feed (docs/feed.md). Returns 0, -EINVAL with diag, -ENOMEM. */
 int vote_parse(const char *text, size_t text_len, const char *file, const char *pool, uint64_t now_s,
                struct diag *diag, struct vote **ret_vote);

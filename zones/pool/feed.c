@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/grow.h"
+#include "base/object.h"
 #include "base/utc.h"
 
 #define DEPTH_MAX    16
@@ -377,33 +378,9 @@ static void read_root(struct parse *parse, json_t *root)
 		read_versions(parse, versions);
 }
 
-/* jansson reads up to 2048 levels; a feed has three. Strings are stepped over, so that brackets in them do
- * not count. */
-static bool is_too_deep(const char *text, size_t text_len)
-{
-	size_t depth = 0;
-	bool in_string = false;
-	for (size_t i = 0; i < text_len; i++) {
-		if (in_string) {
-			if (text[i] == '\\')
-				i++;
-			else if (text[i] == '"')
-				in_string = false;
-		} else if (text[i] == '"') {
-			in_string = true;
-		} else if (text[i] == '{' || text[i] == '[') {
-			if (++depth > DEPTH_MAX)
-				return true;
-		} else if ((text[i] == '}' || text[i] == ']') && depth) {
-			depth--;
-		}
-	}
-	return false;
-}
-
 static void parse_json(struct parse *parse, const char *text, size_t text_len)
 {
-	if (is_too_deep(text, text_len)) {
+	if (object_is_deep(text, text_len, DEPTH_MAX)) {
 		refuse(parse, 0, "brackets deeper than %d: this is no feed", DEPTH_MAX);
 		return;
 	}

@@ -1,0 +1,733 @@
+/*
+ * publish: a feed says to dnsd what the view says; it is signed as minisign would; votes come back as they
+ * were written, and bad ones are refused.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <ftw.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "mirrormon/publish.h"
+#include "tests/unit/support/minisign_sign.h"
+#include "tests/unit/support/pool_fixture.h"
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define NOW_S        UINT64_C(1795000000)
+#define HOUR         UINT64_C(3600)
+
+/* ---- A folder for each test. */
+
+static char folder[64];
+
+static int setup(void **state)
+{
+	(void)state;
+	strcpy(folder, "/tmp/publish_test.XXXXXX");
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	return remove(path);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+static const char *path_of(const char *name)
+{
+	static char paths[4][256];
+	static size_t next;
+	char *path = paths[next++ % COUNT(paths)];
+	snprintf(path, sizeof(paths[0]), "%s/%s", folder, name);
+	return path;
+}
+
+static void put(const char *name, const char *text)
+{
+	assert_int_equal(file_replace(path_of(name), text, strlen(text)), 0);
+	assert_int_equal(chmod(path_of(name), 0600), 0);
+}
+
+static char *get(const char *name)
+{
+	char *text = NULL;
+	size_t len;
+	const char *why;
+	assert_int_equal(file_read(path_of(name), 1 << 20, &text, &len, &why), 0);
+	return text;
+}
+
+/* ---- A view made by hand. */
+
+static const char mirrors_text[] =
+        "mirrors = (\n"
+        "  { host = \"in.de\"; country = \"DE\"; addresses = [ \"192.0.2.1\" ]; },\n"
+        "  { host = \"out.de\"; country = \"DE\"; addresses = [ \"192.0.2.2\", \"2001:db8::2\" ]; },\n"
+        "  { host = \"half.fr\"; country = \"FR\"; addresses = [ \"192.0.2.3\", \"2001:db8::3\" ]; },\n"
+        "  { host = \"unsynced.fr\"; country = \"FR\"; addresses = [ \"192.0.2.4\", \"2001:db8::4\" ]; },\n"
+        "  { host = \"ramping.fr\"; country = \"FR\"; addresses = [ \"192.0.2.5\" ]; },\n"
+        "  { host = \"ramped.fr\"; country = \"FR\"; addresses = [ \"192.0.2.6\" ]; },\n"
+        "  { host = \"silent.fr\"; country = \"FR\"; addresses = [ \"192.0.2.7\", \"2001:db8::7\" ]; }\n"
+        ");\n";
+
+enum { M_IN, M_OUT, M_HALF, M_UNSYNCED, M_RAMPING, M_RAMPED, M_SILENT, MIRRORS_N };
+
+struct fixture {
+	struct pool_fixture pool;
+	struct conf_monitor conf;
+	struct announced databases[2];
+	struct address_view addrs[MIRRORS_N][2];
+	struct mirror_view mirrors[MIRRORS_N];
+	struct view view;
+};
+
+static void set_verdict(struct verdict *verdict, enum reason reason, uint64_t since_s, const char *detail)
+{
+	verdict->reason = reason;
+	verdict->since_s = since_s;
+	snprintf(verdict->detail, sizeof(verdict->detail), "%s", detail);
+}
+
+static void fixture_init(struct fixture *fixture)
+{
+	memset(fixture, 0, sizeof(*fixture));
+	pool_fixture_init(&fixture->pool, mirrors_text, "");
+	fixture->conf =
+	        (struct conf_monitor){ .name = "mon1", .feed_valid_s = 7200, .pool = &fixture->pool.conf };
+	fixture->conf.announce.enabled = true;
+	for (size_t i = 0; i < MIRRORS_N; i++) {
+		const struct mirror *mirror = &fixture->pool.pool->mirrors[i];
+		for (size_t k = 0; k < mirror->addrs_n; k++)
+			fixture->addrs[i][k].addr = mirror->addrs[k];
+		fixture->mirrors[i] = (struct mirror_view){ .host = mirror->host,
+			                                    .addrs = fixture->addrs[i],
+			                                    .addrs_n = mirror->addrs_n,
+			                                    .number = i,
+			                                    .ramp_permille = 1000 };
+	}
+	set_verdict(&fixture->mirrors[M_OUT].verdict, REASON_HTTP_ERROR, NOW_S - 2 * HOUR,
+	            "404 for daily.cvd");
+	set_verdict(&fixture->addrs[M_OUT][0].verdict, REASON_HTTP_ERROR, NOW_S - 2 * HOUR, "404");
+	set_verdict(&fixture->addrs[M_OUT][1].verdict, REASON_UNREACHABLE, NOW_S - 3 * HOUR, "timeout");
+	set_verdict(&fixture->addrs[M_HALF][1].verdict, REASON_OLD, NOW_S - HOUR, "49 h behind");
+	set_verdict(&fixture->mirrors[M_UNSYNCED].verdict, REASON_OUT_OF_SYNC, NOW_S - 60, "daily 26000");
+	set_verdict(&fixture->addrs[M_UNSYNCED][0].verdict, REASON_WRONG_CONTENT, NOW_S - HOUR, "HTML");
+	set_verdict(&fixture->addrs[M_UNSYNCED][1].verdict, REASON_LATE, NOW_S - HOUR, "a day");
+	fixture->mirrors[M_RAMPING].ramp_permille = 123;
+	fixture->mirrors[M_RAMPING].ramp_from_s = NOW_S - 2 * HOUR;
+	fixture->mirrors[M_RAMPING].ramp_full_s = NOW_S + 8 * HOUR;
+	fixture->mirrors[M_RAMPED].ramp_permille = 100;
+	fixture->mirrors[M_RAMPED].ramp_from_s = NOW_S - 2 * HOUR;
+	fixture->mirrors[M_RAMPED].ramp_full_s = NOW_S;
+	/* The mirror itself says nothing, but all its addresses are out. */
+	set_verdict(&fixture->addrs[M_SILENT][0].verdict, REASON_REFUSED, NOW_S - 5, "403");
+	set_verdict(&fixture->addrs[M_SILENT][1].verdict, REASON_SLOW, NOW_S - 7, "12 s");
+	fixture->databases[0] = (struct announced){ .name = "daily", .version = 27500 };
+	fixture->databases[1] = (struct announced){ .name = "main" };
+	fixture->view = (struct view){ .conf = &fixture->conf,
+		                       .pool = fixture->pool.pool,
+		                       .now_s = NOW_S,
+		                       .serial = 42,
+		                       .self_ok = true,
+		                       .mirrors = fixture->mirrors,
+		                       .mirrors_n = MIRRORS_N,
+		                       .databases = fixture->databases,
+		                       .databases_n = 2,
+		                       .verified_s = NOW_S - 30 };
+}
+
+static void fixture_fini(struct fixture *fixture)
+{
+	pool_fixture_fini(&fixture->pool);
+}
+
+/* As dnsd reads it, which must have nothing to say about it. */
+static struct feed *feed_of(const struct view *view)
+{
+	struct diag diag;
+	struct feed *feed = NULL;
+	size_t len = 0;
+	char *text = feed_format(view, &len);
+	assert_non_null(text);
+	assert_int_equal(strlen(text), len);
+	assert_int_equal(text[len - 1], '\n');
+	for (size_t i = 0; i < len; i++)
+		assert_true(text[i] == '\n' || (text[i] >= ' ' && text[i] <= '~'));
+	diag_init(&diag);
+	int rc = feed_parse(text, len, "feed", "test", view->now_s, &diag, &feed);
+	if (diag.messages_n)
+		fail_msg("%s\n%s", diag.messages[0].text, text);
+	assert_int_equal(rc, 0);
+	diag_fini(&diag);
+	free(text);
+	return feed;
+}
+
+static void test_feed_head(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	fixture_init(&fixture);
+	struct feed *feed = feed_of(&fixture.view);
+	assert_string_equal(feed->pool, "test");
+	assert_int_equal(feed->serial, 42);
+	assert_int_equal(feed->generated_s, NOW_S);
+	assert_int_equal(feed->valid_until_s, NOW_S + 7200);
+	assert_string_equal(feed->monitor, "mon1");
+	assert_int_equal(feed->versions_n, 1);
+	assert_string_equal(feed->versions[0].database, "daily");
+	assert_int_equal(feed->versions[0].version, 27500);
+	assert_int_equal(feed->versions_verified_s, NOW_S - 30);
+	feed_unref(feed);
+	fixture_fini(&fixture);
+}
+
+static void test_feed_state(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	fixture_init(&fixture);
+	struct feed *feed = feed_of(&fixture.view);
+	struct pool_state pool = pool_fixture_state(fixture.pool.pool, feed, NULL, NOW_S);
+	const struct mirror_state *mirrors = pool.mirrors;
+	assert_int_equal(pool.out_n, 3);
+
+	assert_int_equal(mirrors[M_IN].reason, REASON_NONE);
+	assert_null(mirrors[M_IN].addr_reasons);
+	assert_int_equal(mirrors[M_IN].permille, 1000);
+
+	assert_int_equal(mirrors[M_OUT].reason, REASON_HTTP_ERROR);
+	assert_int_equal(mirrors[M_OUT].since_s, NOW_S - 2 * HOUR);
+	assert_string_equal(mirrors[M_OUT].detail, "404 for daily.cvd");
+	assert_int_equal(mirrors[M_OUT].addr_reasons[0], REASON_NONE);
+	assert_int_equal(mirrors[M_OUT].addr_reasons[1], REASON_UNREACHABLE);
+
+	assert_int_equal(mirrors[M_HALF].reason, REASON_NONE);
+	assert_int_equal(mirrors[M_HALF].addr_reasons[0], REASON_NONE);
+	assert_int_equal(mirrors[M_HALF].addr_reasons[1], REASON_OLD);
+	assert_string_equal(mirrors[M_HALF].detail, "49 h behind");
+	assert_true(pool_state_is_in(fixture.pool.pool, &pool, M_HALF));
+
+	/* Taken back when too few are left, but never with the address of wrong content. */
+	assert_int_equal(mirrors[M_UNSYNCED].reason, REASON_OUT_OF_SYNC);
+	assert_int_equal(mirrors[M_UNSYNCED].addr_reasons[0], REASON_WRONG_CONTENT);
+	assert_int_equal(mirrors[M_UNSYNCED].addr_reasons[1], REASON_NONE);
+
+	/* Two of ten steps from 123. */
+	assert_int_equal(mirrors[M_RAMPING].permille, 123 + 877 * 2 / 10);
+	assert_int_equal(mirrors[M_RAMPED].permille, 1000);
+
+	assert_int_equal(mirrors[M_SILENT].reason, REASON_SLOW);
+	assert_string_equal(mirrors[M_SILENT].detail, "12 s");
+	assert_int_equal(mirrors[M_SILENT].addr_reasons[0], REASON_REFUSED);
+	pool_state_fini(&pool);
+	feed_unref(feed);
+	fixture_fini(&fixture);
+}
+
+/* What dnsd would rather not read is left out; what a mirror wrote is made harmless. */
+static void test_feed_edges(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	fixture_init(&fixture);
+	struct view *view = &fixture.view;
+
+	view->verified_s = 0;
+	struct feed *feed = feed_of(view);
+	assert_int_equal(feed->versions_n, 0);
+	feed_unref(feed);
+	view->verified_s = NOW_S;
+	fixture.conf.announce.enabled = false;
+	feed = feed_of(view);
+	assert_int_equal(feed->versions_n, 0);
+	feed_unref(feed);
+
+	/* A mirror that is out has no weight; a rise without an end, or one of nothing, is still one. */
+	set_verdict(&fixture.mirrors[M_RAMPING].verdict, REASON_ADMIN, 0, "");
+	fixture.mirrors[M_RAMPED] =
+	        (struct mirror_view){ .host = "ramped.fr", .addrs = fixture.addrs[M_RAMPED], .addrs_n = 1 };
+	feed = feed_of(view);
+	assert_int_equal(feed->weights_n, 1);
+	assert_string_equal(feed->weights[0].host, "ramped.fr");
+	assert_int_equal(feed->weights[0].permille, 1);
+	assert_int_equal(feed->weights[0].from_s, NOW_S);
+	assert_int_equal(feed->weights[0].full_s, 0);
+	feed_unref(feed);
+
+	set_verdict(&fixture.addrs[M_HALF][1].verdict, REASON_LATE, 0, "\x1b[31m\"\\\n\xff\xc3\xa4</b>");
+	feed = feed_of(view);
+	const struct feed_exclusion *found = NULL;
+	for (size_t i = 0; i < feed->exclusions_n; i++) {
+		if (feed->exclusions[i].reason == REASON_LATE)
+			found = &feed->exclusions[i];
+	}
+	assert_non_null(found);
+	assert_string_equal(found->detail, "?[31m\"\\???"
+	                                   "?</b>");
+	assert_int_equal(found->since_s, 0);
+	feed_unref(feed);
+
+	view->mirrors_n = 0;
+	feed = feed_of(view);
+	assert_int_equal(feed->exclusions_n, 0);
+	feed_unref(feed);
+	fixture_fini(&fixture);
+}
+
+/* ---- Keys and signatures. */
+
+/* A secret key as minisign writes it: minisign 0.11 -G -W leaves the checksum zero, other programs do not. */
+static void put_key(const char *name, const struct sign_pair *pair, bool with_checksum)
+{
+	uint8_t bytes[158] = { 'E', 'd', 0, 0, 'B', '2' };
+	char line[256];
+	char text[512];
+	memcpy(bytes + 54, pair->public.id, 8);
+	memcpy(bytes + 62, pair->secret, 64);
+	if (with_checksum) {
+		uint8_t summed[2 + 8 + 64] = { 'E', 'd' };
+		memcpy(summed + 2, bytes + 54, 72);
+		crypto_generichash(bytes + 126, 32, summed, sizeof(summed), NULL, 0);
+	}
+	sodium_bin2base64(line, sizeof(line), bytes, sizeof(bytes), sodium_base64_VARIANT_ORIGINAL);
+	snprintf(text, sizeof(text), "untrusted comment: minisign encrypted secret key\n%s\n", line);
+	put(name, text);
+}
+
+static struct feed_signer load_key(const char *name)
+{
+	struct diag diag;
+	struct feed_signer signer;
+	diag_init(&diag);
+	int rc = feed_signer_load(path_of(name), &diag, &signer);
+	if (diag.messages_n)
+		fail_msg("%s", diag.messages[0].text);
+	assert_int_equal(rc, 0);
+	diag_fini(&diag);
+	return signer;
+}
+
+static void publish(const struct feed_signer *signer, const char *text, int want)
+{
+	struct diag diag;
+	diag_init(&diag);
+	assert_int_equal(feed_publish(path_of("feed.json"), signer, text, strlen(text), NOW_S, &diag), want);
+	assert_int_equal(diag.errors_n, want ? 1 : 0);
+	diag_fini(&diag);
+}
+
+/* Does dnsd take the pair of files? */
+static struct feed *load_feed(const struct minisign_key *key)
+{
+	struct diag diag;
+	struct feed *feed = NULL;
+	struct feed_source source = {
+		.path = path_of("feed.json"), .pool = "test", .max_bytes = 1 << 20, .keys = key, .keys_n = 1
+	};
+	diag_init(&diag);
+	int rc = feed_load(&source, NOW_S, &diag, &feed);
+	if (diag.messages_n)
+		fail_msg("%s", diag.messages[0].text);
+	assert_int_equal(rc, 0);
+	diag_fini(&diag);
+	return feed;
+}
+
+static void test_signed(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	struct sign_pair pair;
+	size_t len;
+	fixture_init(&fixture);
+	sign_make_pair(7, &pair);
+	for (int with_checksum = 0; with_checksum < 2; with_checksum++) {
+		put_key("key", &pair, with_checksum);
+		struct feed_signer signer = load_key("key");
+		assert_memory_equal(signer.id, pair.public.id, MINISIGN_ID_LEN);
+		assert_memory_equal(signer.secret, pair.secret, 64);
+		fixture.view.serial++;
+		char *text = feed_format(&fixture.view, &len);
+		publish(&signer, text, 0);
+		free(text);
+		struct feed *feed = load_feed(&pair.public);
+		assert_int_equal(feed->serial, fixture.view.serial);
+		assert_string_equal(feed->trusted_comment, "timestamp:1795000000 file:feed.json hashed");
+		feed_unref(feed);
+	}
+	fixture_fini(&fixture);
+}
+
+static void test_unsigned(void **state)
+{
+	(void)state;
+	publish(NULL, "{}\n", 0);
+	char *text = get("feed.json");
+	assert_string_equal(text, "{}\n");
+	free(text);
+	assert_int_equal(access(path_of("feed.json.minisig"), F_OK), -1);
+}
+
+static bool run(const char *command)
+{
+	return system(command) == 0;
+}
+
+/* With the real program: its key signs here, and it verifies. */
+static void test_with_minisign(void **state)
+{
+	(void)state;
+	char command[1024];
+	if (!run("command -v minisign >/dev/null"))
+		skip();
+	snprintf(command, sizeof(command), "cd %s && minisign -G -W -p pub -s sec >/dev/null </dev/null",
+	         folder);
+	assert_true(run(command));
+	assert_int_equal(chmod(path_of("sec"), 0600), 0);
+	struct feed_signer signer = load_key("sec");
+	publish(&signer, "{ \"serial\": 1 }\n", 0);
+	snprintf(command, sizeof(command),
+	         "cd %s && minisign -V -H -p pub -m feed.json >said && grep -q timestamp:1795000000 said",
+	         folder);
+	assert_true(run(command));
+	put("feed.json", "{ \"serial\": 2 }\n");
+	snprintf(command, sizeof(command), "cd %s && minisign -V -p pub -m feed.json >said 2>&1", folder);
+	assert_false(run(command));
+}
+
+static const char secret_start[] = "untrusted comment: minisign encrypted secret key\n";
+
+static void check_bad_key(const char *name, const char *want)
+{
+	char expected[512];
+	struct diag diag;
+	struct feed_signer signer;
+	diag_init(&diag);
+	assert_int_equal(feed_signer_load(path_of(name), &diag, &signer), -EINVAL);
+	assert_int_equal(diag.errors_n, 1);
+	snprintf(expected, sizeof(expected), "%s: %s", path_of(name), want);
+	assert_string_equal(diag.messages[diag.messages_n - 1].text, expected);
+	diag_fini(&diag);
+}
+
+/* One byte of the key's 158, or of its text. */
+static void put_damaged(size_t at, uint8_t bits)
+{
+	uint8_t bytes[158];
+	char line[256];
+	char text[512];
+	char *good = get("good");
+	assert_int_equal(sodium_base642bin(bytes, sizeof(bytes), good + strlen(secret_start), 212, NULL, NULL,
+	                                   NULL, sodium_base64_VARIANT_ORIGINAL),
+	                 0);
+	bytes[at] ^= bits;
+	sodium_bin2base64(line, sizeof(line), bytes, sizeof(bytes), sodium_base64_VARIANT_ORIGINAL);
+	snprintf(text, sizeof(text), "%s%s\n", secret_start, line);
+	put("bad", text);
+	free(good);
+}
+
+static void test_bad_keys(void **state)
+{
+	(void)state;
+	static const char damaged[] =
+	        "it is damaged; take it from where it was made, or make a new one with minisign -G -W";
+	static const char cut[] =
+	        "its line 2 is not the 212 characters of a secret key in base64: was it cut off?";
+	struct sign_pair pair;
+	char text[512];
+	sign_make_pair(9, &pair);
+	check_bad_key("none", "cannot read the secret key: No such file or directory");
+	put("bad", "");
+	check_bad_key("bad",
+	              "its line 1 does not begin with \"untrusted comment: \": this is no key of minisign");
+	put("bad", "untrusted comment: x");
+	check_bad_key("bad", "it has no line 2: was it cut off?");
+	snprintf(text, sizeof(text), "untrusted comment: minisign public key\n%s\n", pair.text);
+	put("bad", text);
+	check_bad_key("bad", "this is the public key; name the secret one, which minisign -G wrote with -s");
+	put_key("good", &pair, true);
+	char *good = get("good");
+	snprintf(text, sizeof(text), "%.*s\n", (int)strlen(good) - 5, good);
+	put("bad", text);
+	check_bad_key("bad", cut);
+	snprintf(text, sizeof(text), "%smore\n", good);
+	put("bad", text);
+	check_bad_key("bad", "something follows its line 2: this is no secret key of minisign");
+	free(good);
+	put_damaged(0, 1);
+	check_bad_key("bad", "this is no key of minisign: its line 2 does not begin with \"RW\"");
+	put_damaged(2, 'S');
+	check_bad_key("bad",
+	              "it has a password, which nobody can type here; make a key without one: minisign "
+	              "-G -W");
+	put_damaged(4, 1);
+	check_bad_key("bad", "it has a checksum of an unknown kind; make a key with minisign -G -W");
+	put_damaged(54, 1);
+	check_bad_key("bad", damaged);
+	put_damaged(157, 1);
+	check_bad_key("bad", damaged);
+	/* Without a checksum, the two halves of the key still tell. */
+	put_key("good", &pair, false);
+	put_damaged(62, 1);
+	check_bad_key("bad", damaged);
+	put_damaged(100, 0x80);
+	check_bad_key("bad", damaged);
+}
+
+static void test_key_for_everybody(void **state)
+{
+	(void)state;
+	struct diag diag;
+	struct feed_signer signer;
+	struct sign_pair pair;
+	sign_make_pair(9, &pair);
+	put_key("key", &pair, false);
+	assert_int_equal(chmod(path_of("key"), 0644), 0);
+	diag_init(&diag);
+	assert_int_equal(feed_signer_load(path_of("key"), &diag, &signer), 0);
+	assert_int_equal(diag.messages_n, 1);
+	assert_int_equal(diag.messages[0].level, DIAG_WARNING);
+	assert_non_null(strstr(diag.messages[0].text, "everybody on this machine may read this secret key"));
+	diag_fini(&diag);
+}
+
+/* A failure on the way leaves the pair that was there, whole. */
+static void test_old_pair_stays(void **state)
+{
+	(void)state;
+	struct sign_pair pair;
+	struct fixture fixture;
+	size_t len;
+	fixture_init(&fixture);
+	sign_make_pair(3, &pair);
+	put_key("key", &pair, false);
+	struct feed_signer signer = load_key("key");
+	char *text = feed_format(&fixture.view, &len);
+
+	/* The feed can't be written, the first time: no signature either. */
+	assert_int_equal(mkdir(path_of("feed.json.new"), 0700), 0);
+	publish(&signer, text, -EISDIR);
+	assert_int_equal(access(path_of("feed.json.minisig"), F_OK), -1);
+	assert_int_equal(rmdir(path_of("feed.json.new")), 0);
+	publish(&signer, text, 0);
+
+	/* Later ones. */
+	assert_int_equal(mkdir(path_of("feed.json.new"), 0700), 0);
+	publish(&signer, "{}", -EISDIR);
+	assert_int_equal(mkdir(path_of("feed.json.minisig.new"), 0700), 0);
+	publish(&signer, "{}", -EISDIR);
+	struct feed *feed = load_feed(&pair.public);
+	assert_int_equal(feed->serial, 42);
+	feed_unref(feed);
+	free(text);
+	fixture_fini(&fixture);
+}
+
+/* ---- Votes. */
+
+static void check_opinion(const struct vote *vote, const char *address, enum reason reason, uint64_t since_s,
+                          const char *detail)
+{
+	struct addr addr;
+	assert_int_equal(addr_parse(address, &addr), 0);
+	struct opinion opinion = vote_find(vote, &addr);
+	assert_int_equal(opinion.reason, reason);
+	assert_int_equal(opinion.since_s, since_s);
+	assert_true((opinion.detail == NULL) == (detail == NULL));
+	if (detail)
+		assert_string_equal(opinion.detail, detail);
+}
+
+static void set_standing(struct standing *standing, enum reason reason, uint64_t since_s, const char *detail)
+{
+	standing->reason = reason;
+	standing->since_s = since_s;
+	snprintf(standing->detail, sizeof(standing->detail), "%s", detail);
+}
+
+/* Our own opinions, not what the votes came to. */
+static void test_vote_comes_back(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	struct diag diag;
+	struct vote *vote = NULL;
+	size_t len = 0;
+	fixture_init(&fixture);
+	set_standing(&fixture.addrs[M_RAMPED][0].standing, REASON_UNREACHABLE, NOW_S - 100,
+	             "no \"route\"\x7f");
+	set_standing(&fixture.addrs[M_HALF][1].standing, REASON_WRONG_CONTENT, NOW_S - 200, "");
+	set_standing(&fixture.addrs[M_IN][0].standing, REASON_OLD, NOW_S - 300, "old");
+	for (int self_ok = 0; self_ok < 2; self_ok++) {
+		fixture.view.self_ok = self_ok;
+		char *text = vote_format(&fixture.view, &len);
+		assert_non_null(text);
+		assert_int_equal(strlen(text), len);
+		diag_init(&diag);
+		int rc = vote_parse(text, len, "vote", "test", NOW_S, &diag, &vote);
+		if (diag.messages_n)
+			fail_msg("%s\n%s", diag.messages[0].text, text);
+		assert_int_equal(rc, 0);
+		assert_string_equal(vote->monitor, "mon1");
+		assert_int_equal(vote->generated_s, NOW_S);
+		assert_int_equal(vote->self_ok, self_ok);
+		assert_int_equal(vote->entries_n, 3);
+		check_opinion(vote, "192.0.2.6", REASON_UNREACHABLE, NOW_S - 100, "no \"route\"?");
+		check_opinion(vote, "2001:db8::3", REASON_WRONG_CONTENT, NOW_S - 200, NULL);
+		check_opinion(vote, "192.0.2.1", REASON_OLD, NOW_S - 300, "old");
+		check_opinion(vote, "192.0.2.2", REASON_NONE, 0, NULL);
+		check_opinion(vote, "2001:db8::", REASON_NONE, 0, NULL);
+		vote_destroy(vote);
+		diag_fini(&diag);
+		free(text);
+	}
+	fixture_fini(&fixture);
+}
+
+#define HEAD                                                                                                 \
+	"{ \"format\": 1, \"kind\": \"vote\", \"pool\": \"test\", \"monitor\": \"b\", \"generated\": "       \
+	"1795000000, \"self-ok\": true, \"opinions\": [ "
+#define ENTRY(address, reason)                                                                               \
+	"{ \"mirror\": \"m\", \"address\": \"" address "\", \"reason\": \"" reason "\" }"
+
+static const struct {
+	const char *text;
+	const char *want; /* the first message, without "; this vote is refused" where it is */
+} bad_votes[] = {
+	{ "", "vote:1: no JSON, or cut off: '[' or '{' expected near end of file" },
+	{ "[ ]", "vote: no JSON object" },
+	{ "{\n\"format\": 1,\n", "vote:3: no JSON, or cut off: string or '}' expected near end of file" },
+	{ "{ \"format\": 1, \"format\": 1 }",
+	  "vote:1: no JSON, or cut off: duplicate object key near '\"format\"'" },
+	{ "[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]", "vote: brackets deeper than 16: this is no vote" },
+	{ "{ }", "vote: \"format\" is not 1, the only one there is" },
+	{ "{ \"format\": \"1\" }", "vote: \"format\" is not 1, the only one there is" },
+	{ "{ \"format\": 1 }", "vote: \"kind\" is not \"vote\"" },
+	{ "{ \"format\": 1, \"kind\": 3 }", "vote: \"kind\" is no text" },
+	{ "{ \"format\": 1, \"kind\": \"vote\" }", "vote: it is for pool \"\", this is pool \"test\"" },
+	{ "{ \"format\": 1, \"kind\": \"vote\", \"pool\": \"o\\u001b\" }",
+	  "vote: it is for pool \"o?\", this is pool \"test\"" },
+	{ "{ \"format\": 1, \"kind\": \"vote\", \"pool\": \"test\", \"monitor\": \"\" }",
+	  "vote: no \"monitor\": up to 127 characters of printable ASCII" },
+	{ "{ \"format\": 1, \"kind\": \"vote\", \"pool\": \"test\", \"monitor\": \"m\\n\" }",
+	  "vote: no \"monitor\": up to 127 characters of printable ASCII" },
+	{ "{ \"format\": 1, \"kind\": \"vote\", \"pool\": \"test\", \"monitor\": \"b\", \"self-ok\": 1 }",
+	  "vote: \"self-ok\" is neither true nor false" },
+	{ "{ \"format\": 1, \"kind\": \"vote\", \"pool\": \"test\", \"monitor\": \"b\", \"self-ok\": true }",
+	  "vote: no \"generated\": when was it made?" },
+	{ "{ \"format\": 1, \"kind\": \"vote\", \"pool\": \"test\", \"monitor\": \"b\", \"self-ok\": true, "
+	  "\"generated\": \"noon\" }",
+	  "vote: \"generated\" is no time; write \"2026-11-21T07:00:00Z\" or seconds since 1970" },
+	{ "{ \"format\": 1, \"kind\": \"vote\", \"pool\": \"test\", \"monitor\": \"b\", \"self-ok\": true, "
+	  "\"generated\": 1795000301 }",
+	  "vote: it was generated in the future: a wrong clock" },
+	{ "{ \"format\": 1, \"kind\": \"vote\", \"pool\": \"test\", \"monitor\": \"b\", \"self-ok\": true, "
+	  "\"generated\": 1795000300 }",
+	  "vote: no list \"opinions\"" },
+	{ HEAD "7 ] }", "vote: entry 1 of \"opinions\" is no object" },
+	{ HEAD "{ } ] }", "vote: entry 1 of \"opinions\" needs \"mirror\", \"address\" and \"reason\"" },
+	{ HEAD ENTRY("192.0.2.1", "late") ", { \"mirror\": [ ] } ] }",
+	  "vote: entry 2 of \"opinions\": \"mirror\" is no text" },
+	{ HEAD "{ \"mirror\": \"m\", \"address\": \"::1\", \"reason\": \"late\", \"since\": true } ] }",
+	  "vote: entry 1 of \"opinions\": \"since\" is no time" },
+	{ HEAD ENTRY("192.0.2.1", "late") "," ENTRY("::1", "old") "," ENTRY("192.0.2.1", "old") " ] }",
+	  "vote: \"opinions\" has address 192.0.2.1 twice" },
+};
+
+static void test_bad_votes(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad_votes); i++) {
+		struct diag diag;
+		struct vote *vote = NULL;
+		char want[512];
+		diag_init(&diag);
+		int rc = vote_parse(bad_votes[i].text, strlen(bad_votes[i].text), "vote", "test", NOW_S,
+		                    &diag, &vote);
+		snprintf(want, sizeof(want), "%s; this vote is refused", bad_votes[i].want);
+		if (rc != -EINVAL || vote || diag.errors_n != 1 ||
+		    strcmp(diag.messages[diag.messages_n - 1].text, want) != 0)
+			fail_msg("%s: got\n%s\nwant\n%s", bad_votes[i].text,
+			         diag.messages_n ? diag.messages[diag.messages_n - 1].text : "nothing", want);
+		diag_fini(&diag);
+	}
+	char *large = calloc(1, VOTE_BYTES_MAX + 1);
+	struct diag diag;
+	struct vote *vote = NULL;
+	assert_non_null(large);
+	memset(large, ' ', VOTE_BYTES_MAX + 1);
+	diag_init(&diag);
+	assert_int_equal(vote_parse(large, VOTE_BYTES_MAX + 1, "vote", "test", NOW_S, &diag, &vote), -EINVAL);
+	assert_string_equal(diag.messages[0].text,
+	                    "vote: it is larger than 4194304 bytes; this vote is refused");
+	diag_fini(&diag);
+	free(large);
+}
+
+/* Entries nobody understands do not spoil the rest. */
+static void test_vote_warnings(void **state)
+{
+	(void)state;
+	static const char text[] = HEAD ENTRY("192.0.2.1", "tired\\u0007") "," ENTRY(
+	        "m1.example", "late") ","
+	                              "{ \"mirror\": \"m\", \"address\": \"192.0.2.9\", \"reason\": "
+	                              "\"slow\", \"since\": 1795009999, "
+	                              "\"colour\": 1 } ] }";
+	static const char *const want[] = {
+		"vote: entry 1 of \"opinions\": unknown reason \"tired?\"; it is ignored",
+		"vote: entry 2 of \"opinions\": no address: \"m1.example\"; it is ignored",
+		"vote: unknown key \"colour\" is ignored",
+	};
+	struct diag diag;
+	struct vote *vote = NULL;
+	diag_init(&diag);
+	assert_int_equal(vote_parse(text, strlen(text), "vote", "test", NOW_S, &diag, &vote), 0);
+	assert_int_equal(diag.messages_n, COUNT(want));
+	for (size_t i = 0; i < COUNT(want); i++)
+		assert_string_equal(diag.messages[i].text, want[i]);
+	assert_int_equal(vote->entries_n, 1);
+	/* A time to come is none. */
+	check_opinion(vote, "192.0.2.9", REASON_SLOW, NOW_S, NULL);
+	vote_destroy(vote);
+	diag_fini(&diag);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_feed_head),
+		cmocka_unit_test(test_feed_state),
+		cmocka_unit_test(test_feed_edges),
+		cmocka_unit_test_setup_teardown(test_signed, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unsigned, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_with_minisign, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_bad_keys, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_key_for_everybody, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_pair_stays, setup, teardown),
+		cmocka_unit_test(test_vote_comes_back),
+		cmocka_unit_test(test_bad_votes),
+		cmocka_unit_test(test_vote_warnings),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,171 @@
+/*
+ * monitor_int: what the files of the running monitor share. Everything on the loop's thread.
+ */
+#ifndef TOOLS_MIRRORMON_MONITOR_INT_H
+#define TOOLS_MIRRORMON_MONITOR_INT_H
+
+#include <uv.h>
+
+#include "metrics/http.h"
+#include "mirrormon/checker.h"
+#include "mirrormon/decide.h"
+#include "mirrormon/history.h"
+#include "mirrormon/mail.h"
+#include "mirrormon/model.h"
+#include "mirrormon/publish.h"
+#include "mirrormon/site.h"
+
+struct monitor;
+
+/** An address that is checked. Lives until its mirror leaves the configuration and its check has ended. */
+struct watched {
+	struct monitor *monitor;
+	uv_timer_t timer; /* of its next check */
+	char *host;
+	struct addr addr;
+	size_t mirror;   /* in the pool; SIZE_MAX = no longer in it */
+	bool busy;       /* a check is under way */
+	uint64_t due_ms; /* of its next whole check, by the loop's clock */
+	bool wants_deep;
+	uint32_t deep_database;
+	unsigned turn;
+	struct check_request request;
+	struct standing standing;
+	struct check_result last;
+	struct check_result held; /* failed, and waits for the self-test to say whether it is to blame */
+	uint64_t held_ms;         /* when it came in, by the loop's clock; 0 = none is held */
+	struct verdict verdict;
+	uint64_t checks_n, failures_n[REASON_N];
+	uint64_t changes_n;
+};
+
+/** A reference and what was last seen of it. */
+struct watched_reference {
+	struct check_result last;
+	bool busy;
+};
+
+/** Another monitor. */
+struct colleague {
+	const char *source; /* in the configuration */
+	struct vote *vote;  /* NULL = none yet */
+	bool busy;
+	char detail[MODEL_DETAIL_MAX]; /* why there is no newer one */
+};
+
+struct monitor {
+	uv_loop_t loop;
+	const char *conf_path;
+	struct settings *settings;
+	bool once;
+	bool final; /* with once: all is known, and is written now */
+	bool stopping;
+	int status;
+
+	uv_signal_t signals[3];
+	uv_timer_t judge_timer; /* soon after something has changed */
+	uv_timer_t beat_timer;  /* when nothing does: time passes, the feed is renewed */
+	uv_timer_t self_timer;
+	uv_timer_t deep_timer;
+	uv_timer_t brief_timer; /* looks at headers while a version waits */
+	uv_timer_t votes_timer;
+	uv_prepare_t prepare;
+
+	struct checker *checker;
+	struct checker *old_checker; /* of the configuration before: ends what it has begun */
+	struct settings *old_settings;
+	bool reload_wanted;
+	struct watched **watched;
+	size_t watched_n;
+	size_t unchecked_n; /* not checked since the start */
+	bool any_history;   /* addresses without a standing have joined since */
+
+	struct watched_reference *references;
+	size_t references_busy_n;
+	uint64_t self_begun_ms; /* the self-test under way or the last one, by the loop's clock */
+	bool self_wanted;       /* again as soon as this one has ended */
+	bool self_ok;
+	uint64_t self_since_s;
+	char self_detail[MODEL_DETAIL_MAX];
+	uint64_t newest_timestamp_s;
+	uint64_t verified_s;
+
+	struct colleague *colleagues;
+	struct announced databases[MODEL_DATABASES_MAX];
+	enum reason *mirror_reasons; /* after the last judgement, by mirror of the pool: to notice changes */
+	uint64_t serial;
+	uint64_t wall_s; /* at the last judgement, and the loop's clock then: to notice jumps */
+	uint64_t wall_loop_ms;
+
+	struct view *view; /* the last one */
+	struct feed_signer signer;
+	bool is_signing;
+	uint64_t feed_hash;       /* of what matters of the feed last written */
+	uint64_t feed_written_ms; /* 0 = not yet */
+	uint64_t vote_written_ms;
+	uint64_t flushed_ms;
+	uint64_t saved_ms; /* the standings */
+	bool feed_failed;
+	struct history *history;
+	bool history_failed;
+	uint64_t pruned_ms;
+	struct incidents *incidents;
+	struct mailer *mailer;
+	struct site *site;
+	bool site_busy;
+	struct history *site_history; /* of the site's thread */
+	uint64_t site_begun_ms;
+	uv_work_t site_work;
+	struct view *site_view;
+	struct diag site_diag;
+	int site_status;
+	bool site_failed;
+	struct metrics_calls metrics_calls;
+	struct metrics_http *http;
+	uint64_t dropped_n; /* failed checks that were the monitor's own fault */
+	uint64_t changes_n;
+};
+
+/** Something has changed: judge soon. */
+void monitor_touch(struct monitor *monitor);
+
+/* monitor_self.c */
+/** Are we well? Begins anew, or once more when one is under way. */
+void monitor_self_test(struct monitor *monitor);
+/** Read what the others say. */
+void monitor_read_votes(struct monitor *monitor);
+/** Counts for the next judgement? why is set when not. */
+bool monitor_vote_counts(const struct monitor *monitor, const struct colleague *colleague, uint64_t now_s,
+                         const char **ret_why);
+/** Highest version of a database that a reference has; 0 = none is known. */
+uint32_t monitor_reference_version(const struct monitor *monitor, size_t database);
+
+/* monitor_schedule.c */
+/** A result counts: into the standing, the history, the counters. */
+void watched_observe(struct watched *watched, const struct check_result *result);
+void watched_check(struct watched *watched, bool brief);
+/** Next check after so many ms, spread; 0 = as its state asks for. */
+void watched_wait(struct watched *watched, uint64_t ms);
+/** Take the addresses of a pool: those there are go on, new ones begin, old ones end. Returns 0 or -ENOMEM.
+ */
+int monitor_watch_pool(struct monitor *monitor);
+void monitor_watch_nothing(struct monitor *monitor);
+
+/* monitor_judge.c */
+/** Everything that follows from what is known: verdicts, gate, view, and its publication. */
+void monitor_judge(struct monitor *monitor);
+
+/* monitor_output.c */
+/** Give monitor->view to feed, vote, history, mail and site. Returns 0 or the first error. */
+int monitor_output(struct monitor *monitor, bool is_deciding, bool changed);
+/** At the start: what is written and kept. Returns 0 or negative errno with diag. */
+int monitor_output_open(struct monitor *monitor, struct diag *diag);
+/** What a new configuration changes of it. */
+int monitor_output_reload(struct monitor *monitor, const struct settings *settings, struct diag *diag);
+void monitor_output_close(struct monitor *monitor);
+
+/* monitor_metrics.c */
+/** What the HTTP server calls, with the monitor as context. */
+struct metrics_calls monitor_metrics_make_calls(struct monitor *monitor);
+
+#endif

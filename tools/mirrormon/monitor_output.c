@@ -1,0 +1,283 @@
+/* What the view becomes: feed, vote, history, mail, site. Each may fail without the others. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/utc.h"
+#include "mirrormon/monitor_int.h"
+
+#define FLUSH_MS      1000
+#define SAVE_MS       600000
+#define PRUNE_MS      60000
+#define PRUNE_ROWS    5000
+#define STATE_FILE    "history.db"
+#define INCIDENT_FILE "incidents.json"
+
+static char *state_path(const struct conf_monitor *conf, const char *name)
+{
+	char *path = NULL;
+	if (conf->state_dir && asprintf(&path, "%s/%s", conf->state_dir, name) < 0)
+		return NULL;
+	return path;
+}
+
+/** Of what a feed says about the mirrors: two with the same hash need not both be written at once. FNV-1a. */
+static uint64_t hash(uint64_t state, uint64_t value)
+{
+	for (int i = 0; i < 8; i++)
+		state = (state ^ (value >> (8 * i) & 0xff)) * 0x100000001b3ULL;
+	return state;
+}
+
+static uint64_t hash_feed(const struct view *view)
+{
+	uint64_t state = 0xcbf29ce484222325ULL;
+	for (size_t i = 0; i < view->mirrors_n; i++) {
+		const struct mirror_view *mirror = &view->mirrors[i];
+		state = hash(state, mirror->verdict.reason);
+		state = hash(state, mirror->ramp_from_s);
+		for (size_t k = 0; k < mirror->addrs_n; k++)
+			state = hash(state, mirror->addrs[k].verdict.reason);
+	}
+	for (size_t i = 0; i < view->databases_n; i++)
+		state = hash(state, view->databases[i].version);
+	return state;
+}
+
+static void log_and_clear(struct diag *diag)
+{
+	log_diag(diag);
+	diag_fini(diag);
+	diag_init(diag);
+}
+
+/** A serial that rises even when the state directory was lost: the time, or one more than the last. */
+static uint64_t next_serial(const struct monitor *monitor, uint64_t now_s)
+{
+	return now_s > monitor->serial ? now_s : monitor->serial + 1;
+}
+
+static int write_feed(struct monitor *monitor, uint64_t now_ms, struct diag *diag)
+{
+	struct view *view = monitor->view;
+	const struct conf_monitor *conf = view->conf;
+	uint64_t state = hash_feed(view);
+	if (monitor->feed_written_ms && state == monitor->feed_hash && !monitor->feed_failed &&
+	    now_ms - monitor->feed_written_ms < conf->feed_interval_ms)
+		return 0;
+	/* Only the loop's thread has this view so far. */
+	view->serial = next_serial(monitor, view->now_s);
+	size_t text_len;
+	char *text = feed_format(view, &text_len);
+	int rc = text ? feed_publish(conf->feed, monitor->is_signing ? &monitor->signer : NULL, text,
+	                             text_len, view->now_s, diag)
+	              : -ENOMEM;
+	free(text);
+	if (rc == 0) {
+		monitor->serial = view->serial;
+		history_set_number(monitor->history, "serial", monitor->serial);
+		monitor->feed_hash = state;
+		monitor->feed_written_ms = now_ms;
+	}
+	if (monitor->feed_failed != (rc < 0)) {
+		if (rc < 0)
+			log_error("feed not written, the last one stays: %s: %s", conf->feed, strerror(-rc));
+		else
+			log_info("feed written again: %s", conf->feed);
+	}
+	monitor->feed_failed = rc < 0;
+	return rc;
+}
+
+static int write_vote(struct monitor *monitor, uint64_t now_ms, bool changed, struct diag *diag)
+{
+	const struct conf_monitor *conf = monitor->view->conf;
+	if (monitor->vote_written_ms && !changed &&
+	    now_ms - monitor->vote_written_ms < conf->feed_interval_ms)
+		return 0;
+	size_t text_len;
+	char *text = vote_format(monitor->view, &text_len);
+	int rc = text ? feed_publish(conf->votes.file, NULL, text, text_len, monitor->view->now_s, diag)
+	              : -ENOMEM;
+	free(text);
+	monitor->vote_written_ms = now_ms;
+	return rc;
+}
+
+static int keep_history(struct monitor *monitor, uint64_t now_ms, bool changed, struct diag *diag)
+{
+	int rc = 0;
+	if (changed || monitor->stopping || now_ms - monitor->saved_ms >= SAVE_MS) {
+		rc = history_save_standings(monitor->history, monitor->view, diag);
+		monitor->saved_ms = now_ms;
+	}
+	if (changed || monitor->stopping || now_ms - monitor->flushed_ms >= FLUSH_MS) {
+		int flush_rc = history_flush(monitor->history, diag);
+		rc = rc ? rc : flush_rc;
+		monitor->flushed_ms = now_ms;
+	}
+	if (now_ms - monitor->pruned_ms >= PRUNE_MS) {
+		history_prune(monitor->history, monitor->view->now_s, PRUNE_ROWS, diag);
+		monitor->pruned_ms = now_ms;
+	}
+	return rc;
+}
+
+static void write_mail(struct monitor *monitor, struct diag *diag)
+{
+	struct letters letters = { 0 };
+	if (mail_plan(monitor->incidents, monitor->view, monitor->history, &letters) < 0) {
+		log_error("out of memory: mail is put off");
+		return;
+	}
+	if (letters.n == 0)
+		return;
+	mailer_send(monitor->mailer, &letters);
+	char *path = state_path(monitor->view->conf, INCIDENT_FILE);
+	if (path)
+		incidents_save(monitor->incidents, path, diag);
+	free(path);
+}
+
+static void site_on_thread(uv_work_t *work)
+{
+	struct monitor *monitor = work->data;
+	struct diag diag;
+	diag_init(&diag);
+	/* Opened here: a connection belongs to one thread at a time. */
+	if (!monitor->site_history) {
+		char *path = state_path(monitor->site_view->conf, STATE_FILE);
+		if (history_open(path, true, &diag, &monitor->site_history) < 0)
+			monitor->site_history = NULL;
+		free(path);
+	}
+	monitor->site_status = site_write(monitor->site, monitor->site_view, monitor->site_history, &diag);
+	monitor->site_diag = diag;
+}
+
+static void after_site(uv_work_t *work, int status)
+{
+	struct monitor *monitor = work->data;
+	(void)status;
+	if (monitor->site_status < 0 && !monitor->site_failed)
+		log_diag(&monitor->site_diag);
+	if (monitor->site_failed != (monitor->site_status < 0))
+		log_info("site %s", monitor->site_status < 0 ? "not written whole" : "written again");
+	monitor->site_failed = monitor->site_status < 0;
+	if (monitor->site_failed && monitor->once)
+		monitor->status = 1;
+	diag_fini(&monitor->site_diag);
+	view_unref(monitor->site_view);
+	monitor->site_view = NULL;
+	monitor->site_busy = false;
+}
+
+static void write_site(struct monitor *monitor, uint64_t now_ms)
+{
+	if (monitor->site_busy || (monitor->site_begun_ms &&
+	                           now_ms - monitor->site_begun_ms < monitor->view->conf->site.interval_ms))
+		return;
+	monitor->site_work.data = monitor;
+	monitor->site_view = view_ref(monitor->view);
+	if (uv_queue_work(&monitor->loop, &monitor->site_work, site_on_thread, after_site) < 0) {
+		view_unref(monitor->site_view);
+		monitor->site_view = NULL;
+		return;
+	}
+	monitor->site_busy = true;
+	monitor->site_begun_ms = now_ms;
+}
+
+int monitor_output(struct monitor *monitor, bool is_deciding, bool changed)
+{
+	const struct conf_monitor *conf = monitor->view->conf;
+	uint64_t now_ms = uv_now(&monitor->loop);
+	if (monitor->once && !monitor->final)
+		return 0;
+	struct diag diag;
+	diag_init(&diag);
+	int rc = 0, part = 0;
+	if (conf->feed && is_deciding)
+		rc = write_feed(monitor, now_ms, &diag);
+	if (conf->votes.file && monitor->unchecked_n == 0 &&
+	    (part = write_vote(monitor, now_ms, changed, &diag)) < 0)
+		rc = rc ? rc : part;
+	if ((part = keep_history(monitor, now_ms, changed, &diag)) < 0)
+		rc = rc ? rc : part;
+	if (conf->mail.team && monitor->unchecked_n == 0)
+		write_mail(monitor, &diag);
+	log_and_clear(&diag);
+	diag_fini(&diag);
+	if (conf->site.directory && monitor->unchecked_n == 0 && !monitor->stopping)
+		write_site(monitor, now_ms);
+	return rc;
+}
+
+static int load_signer(struct monitor *monitor, const struct conf_monitor *conf, struct diag *diag)
+{
+	struct feed_signer signer;
+	if (conf->feed_key) {
+		int rc = feed_signer_load(conf->feed_key, diag, &signer);
+		if (rc < 0)
+			return rc;
+		monitor->signer = signer;
+	}
+	monitor->is_signing = conf->feed_key != NULL;
+	return 0;
+}
+
+int monitor_output_reload(struct monitor *monitor, const struct settings *settings, struct diag *diag)
+{
+	struct site *site = NULL;
+	int rc = load_signer(monitor, settings->conf, diag);
+	if (rc < 0)
+		return rc;
+	if (settings->conf->site.directory && !monitor->site_busy) {
+		rc = site_create(settings->conf->site.map, diag, &site);
+		if (rc < 0)
+			return rc;
+		site_destroy(monitor->site);
+		monitor->site = site;
+	}
+	return metrics_http_prepare(monitor->http, settings->conf->metrics_listen,
+	                            settings->conf->metrics_listen_n, diag);
+}
+
+int monitor_output_open(struct monitor *monitor, struct diag *diag)
+{
+	const struct conf_monitor *conf = monitor->settings->conf;
+	char *path = state_path(conf, STATE_FILE);
+	int rc = history_open(path, false, diag, &monitor->history);
+	free(path);
+	if (rc < 0)
+		return rc;
+	monitor->serial = history_get_number(monitor->history, "serial");
+	monitor->any_history = monitor->serial != 0;
+	for (size_t i = 0; i < conf->checks.databases_n; i++) {
+		char key[VERSION_NAME_MAX + 16];
+		snprintf(monitor->databases[i].name, VERSION_NAME_MAX, "%s", conf->checks.databases[i]);
+		snprintf(key, sizeof(key), "announced:%s", monitor->databases[i].name);
+		monitor->databases[i].version = (uint32_t)history_get_number(monitor->history, key);
+	}
+	monitor->incidents = incidents_create();
+	if (!monitor->incidents)
+		return -ENOMEM;
+	path = state_path(conf, INCIDENT_FILE);
+	if (path)
+		incidents_load(monitor->incidents, path, diag);
+	free(path);
+	rc = mailer_create(&monitor->loop, conf->mail.sendmail, &monitor->mailer);
+	if (rc == 0)
+		rc = metrics_http_create(&monitor->loop, &monitor->metrics_calls, &monitor->http);
+	return rc == 0 ? monitor_output_reload(monitor, monitor->settings, diag) : rc;
+}
+
+void monitor_output_close(struct monitor *monitor)
+{
+	mailer_close(monitor->mailer);
+	metrics_http_close(monitor->http);
+	monitor->mailer = NULL;
+	monitor->http = NULL;
+}

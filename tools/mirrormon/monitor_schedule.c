@@ -1,0 +1,321 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/log.h"
+#include "base/utc.h"
+#include "mirrormon/monitor_int.h"
+
+/* At a start checks do not all begin at once: over so long, or the interval where that is shorter. */
+#define FIRST_ROUND_MS 10000
+
+/** Evenly of 0..below - 1; good enough for spreading. */
+static uint64_t draw(uint64_t below)
+{
+	uint64_t number = 0;
+	if (below == 0 || getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return 0;
+	return number % below;
+}
+
+static void on_result(void *context, const struct check_request *request, const struct check_result *result);
+
+static void free_watched(uv_handle_t *handle)
+{
+	struct watched *watched = handle->data;
+	free(watched->host);
+	free(watched);
+}
+
+/** Its mirror has gone, and no check of it is under way. */
+static void drop(struct watched *watched)
+{
+	uv_close((uv_handle_t *)&watched->timer, free_watched);
+}
+
+void watched_check(struct watched *watched, bool brief)
+{
+	struct monitor *monitor = watched->monitor;
+	if (watched->busy || watched->mirror == SIZE_MAX || monitor->stopping)
+		return;
+	const struct mirror *mirror = &monitor->settings->pool->mirrors[watched->mirror];
+	watched->request = (struct check_request){
+		.host = watched->host,
+		.addr = watched->addr,
+		.country = mirror->country,
+		.turn = watched->turn++,
+		.brief = brief && watched->last.at_s != 0,
+		.deep = watched->wants_deep && !brief,
+		.deep_database = watched->deep_database,
+	};
+	if (checker_start(monitor->checker, &watched->request, on_result, watched) == 0) {
+		watched->busy = true;
+		uv_timer_stop(&watched->timer);
+	} else {
+		watched_wait(watched, monitor->settings->conf->checks.retry_ms);
+	}
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	watched_check(timer->data, false);
+}
+
+void watched_wait(struct watched *watched, uint64_t ms)
+{
+	const struct conf_checks *conf = &watched->monitor->settings->conf->checks;
+	const struct standing *standing = &watched->standing;
+	if (ms == 0) {
+		/* Whoever fails, and whoever is good again but not back yet, is looked at more often. */
+		bool unsettled = standing->failures_n > 0 ||
+		                 (standing->reason != REASON_NONE && standing->successes_n > 0);
+		/* What has failed for long is not asked for it again and again. */
+		bool given_up = standing->reason != REASON_NONE && standing->failures_n > 8;
+		ms = unsettled && !given_up && conf->retry_ms < conf->interval_ms ? conf->retry_ms
+		                                                                  : conf->interval_ms;
+	}
+	uint64_t spread = ms * conf->spread_percent / 100;
+	ms = ms - spread + draw(2 * spread + 1);
+	watched->due_ms = uv_now(&watched->monitor->loop) + ms;
+	uv_timer_start(&watched->timer, on_timer, ms, 0);
+}
+
+/** Something about a good result that asks for a look at a whole database. */
+static void suspect(struct watched *watched, const struct check_result *result)
+{
+	const struct monitor *monitor = watched->monitor;
+	const struct conf_checks *conf = &monitor->settings->conf->checks;
+	watched->wants_deep = false;
+	if (conf->deep_interval_ms == 0 || result->deep || result->reason != REASON_NONE)
+		return;
+	for (size_t i = 0; i < conf->databases_n; i++) {
+		const struct seen_database *now = &result->databases[i],
+		                           *before = &watched->last.databases[i];
+		bool is_odd = watched->standing.reason == REASON_WRONG_CONTENT ||
+		              (before->version && now->version && now->version < before->version);
+		for (size_t k = 0; k < monitor->settings->conf->references_n && !is_odd; k++) {
+			const struct seen_database *theirs = &monitor->references[k].last.databases[i];
+			is_odd = theirs->version && theirs->version == now->version &&
+			         theirs->built_s != now->built_s;
+		}
+		if (is_odd) {
+			watched->wants_deep = true;
+			watched->deep_database = (uint32_t)i;
+			return;
+		}
+	}
+}
+
+static void note_versions(struct watched *watched, const struct check_result *result)
+{
+	struct monitor *monitor = watched->monitor;
+	const struct conf_checks *conf = &monitor->settings->conf->checks;
+	for (size_t i = 0; i < conf->databases_n; i++) {
+		if (result->databases[i].version > watched->last.databases[i].version)
+			history_add_version(monitor->history, result->at_s, watched->host, conf->databases[i],
+			                    result->databases[i].version);
+	}
+}
+
+void watched_observe(struct watched *watched, const struct check_result *result)
+{
+	struct monitor *monitor = watched->monitor;
+	const struct conf_monitor *conf = monitor->settings->conf;
+	struct standing before = watched->standing;
+
+	/* One that is to come back after wrong content has to show a whole database first. */
+	bool is_proof = result->deep || conf->checks.deep_interval_ms == 0;
+	suspect(watched, result);
+	if (before.reason != REASON_WRONG_CONTENT || result->reason != REASON_NONE || is_proof ||
+	    before.successes_n + 1 < conf->decision.return_after)
+		standing_observe(&watched->standing, result, monitor->newest_timestamp_s, &conf->decision);
+	note_versions(watched, result);
+	history_add_result(monitor->history, watched->host, &watched->addr, result, watched->standing.reason);
+
+	watched->checks_n++;
+	if (result->reason != REASON_NONE)
+		watched->failures_n[result->reason]++;
+	/* What was not asked for is as it was. */
+	struct check_result kept = watched->last;
+	watched->last = *result;
+	for (size_t i = 0; i < conf->checks.databases_n; i++) {
+		if (watched->last.databases[i].version == 0)
+			watched->last.databases[i] = kept.databases[i];
+	}
+	if (result->timestamp_s == 0)
+		watched->last.timestamp_s = kept.timestamp_s;
+	if (result->brief) {
+		watched->last.total_us = kept.total_us;
+		watched->last.warnings = kept.warnings;
+	}
+	if (before.reason != watched->standing.reason)
+		log_debug("opinion mirror=%s from=%s to=%s detail=\"%s\"", watched->host,
+		          reason_text(before.reason), reason_text(watched->standing.reason),
+		          watched->standing.detail);
+}
+
+static void on_result(void *context, const struct check_request *request, const struct check_result *result)
+{
+	struct watched *watched = context;
+	struct monitor *monitor = watched->monitor;
+	(void)request;
+	watched->busy = false;
+	if (watched->mirror == SIZE_MAX) {
+		drop(watched);
+		return;
+	}
+	if (watched->last.at_s == 0 && watched->held_ms == 0)
+		monitor->unchecked_n--;
+	bool fails_by_itself = result->reason == REASON_UNREACHABLE || result->reason == REASON_HTTP_ERROR;
+	if (fails_by_itself && monitor->settings->conf->references_n > 0) {
+		/* It may be our network. Whether it is shows a self-test that begins after this moment. */
+		watched->held = *result;
+		watched->held_ms = uv_now(&monitor->loop) + 1;
+		monitor_self_test(monitor);
+	} else {
+		watched_observe(watched, result);
+	}
+	if (!monitor->once) {
+		/* A look between does not put off the next whole check. */
+		uint64_t now_ms = uv_now(&monitor->loop);
+		if (result->brief && watched->due_ms > now_ms)
+			uv_timer_start(&watched->timer, on_timer, watched->due_ms - now_ms, 0);
+		else
+			watched_wait(watched, 0);
+	}
+	monitor_touch(monitor);
+}
+
+static struct watched *find(struct watched **list, size_t n, const char *host, const struct addr *addr)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (list[i] && addr_equal(&list[i]->addr, addr) && strcmp(list[i]->host, host) == 0)
+			return list[i];
+	}
+	return NULL;
+}
+
+static struct watched *begin(struct monitor *monitor, const char *host, const struct addr *addr,
+                             uint64_t now_s)
+{
+	struct watched *watched = calloc(1, sizeof(*watched));
+	if (!watched)
+		return NULL;
+	watched->host = strdup(host);
+	if (!watched->host) {
+		free(watched);
+		return NULL;
+	}
+	watched->monitor = monitor;
+	watched->addr = *addr;
+	watched->turn = (unsigned)draw(64);
+	uv_timer_init(&monitor->loop, &watched->timer);
+	watched->timer.data = watched;
+	/* The first configuration of all is taken as it is; who comes later has to show that it works. */
+	if (history_load_standing(monitor->history, host, addr, &watched->standing) == 1)
+		standing_clamp(&watched->standing, now_s);
+	else if (monitor->any_history)
+		standing_begin_probation(&watched->standing, now_s);
+	watched->verdict.reason = watched->standing.reason;
+	watched->verdict.since_s = watched->standing.since_s;
+	memcpy(watched->verdict.detail, watched->standing.detail, sizeof(watched->verdict.detail));
+	monitor->unchecked_n++;
+	return watched;
+}
+
+static void end(struct monitor *monitor, struct watched *watched)
+{
+	if (watched->last.at_s == 0 && watched->held_ms == 0)
+		monitor->unchecked_n--;
+	watched->mirror = SIZE_MAX;
+	watched->held_ms = 0;
+	if (!watched->busy)
+		drop(watched);
+}
+
+/** What has been told of each mirror so far: by the view before, or by the standings that were kept. */
+static void set_reasons(const struct monitor *monitor, struct watched *const *list, enum reason *reasons)
+{
+	const struct pool *pool = monitor->settings->pool;
+	for (size_t i = 0, at = 0; i < pool->mirrors_n; at += pool->mirrors[i++].addrs_n) {
+		const struct mirror *mirror = &pool->mirrors[i];
+		for (size_t k = 0; k < mirror->addrs_n; k++) {
+			enum reason one = list[at + k]->verdict.reason;
+			if (k == 0 || one == REASON_NONE || (reasons[i] != REASON_NONE && one > reasons[i]))
+				reasons[i] = k > 0 && reasons[i] == REASON_NONE ? REASON_NONE : one;
+		}
+		for (size_t k = 0; monitor->view && k < monitor->view->mirrors_n; k++) {
+			if (strcmp(monitor->view->mirrors[k].host, mirror->host) == 0)
+				reasons[i] = monitor->view->mirrors[k].verdict.reason;
+		}
+	}
+}
+
+int monitor_watch_pool(struct monitor *monitor)
+{
+	const struct pool *pool = monitor->settings->pool;
+	const struct conf_checks *conf = &monitor->settings->conf->checks;
+	size_t n = 0, at = 0;
+	for (size_t i = 0; i < pool->mirrors_n; i++)
+		n += pool->mirrors[i].addrs_n;
+	struct watched **list = calloc(n ? n : 1, sizeof(*list));
+	enum reason *reasons = calloc(pool->mirrors_n ? pool->mirrors_n : 1, sizeof(*reasons));
+	if (!list || !reasons) {
+		free(list);
+		free(reasons);
+		return -ENOMEM;
+	}
+	uint64_t now_s = utc_now();
+	uint64_t first_ms = conf->interval_ms < FIRST_ROUND_MS ? conf->interval_ms : FIRST_ROUND_MS;
+	for (size_t i = 0; i < pool->mirrors_n; i++) {
+		const struct mirror *mirror = &pool->mirrors[i];
+		for (size_t k = 0; k < mirror->addrs_n; k++) {
+			struct watched *watched =
+			        find(monitor->watched, monitor->watched_n, mirror->host, &mirror->addrs[k]);
+			if (!watched) {
+				watched = begin(monitor, mirror->host, &mirror->addrs[k], now_s);
+				if (!watched)
+					goto fail;
+				uv_timer_start(&watched->timer, on_timer, monitor->once ? 0 : draw(first_ms),
+				               0);
+			}
+			list[at++] = watched;
+			watched->mirror = i;
+		}
+	}
+	for (size_t i = 0; i < monitor->watched_n; i++) {
+		struct watched *old = monitor->watched[i];
+		if (!find(list, n, old->host, &old->addr))
+			end(monitor, old);
+	}
+	set_reasons(monitor, list, reasons);
+	free(monitor->watched);
+	free(monitor->mirror_reasons);
+	monitor->watched = list;
+	monitor->watched_n = n;
+	monitor->mirror_reasons = reasons;
+	return 0;
+
+fail:
+	for (size_t i = 0; i < at; i++) {
+		if (!find(monitor->watched, monitor->watched_n, list[i]->host, &list[i]->addr))
+			end(monitor, list[i]);
+	}
+	free(list);
+	free(reasons);
+	return -ENOMEM;
+}
+
+void monitor_watch_nothing(struct monitor *monitor)
+{
+	for (size_t i = 0; i < monitor->watched_n; i++) {
+		monitor->watched[i]->busy = false; /* the checker has been closed */
+		end(monitor, monitor->watched[i]);
+	}
+	free(monitor->watched);
+	free(monitor->mirror_reasons);
+	monitor->watched = NULL;
+	monitor->mirror_reasons = NULL;
+	monitor->watched_n = 0;
+}

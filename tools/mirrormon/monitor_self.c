@@ -1,0 +1,251 @@
+/* Are we well ourselves, and what do the other monitors say? */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/utc.h"
+#include "mirrormon/monitor_int.h"
+
+#define VOTE_MAX_BYTES (4 << 20)
+
+static uint32_t references_quorum(const struct conf_monitor *conf)
+{
+	return conf->references_quorum ? conf->references_quorum : (uint32_t)conf->references_n / 2 + 1;
+}
+
+uint32_t monitor_reference_version(const struct monitor *monitor, size_t database)
+{
+	uint32_t version = 0;
+	for (size_t i = 0; i < monitor->settings->conf->references_n; i++) {
+		const struct check_result *last = &monitor->references[i].last;
+		if (last->reason == REASON_NONE && last->databases[database].version > version)
+			version = last->databases[database].version;
+	}
+	return version;
+}
+
+static void set_self(struct monitor *monitor, bool ok, const char *detail)
+{
+	if (ok != monitor->self_ok || monitor->self_since_s == 0) {
+		uint64_t now_s = utc_now();
+		if (ok)
+			log_info("self-test passed: %s", detail);
+		else
+			log_error("self-test failed, nothing is decided: %s", detail);
+		if (monitor->self_since_s)
+			history_add_change(monitor->history, now_s, NULL, NULL,
+			                   ok ? REASON_UNREACHABLE : REASON_NONE,
+			                   ok ? REASON_NONE : REASON_UNREACHABLE, detail);
+		monitor->self_since_s = now_s;
+	}
+	monitor->self_ok = ok;
+	snprintf(monitor->self_detail, sizeof(monitor->self_detail), "%s", detail);
+}
+
+/** Failed checks that came in before the self-test began: were they ours? */
+static void release_held(struct monitor *monitor)
+{
+	bool wanted = false;
+	for (size_t i = 0; i < monitor->watched_n; i++) {
+		struct watched *watched = monitor->watched[i];
+		if (watched->held_ms == 0)
+			continue;
+		if (watched->held_ms > monitor->self_begun_ms) {
+			wanted = true;
+			continue;
+		}
+		watched->held_ms = 0;
+		if (monitor->self_ok) {
+			watched_observe(watched, &watched->held);
+		} else {
+			/* Checked, but it says nothing. */
+			monitor->dropped_n++;
+			watched->last.at_s = watched->last.at_s ? watched->last.at_s : watched->held.at_s;
+		}
+		if (!watched->busy && !monitor->once)
+			watched_wait(watched, 0);
+	}
+	if (wanted)
+		monitor_self_test(monitor);
+}
+
+static void end_self_test(struct monitor *monitor)
+{
+	const struct conf_monitor *conf = monitor->settings->conf;
+	uint32_t good_n = 0;
+	uint64_t newest_s = 0, now_s = utc_now();
+	const char *why = "";
+	for (size_t i = 0; i < conf->references_n; i++) {
+		const struct check_result *last = &monitor->references[i].last;
+		if (last->reason != REASON_NONE || last->timestamp_s == 0) {
+			why = last->detail;
+			continue;
+		}
+		good_n++;
+		if (last->timestamp_s > newest_s)
+			newest_s = last->timestamp_s;
+	}
+	char detail[MODEL_DETAIL_MAX];
+	bool ok = good_n >= references_quorum(conf);
+	snprintf(detail, sizeof(detail), "%u of %zu references are well%s%.*s", good_n, conf->references_n,
+	         why[0] ? "; " : "", 128, why);
+	if (ok) {
+		monitor->newest_timestamp_s = newest_s;
+		monitor->verified_s = now_s;
+	}
+	set_self(monitor, ok, detail);
+	monitor->self_wanted = false;
+	release_held(monitor);
+	monitor_touch(monitor);
+}
+
+static void on_reference(void *context, const struct conf_reference *reference,
+                         const struct check_result *result)
+{
+	struct monitor *monitor = context;
+	const struct conf_monitor *conf = monitor->settings->conf;
+	/* An answer to the configuration before is nobody's. */
+	if (reference < conf->references || reference >= conf->references + conf->references_n)
+		return;
+	struct watched_reference *watched = &monitor->references[reference - conf->references];
+	watched->last = *result;
+	watched->busy = false;
+	if (--monitor->references_busy_n == 0)
+		end_self_test(monitor);
+}
+
+/** Without references: are most of the mirrors well? */
+static void test_by_mirrors(struct monitor *monitor)
+{
+	size_t good_n = 0, n = 0;
+	uint64_t newest_s = 0;
+	for (size_t i = 0; i < monitor->watched_n; i++) {
+		const struct check_result *last = &monitor->watched[i]->last;
+		if (last->at_s == 0)
+			continue;
+		n++;
+		good_n += last->reason == REASON_NONE;
+		if (last->reason == REASON_NONE && last->timestamp_s > newest_s)
+			newest_s = last->timestamp_s;
+	}
+	if (n == 0)
+		return;
+	char detail[MODEL_DETAIL_MAX];
+	snprintf(detail, sizeof(detail), "no references: %zu of %zu addresses are well", good_n, n);
+	bool ok = 2 * good_n > n;
+	if (ok) {
+		monitor->newest_timestamp_s = newest_s;
+		monitor->verified_s = utc_now();
+	}
+	set_self(monitor, ok, detail);
+}
+
+void monitor_self_test(struct monitor *monitor)
+{
+	const struct conf_monitor *conf = monitor->settings->conf;
+	if (monitor->stopping)
+		return;
+	if (conf->references_n == 0) {
+		test_by_mirrors(monitor);
+		return;
+	}
+	if (monitor->references_busy_n > 0) {
+		monitor->self_wanted = true;
+		return;
+	}
+	uv_update_time(&monitor->loop);
+	monitor->self_begun_ms = uv_now(&monitor->loop) + 1;
+	for (size_t i = 0; i < conf->references_n; i++) {
+		if (checker_start_reference(monitor->checker, &conf->references[i], on_reference, monitor) ==
+		    0) {
+			monitor->references[i].busy = true;
+			monitor->references_busy_n++;
+		}
+	}
+	if (monitor->references_busy_n == 0)
+		set_self(monitor, false, "out of memory");
+}
+
+static void take_vote(struct monitor *monitor, struct colleague *colleague, const char *text, size_t text_len)
+{
+	struct diag diag;
+	struct vote *vote = NULL;
+	diag_init(&diag);
+	int rc = vote_parse(text, text_len, colleague->source, monitor->settings->pool->conf->name, utc_now(),
+	                    &diag, &vote);
+	if (rc == 0) {
+		bool is_new = !colleague->vote || colleague->vote->generated_s != vote->generated_s;
+		vote_destroy(colleague->vote);
+		colleague->vote = vote;
+		colleague->detail[0] = '\0';
+		if (is_new)
+			monitor_touch(monitor);
+	} else {
+		const char *why = diag.messages_n ? diag.messages[0].text : strerror(-rc);
+		if (strncmp(colleague->detail, why, sizeof(colleague->detail) - 1) != 0)
+			log_warning("vote refused, the last one counts until it is too old: %s", why);
+		snprintf(colleague->detail, sizeof(colleague->detail), "%s", why);
+	}
+	diag_fini(&diag);
+}
+
+static void vote_failed(struct colleague *colleague, const char *why)
+{
+	if (strncmp(colleague->detail, why, sizeof(colleague->detail) - 1) != 0)
+		log_warning("no vote from %s: %s", colleague->source, why);
+	snprintf(colleague->detail, sizeof(colleague->detail), "%s", why);
+}
+
+static void on_fetched(void *context, const char *url, int status, const char *text, size_t text_len,
+                       const char *why)
+{
+	struct monitor *monitor = context;
+	for (size_t i = 0; i < monitor->settings->conf->votes.others_n; i++) {
+		struct colleague *colleague = &monitor->colleagues[i];
+		if (colleague->source != url)
+			continue;
+		colleague->busy = false;
+		if (status == 0)
+			take_vote(monitor, colleague, text, text_len);
+		else
+			vote_failed(colleague, why ? why : strerror(-status));
+	}
+}
+
+void monitor_read_votes(struct monitor *monitor)
+{
+	for (size_t i = 0; i < monitor->settings->conf->votes.others_n; i++) {
+		struct colleague *colleague = &monitor->colleagues[i];
+		if (strncmp(colleague->source, "https://", 8) == 0) {
+			if (!colleague->busy && checker_fetch(monitor->checker, colleague->source,
+			                                      VOTE_MAX_BYTES, on_fetched, monitor) == 0)
+				colleague->busy = true;
+			continue;
+		}
+		char *text;
+		size_t text_len;
+		const char *why;
+		if (file_read(colleague->source, VOTE_MAX_BYTES, &text, &text_len, &why) == 0) {
+			take_vote(monitor, colleague, text, text_len);
+			free(text);
+		} else {
+			vote_failed(colleague, why);
+		}
+	}
+}
+
+bool monitor_vote_counts(const struct monitor *monitor, const struct colleague *colleague, uint64_t now_s,
+                         const char **ret_why)
+{
+	const struct vote *vote = colleague->vote;
+	*ret_why = "";
+	if (!vote)
+		*ret_why = colleague->detail[0] ? colleague->detail : "not read yet";
+	else if (vote->generated_s + monitor->settings->conf->votes.valid_s <= now_s)
+		*ret_why = "too old";
+	else if (!vote->self_ok)
+		*ret_why = "its own self-test has failed";
+	return !**ret_why;
+}
