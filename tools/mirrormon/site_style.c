@@ -31,7 +31,7 @@ static const char style[] =
         "nav a[aria-current]{border-color:var(--link);font-weight:600}\n"
         "h1{font-size:1.7rem;line-height:1.2;margin:1.4rem 0 .8rem;overflow-wrap:anywhere}\n"
         "h2{font-size:1.25rem;margin:2rem 0 .6rem}\nh3{font-size:1.05rem;margin:1.4rem 0 .4rem}\n"
-        "p,ul,ol,dl{max-width:75ch}\na{color:var(--link)}\n"
+        "p,ul,ol,dl{max-width:75ch}p,li{overflow-wrap:anywhere}\na{color:var(--link)}\n"
         ":focus-visible{outline:3px solid var(--link);outline-offset:2px}\n"
         ".skip{position:absolute;left:-999rem}\n"
         ".skip:focus{left:.5rem;top:.5rem;background:var(--bg);padding:.5rem 1rem;z-index:1}\n"
