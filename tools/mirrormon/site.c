@@ -66,8 +66,7 @@ static uint64_t hash_mirror(const struct site_run *run, const struct mirror_view
 	uint64_t hash = hash_text(hash_text(HASH_START, conf->site.title), conf->site.url);
 	hash = hash_text(hash_text(hash, conf->name), conf->pool->name);
 	hash = hash_number(hash_number(hash, conf->decision.late_after_s), conf->decision.old_after_s);
-	/* Means move on with the hours, and a file that somebody has removed is there again. */
-	hash = hash_number(hash_number(hash, view->now_s / 3600), view->newest_timestamp_s);
+	hash = hash_number(hash_number(hash, run->until_s), view->newest_timestamp_s);
 	hash = hash_number(hash, view->self_ok ? 0 : view->self_since_s + 1);
 	hash = hash_text(hash_text(hash, mirror->host), mirror->admin);
 	hash = hash_number(hash_number(hash, mirror->country), mirror->weight);
