@@ -64,6 +64,9 @@ static uint64_t hash_mirror(const struct site_run *run, const struct mirror_view
 	const struct view *view = run->view;
 	const struct conf_monitor *conf = view->conf;
 	uint64_t hash = hash_text(hash_text(HASH_START, conf->site.title), conf->site.url);
+	hash = hash_number(hash_text(hash, conf->site.directory), conf->decision.slow_over_ms);
+	for (size_t i = 0; i < conf->checks.databases_n; i++)
+		hash = hash_text(hash, conf->checks.databases[i]);
 	hash = hash_text(hash_text(hash, conf->name), conf->pool->name);
 	hash = hash_number(hash_number(hash, conf->decision.late_after_s), conf->decision.old_after_s);
 	hash = hash_number(hash_number(hash, run->until_s), view->newest_timestamp_s);
@@ -108,7 +111,7 @@ static void write_mirror_pages(struct site_run *run)
 			mirror->row = old->row;
 		else
 			site_write_mirror(run, mirror);
-		if (run->files.failed_n > failed_n)
+		if (run->files.failed_n > failed_n || run->files.status == -ENOMEM)
 			key.made_from = 0; /* again next time */
 		key.row = mirror->row;
 		if (memos)

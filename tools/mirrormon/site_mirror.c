@@ -202,7 +202,7 @@ static void add_address(const struct site_run *run, const struct site_mirror *mi
 	const struct standing *standing = &address->standing;
 	struct site_judgement judgement;
 	char addr[ADDR_TEXT_MAX];
-	site_facts_judge_address(run->view, mirror->view, address, &judgement);
+	site_facts_judge_address(mirror->view, address, &judgement);
 	site_add(text, "<h3>%s <span class=\"quiet\">IPv%d</span></h3>\n<dl>\n<dt>State</dt><dd>",
 	         addr_format(&address->addr, addr, sizeof(addr)), address->addr.family);
 	site_add_state(text, &judgement, true);

@@ -111,7 +111,9 @@ static const char style[] =
         ".lists,.lists tbody,.lists tr,.lists th,.lists td,.lists "
         "caption{display:block;width:auto!important}\n"
         ".lists th{border:0;padding-bottom:0}\n}\n"
-        "@media(max-width:30rem){dl{grid-template-columns:1fr}dd{margin-bottom:.4rem}}\n"
+        "@media(max-width:30rem){h1{font-size:1.4rem}nav a{padding:.5rem "
+        ".4rem}dl{grid-template-columns:6.2rem 1fr;gap:.2rem .6rem}"
+        "dl.long{grid-template-columns:1fr}.long dd{margin-bottom:.4rem}}\n"
         "@media print{.skip,nav{display:none}}\n";
 
 static const char icon[] =
