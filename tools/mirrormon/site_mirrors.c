@@ -49,8 +49,7 @@ static void add_age(const struct site_run *run, const struct site_mirror *mirror
 }
 
 /* The worst of the addresses of one family. */
-static void add_family(const struct site_run *run, const struct mirror_view *mirror, uint8_t family,
-                       struct site_text *text)
+static void add_family(const struct mirror_view *mirror, uint8_t family, struct site_text *text)
 {
 	struct site_judgement worst = { .state = SITE_STATE_N };
 	for (size_t i = 0; i < mirror->addrs_n; i++) {
@@ -121,8 +120,8 @@ static void add_mirror(const struct site_run *run, const struct site_mirror *mir
 	site_add(text, "</td>\n");
 	add_age(run, mirror, text);
 	site_add(text, "\n");
-	add_family(run, view, 4, text);
-	add_family(run, view, 6, text);
+	add_family(view, 4, text);
+	add_family(view, 6, text);
 	site_add(text, "\n<td data-label=\"Last 14 days\">");
 	site_svg_days(text, &mirror->row);
 	site_add(text, "</td>\n<td data-label=\"Availability\">");
