@@ -188,9 +188,9 @@ void site_row_make(const struct history_span *hours, struct site_row *ret)
 		last = hours[i].checks_n ? i : last;
 	}
 	for (size_t i = 0; i < SITE_POINTS; i++)
-		ret->points[i] = points[i].checks_n
-		                         ? (uint8_t)(100 * (uint64_t)points[i].good_n / points[i].checks_n)
-		                         : 255;
+		ret->points[i] =
+		        (uint8_t)(points[i].checks_n ? 100 * (uint64_t)points[i].good_n / points[i].checks_n
+		                                     : 255);
 	double sum = 0;
 	double squares = 0;
 	double age = 0;
