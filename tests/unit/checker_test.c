@@ -19,6 +19,8 @@
 #include <cmocka.h>
 
 #include "mirrormon/checker.h"
+#include "mirrormon/checker_parse.h"
+#include "mirrormon/command_check.h"
 #include "tests/unit/support/http_fake.h"
 
 #define NOW   1624500000U
@@ -894,6 +896,122 @@ static void test_fetch_refuses(void **state)
 	assert_true(fetch.why[0] != '\0');
 }
 
+static void test_command(void **state)
+{
+	struct fixture *fx = *state;
+	struct conf_mirror_addr addrs[2] = { { .addr = fx->request.addr }, { .addr = fx->request.addr } };
+	struct conf_mirror mirror = { .host = "m1.example", .country = "DE", .addrs = addrs, .addrs_n = 2 };
+	struct conf_pool pool = { .name = "clamav", .mirrors = &mirror, .mirrors_n = 1 };
+	struct conf_monitor conf = { .pool = &pool, .checks = fx->conf };
+	char *text = NULL;
+	size_t len = 0;
+	/* It runs a loop of its own, so nobody serves meanwhile: a port where nobody listens. */
+	FILE *out = open_memstream(&text, &len);
+	assert_non_null(out);
+	int closed = socket(AF_INET, SOCK_STREAM, 0);
+	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	socklen_t sin_len = sizeof(sin);
+	assert_int_equal(bind(closed, (struct sockaddr *)&sin, sizeof(sin)), 0);
+	assert_int_equal(getsockname(closed, (struct sockaddr *)&sin, &sin_len), 0);
+	conf.checks.port = ntohs(sin.sin_port);
+	assert_int_equal(command_check(&conf, "M1.example", out), 1);
+	assert_int_equal(command_check(&conf, "m2.example", out), -ENOENT);
+	assert_int_equal(fclose(out), 0);
+	close(closed);
+	assert_non_null(strstr(text,
+	                       "127.0.0.1  unreachable\n  GET /timestamp (Host db.de.clamav.net): cannot "
+	                       "connect: Connection refused\n"));
+	assert_non_null(strstr(text, "m2.example: no mirror of pool clamav has this name\n"));
+	free(text);
+}
+
+/* The server needs a loop that runs: here one on a thread, with the command on the test's. */
+static void run_server(void *context)
+{
+	struct fixture *fx = context;
+	uv_run(&fx->loop, UV_RUN_DEFAULT);
+}
+
+static void on_stop(uv_async_t *async)
+{
+	uv_stop(async->loop);
+	uv_close((uv_handle_t *)async, NULL);
+}
+
+static void test_command_good(void **state)
+{
+	struct fixture *fx = *state;
+	struct conf_mirror_addr addr = { .addr = fx->request.addr };
+	struct conf_mirror mirror = { .host = "m1.example", .country = "DE", .addrs = &addr, .addrs_n = 1 };
+	struct conf_pool pool = { .name = "clamav", .mirrors = &mirror, .mirrors_n = 1 };
+	struct conf_monitor conf = { .pool = &pool, .checks = fx->conf };
+	char timestamp[32];
+	char path[64];
+	char *text = NULL;
+	size_t len = 0;
+	uv_async_t async;
+	uv_thread_t thread;
+	conf.decision.late_after_s = 86400;
+	conf.decision.old_after_s = 2 * 86400;
+	snprintf(timestamp, sizeof(timestamp), "%llu\n", (unsigned long long)time(NULL) - 3600);
+	http_fake_add(fx->fake, "/timestamp", timestamp, strlen(timestamp), 0);
+	for (unsigned round = 0; round < 2; round++) {
+		assert_int_equal(uv_async_init(&fx->loop, &async, on_stop), 0);
+		assert_int_equal(uv_thread_create(&thread, run_server, fx), 0);
+		FILE *out = open_memstream(&text, &len);
+		assert_non_null(out);
+		int rc = command_check(&conf, "m1.example", out);
+		assert_int_equal(fclose(out), 0);
+		uv_async_send(&async);
+		uv_thread_join(&thread);
+		uv_run(&fx->loop, UV_RUN_NOWAIT);
+		assert_int_equal(rc, round);
+		assert_non_null(strstr(text, "127.0.0.1  good\n"));
+		assert_non_null(strstr(text, "daily      version 27500, built 2021-06-23T01:34:00Z, "));
+		assert_non_null(strstr(text, "daily fetched and verified\n"));
+		assert_non_null(strstr(text, round ? "2 of the last 3 patches, not the newest"
+		                                   : "3 of the last 3 patches\n"));
+		assert_true((strstr(text, "28 h 0 min old: late\n") != NULL) == (round == 1));
+		free(text);
+		snprintf(timestamp, sizeof(timestamp), "%llu\n", (unsigned long long)time(NULL) - 28 * 3600);
+		http_fake_remove(fx->fake, path_of_cdiff(DAILY, path));
+	}
+}
+
+static void test_parsers(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t s; /* 0 = refused */
+	} times[] = {
+		{ "1624499400", 1624499400 },
+		{ "1624499400\tx", 1624499400 },
+		{ "1624499400x", 0 },
+		{ "-5", 0 },
+		{ "0", 0 },
+		{ " 1624499400", 0 },
+		{ "9999999999999", 0 },
+		{ "2021-06-24T01:50:00Z\r\n", 1624499400 },
+		{ "2021-06-24", 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		uint64_t s = 0;
+		int rc = checker_parse_timestamp(times[i].text, strlen(times[i].text), &s);
+		if (rc != (times[i].s ? 0 : -EINVAL) || s != times[i].s)
+			fail_msg("%s: %d %llu", times[i].text, rc, (unsigned long long)s);
+	}
+	static const char good[] = "Version: 27500\nVerification OK.\n";
+	uint32_t version = 0;
+	assert_int_equal(checker_parse_sigtool(good, strlen(good), 0, &version), SIGTOOL_GOOD);
+	assert_int_equal(version, 27500);
+	assert_int_equal(checker_parse_sigtool(good, strlen(good), 1, &version), SIGTOOL_UNCLEAR);
+	char date[CHECKER_DATE_MAX];
+	assert_int_equal(checker_format_date(1624388302, date), 0);
+	assert_string_equal(date, "Tue, 22 Jun 2021 18:58:22 GMT");
+	assert_int_equal(checker_format_date(UINT64_MAX, date), -EINVAL);
+}
+
 /* checker_test PATTERN: only the tests whose name fits. */
 int main(int argc, char **argv)
 {
@@ -915,6 +1033,9 @@ int main(int argc, char **argv)
 		TEST(test_thousands),
 		TEST(test_close_in_the_middle),
 		TEST(test_close_from_done),
+		TEST(test_command),
+		TEST(test_command_good),
+		cmocka_unit_test(test_parsers),
 		TEST(test_reference),
 		TEST(test_fetch_refuses),
 	};
