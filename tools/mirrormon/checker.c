@@ -76,11 +76,11 @@ static void fetched(const struct job *job)
 	if (transfer) {
 		enum reason reason = transfer_judge(transfer, job->checker->conf, why, sizeof(why));
 		status = 0;
-		if (transfer->reply.is_cut) {
+		if (reason != REASON_NONE) {
+			status = reason == REASON_UNREACHABLE ? -EHOSTUNREACH : -EPROTO;
+		} else if (transfer->reply.is_cut) {
 			status = -EMSGSIZE;
 			snprintf(why, sizeof(why), "longer than %zu bytes", job->fetch_max);
-		} else if (reason != REASON_NONE) {
-			status = reason == REASON_UNREACHABLE ? -EHOSTUNREACH : -EPROTO;
 		} else if (transfer->reply.status != 200) {
 			status = -EPROTO;
 			snprintf(why, sizeof(why), "%u %s, not 200", transfer->reply.status,
