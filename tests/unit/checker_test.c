@@ -32,6 +32,7 @@ static const char *hosts[] = { "db.%c.clamav.net", "database.clamav.net" };
 
 struct fixture {
 	uv_loop_t loop;
+	uv_timer_t tick; /* so that no turn of the loop waits for ever */
 	struct http_fake *fake;
 	struct conf_checks conf;
 	struct checker *checker;
@@ -67,10 +68,17 @@ static const char *path_of_cdiff(unsigned version, char path[64])
 	return path;
 }
 
+static void on_tick(uv_timer_t *tick)
+{
+	(void)tick;
+}
+
 static void start(struct fixture *fx, int family)
 {
 	char path[64];
 	assert_int_equal(uv_loop_init(&fx->loop), 0);
+	uv_timer_init(&fx->loop, &fx->tick);
+	uv_timer_start(&fx->tick, on_tick, 50, 50);
 	fx->fake = http_fake_create(&fx->loop, family);
 	fx->conf = (struct conf_checks){ .connect_timeout_ms = 2000,
 		                         .timeout_ms = 10000,
@@ -130,6 +138,7 @@ static size_t left_n(const struct fixture *fx)
 static void stop(struct fixture *fx)
 {
 	checker_close(fx->checker);
+	uv_close((uv_handle_t *)&fx->tick, NULL);
 	if (fx->fake)
 		http_fake_close(fx->fake);
 	assert_int_equal(uv_run(&fx->loop, UV_RUN_DEFAULT), 0);
@@ -885,7 +894,8 @@ static void test_fetch_refuses(void **state)
 	assert_true(fetch.why[0] != '\0');
 }
 
-int main(void)
+/* checker_test PATTERN: only the tests whose name fits. */
+int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
@@ -909,6 +919,8 @@ int main(void)
 		TEST(test_fetch_refuses),
 	};
 #undef TEST
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	signal(SIGPIPE, SIG_IGN); /* libuv writes to what has been closed */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
