@@ -41,6 +41,9 @@ void standing_pass(struct standing *standing, uint64_t now_s, uint64_t newest_ti
  */
 void standing_set_back(struct standing *standing, uint64_t now_s);
 
+/** A mirror has joined: it is out until it has been good for the probation, then its weight rises. */
+void standing_join(struct standing *standing, uint64_t now_s);
+
 /** How long it has to be good before it is back. */
 uint64_t standing_probation_s(const struct standing *standing, uint64_t now_s,
                               const struct conf_decision *conf);

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "conf/value.h"
+#include "mirrormon/checker_parse.h"
 #include "mirrormon/join_int.h"
 #include "zones/pool/country.h"
 
@@ -49,7 +50,8 @@ static void trim(const char **text, size_t *len)
 
 static const char *quote(const char *text, size_t len, char quoted[QUOTED_MAX])
 {
-	return conf_quote(text, len, quoted, QUOTED_MAX);
+	checker_copy_printable(text, len, quoted, QUOTED_MAX);
+	return quoted;
 }
 
 static void parse_host(struct parse *parse, const char *value, size_t len)

@@ -460,7 +460,7 @@ static void check_unchanged(struct run *run, const char *text, const struct chec
 	failed(run, "%s modification times: the whole database comes, though it has not changed", text);
 	mend(run, "Clients ask with the time at which the database was built. Keep the files' times when");
 	mend(run, "copying (rsync --times).   nginx: if_modified_since before;");
-	mend(run, "Apache: take RequestHeader unset If-Modified-Since out.");
+	mend(run, "Apache does it by itself.");
 }
 
 static int check_content(struct run *run, size_t number)
@@ -472,7 +472,9 @@ static int check_content(struct run *run, size_t number)
 		return rc;
 	if (result.timestamp_s == 0) {
 		failed(run, "%s timestamp: %s", text, result.detail);
-		mend(run, "The file timestamp comes with the first push: ask the team for one.");
+		mend(run,
+		     "The file comes with each push: ask the team whether there was one, and let nothing");
+		mend(run, "change it.");
 		return 0;
 	}
 	check_timestamp(run, text, &result);
