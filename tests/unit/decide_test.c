@@ -485,7 +485,7 @@ static struct verdict decide(const char *opinions, uint32_t quorum, const struct
 		['w'] = REASON_WRONG_CONTENT, ['r'] = REASON_REFUSED, ['s'] = REASON_SLOW,
 	};
 	struct opinion list[16];
-	char details[16][8];
+	char details[16][24];
 	size_t n = strlen(opinions);
 	for (size_t i = 0; i < n; i++) {
 		snprintf(details[i], sizeof(details[i]), "%zu", i);
