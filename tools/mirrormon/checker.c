@@ -360,7 +360,9 @@ static void free_all(struct job **list)
 {
 	struct job *job;
 	while ((job = *list)) {
-		list_remove(list, job);
+		*list = job->next;
+		if (*list)
+			(*list)->prev = NULL;
 		job_free(job);
 	}
 }
