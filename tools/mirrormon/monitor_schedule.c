@@ -112,9 +112,12 @@ static void note_versions(struct watched *watched, const struct check_result *re
 	struct monitor *monitor = watched->monitor;
 	const struct conf_checks *conf = &monitor->settings->conf->checks;
 	for (size_t i = 0; i < conf->databases_n; i++) {
-		if (result->databases[i].version > watched->last.databases[i].version)
+		/* A mirror may say anything; what no reference has is no version. */
+		uint32_t known = monitor_reference_version(monitor, i),
+		         version = result->databases[i].version;
+		if (version > watched->last.databases[i].version && (known == 0 || version <= known))
 			history_add_version(monitor->history, result->at_s, watched->host, conf->databases[i],
-			                    result->databases[i].version);
+			                    version);
 	}
 }
 
@@ -216,7 +219,7 @@ static struct watched *begin(struct monitor *monitor, const char *host, const st
 	if (history_load_standing(monitor->history, host, addr, &watched->standing) == 1)
 		standing_set_back(&watched->standing, now_s);
 	else if (monitor->any_history)
-		standing_begin_probation(&watched->standing, now_s);
+		standing_join(&watched->standing, now_s);
 	watched->verdict.reason = watched->standing.reason;
 	watched->verdict.since_s = watched->standing.since_s;
 	memcpy(watched->verdict.detail, watched->standing.detail, sizeof(watched->verdict.detail));
