@@ -168,6 +168,12 @@ static void on_result(void *context, const struct check_request *request, const 
 		drop(watched);
 		return;
 	}
+	if (result->at_s == 0 && !monitor->once) {
+		/* Our own lack of memory or descriptors: it was no check. */
+		monitor->dropped_n++;
+		watched_wait(watched, monitor->settings->conf->checks.retry_ms);
+		return;
+	}
 	if (watched->last.at_s == 0 && watched->held_ms == 0)
 		monitor->unchecked_n--;
 	bool fails_by_itself = result->reason == REASON_UNREACHABLE || result->reason == REASON_HTTP_ERROR;
