@@ -22,7 +22,7 @@ COMPILE := $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(she
 # Three archives, split by who links them (docs/design.md).
 CORE_SRC  := $(wildcard dnsd/base/*.c dnsd/wire/*.c dnsd/answer/*.c dnsd/snap/*.c)
 LOAD_SRC  := $(wildcard zones/*.c zones/pool/*.c geo/*.c dnsd/conf/*.c dnsd/load/*.c dnsd/inspect/*.c dnsd/tls/*.c)
-SERVE_SRC := $(wildcard dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/metrics/*.c dnsd/sandbox/*.c dnsd/service/*.c dnsd/server/*.c)
+SERVE_SRC := $(wildcard dnsd/loop/*.c dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/metrics/*.c dnsd/sandbox/*.c dnsd/service/*.c dnsd/server/*.c)
 MON_SRC   := $(filter-out %/main.c,$(wildcard tools/mirrormon/*.c))
 LOAD_LIBS  := -lldns -lmaxminddb -lconfig -ljansson -lsodium -lssl -lcrypto
 SERVE_LIBS := -luv -lmicrohttpd -lseccomp -lpthread

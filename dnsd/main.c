@@ -5,13 +5,16 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "load/load.h"
 #include "sandbox/filter.h"
+#include "sandbox/launcher.h"
 #include "server/server.h"
 #include "server/startup.h"
+#include "server/takeover.h"
 
 #define CONF_DEFAULT "/etc/dnsd/dnsd.conf"
 
@@ -93,10 +96,18 @@ int main(int argc, char **argv)
 	if (test)
 		return check(conf_path);
 
+	/* Before anything is open or read; the sandbox, which alone needs it, is known later. */
+	struct launcher *launcher = NULL;
+	int rc = launcher_create(argv, TAKEOVER_VARIABLE, &launcher);
+	if (rc < 0)
+		log_warning("no launcher: %s; in the sandbox \"dnsdctl restart\" will be refused",
+		            strerror(-rc));
 	signal(SIGPIPE, SIG_IGN); /* a TCP client that is gone is an error return, not a signal */
 	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
 	struct server *server;
-	struct server_start start = { .conf_path = conf_path, .argv = argv, .takeover = takeover };
+	struct server_start start = {
+		.conf_path = conf_path, .argv = argv, .takeover = takeover, .launcher = launcher
+	};
 	if (server_create(&start, &server) < 0)
 		return EXIT_FAILED;
 	int status = server_run(server);

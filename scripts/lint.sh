@@ -24,6 +24,8 @@ never 'snap/|conf/|net/|worker/|server/|load/|zones/|geo/' dnsd/answer
 never 'conf/|net/|worker/|server/|load/|zones/|geo/' dnsd/snap
 never 'server/|load/|zones/|geo/|conf/' dnsd/net dnsd/worker
 never 'wire/|answer/|snap/|net/|worker/|server/|load/|zones/|geo/' dnsd/metrics
+never 'wire/|answer/|snap/|conf/|net/|ctl/|worker/|metrics/|server/|load/|zones/|geo/' dnsd/loop
+never 'wire/|answer/|snap/|conf/|net/|worker/|metrics/|server/|load/|zones/|geo/' dnsd/ctl
 never 'metrics/' dnsd/net dnsd/worker dnsd/conf dnsd/load dnsd/snap dnsd/answer dnsd/wire dnsd/base zones geo
 never 'wire/|answer/|snap/|conf/|net/|worker/|server/|load/|zones/|geo/|uv.h' dnsd/sandbox dnsd/service
 never 'seccomp.h|sys/capability.h' dnsd/base dnsd/wire dnsd/answer dnsd/snap dnsd/conf dnsd/load dnsd/net dnsd/worker dnsd/server dnsd/ctl zones geo

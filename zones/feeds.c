@@ -445,6 +445,18 @@ int zones_carry_feeds(struct zones *zones, const struct zones *previous, uint64_
 	return rc;
 }
 
+size_t zones_mirrors_n(const struct zones *zones, size_t *ret_in_n)
+{
+	size_t all_n = 0;
+	size_t out_n = 0;
+	for (size_t i = 0; i < zones->conf->pools_n; i++) {
+		all_n += zones->pools[i]->mirrors_n;
+		out_n += zones->feeds[i].state.out_n;
+	}
+	*ret_in_n = all_n - out_n;
+	return all_n;
+}
+
 int zones_find_pool(const struct zones *zones, const char *name)
 {
 	for (size_t i = 0; i < zones->conf->pools_n; i++) {

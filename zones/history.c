@@ -130,7 +130,8 @@ void history_note_override(json_t *records, const struct override *override, con
 	json_array_append_new(records, object);
 }
 
-const char *history_level_text(const struct zones_name_state *state, char *text, size_t cap)
+/* "country", "neighbour AT, taken back up to late": where a name's members come from. */
+static const char *level_text(const struct zones_name_state *state, char *text, size_t cap)
 {
 	char code[3];
 	char neighbour[8] = "";
@@ -153,8 +154,8 @@ void history_note_name(json_t *records, const struct pool *pool, const char *nam
 	char text[128];
 	json_t *object = record("name", pool, now_s);
 	object_set_text(object, "name", name);
-	object_set_text(object, "old", history_level_text(before, text, sizeof(text)));
-	object_set_text(object, "new", history_level_text(after, text, sizeof(text)));
+	object_set_text(object, "old", level_text(before, text, sizeof(text)));
+	object_set_text(object, "new", level_text(after, text, sizeof(text)));
 	json_object_set_new(object, "old-mirrors", json_integer(before->members_n));
 	json_object_set_new(object, "mirrors", json_integer(after->members_n));
 	json_array_append_new(records, object);

@@ -42,9 +42,6 @@ int history_note_base(json_t *records, const struct pool *pool, const struct poo
 /** A mirror's state as an object, its defaults left out; NULL when out of memory. */
 json_t *history_mirror_state(const struct mirror *mirror, const struct mirror_state *state);
 
-/** "country", "neighbour AT, late ones taken back": where a name's members come from. */
-const char *history_level_text(const struct zones_name_state *state, char *text, size_t cap);
-
 /**
  * The states of all pools at a moment, from the journal in directory, as they were after the last change at
  * or before at_s. Mirrors that the pools have no more are left out with a warning.

@@ -392,8 +392,7 @@ static void check_ns_address(const struct check *check, const struct zone_record
 		if (is_cut(check, owner) && name_is_under(target, len, owner->name, owner->name_len))
 			diag_warning(check->diag, record->file, record->line,
 			             "glue is missing: name server %s lies in the zone it serves; write its "
-			             "A or AAAA "
-			             "record here",
+			             "A or AAAA record here",
 			             name_to_text(target, name));
 	} else {
 		const struct node *wildcard = node ? NULL : find_wildcard(check, target, len);
@@ -489,8 +488,7 @@ static void check_cname(const struct check *check, const struct node *node, cons
 	const struct zone_record *place = later(record, node->cname);
 	diag_error(check->diag, place->file, place->line,
 	           "%s has both a CNAME (line %u) and %s (line %u); a CNAME stands alone (RFC 1034 section "
-	           "3.6.2), remove "
-	           "one",
+	           "3.6.2), remove one",
 	           name_to_text(node->name, name), node->cname->line, zone_type_to_text(record->type, type),
 	           record->line);
 }
@@ -508,8 +506,7 @@ static void check_place(const struct check *check, const struct node *node, cons
 	if (boundary && boundary->dname && !is_cut(check, boundary)) {
 		diag_error(check->diag, record->file, record->line,
 		           "%s lies below the DNAME of %s (line %u), which covers all names under it (RFC "
-		           "6672 section 2.4); "
-		           "remove one",
+		           "6672 section 2.4); remove one",
 		           name, name_to_text(boundary->name, above), boundary->dname->line);
 		return;
 	}

@@ -196,8 +196,7 @@ static int include_file(struct loader *loader, const struct source *source, cons
 	if (is_being_read(source, &file_stat)) {
 		diag_error(loader->diag, source->input.name, entry->line,
 		           "$INCLUDE: %s is already being read, it would include itself for ever; remove one "
-		           "of the "
-		           "$INCLUDE lines",
+		           "of the $INCLUDE lines",
 		           path);
 		free(text);
 		return 0;
@@ -297,8 +296,7 @@ static int read_directive(struct loader *loader, const struct source *source, co
 	else
 		diag_error(loader->diag, source->input.name, entry->line,
 		           "%s: no such directive; there are $ORIGIN, $TTL and $INCLUDE, and a name that "
-		           "starts with $ is "
-		           "written \\$",
+		           "starts with $ is written \\$",
 		           zone_quote(name, shown));
 	return 0;
 }

@@ -111,8 +111,7 @@ static char *read_bare(struct zone_lexer *lexer, struct zone_input *input, struc
 			           input->at[1] == '\r') {
 				entry_error(lexer, input, entry, input->line,
 				            "a backslash at the end of a line; put the record in parentheses "
-				            "to go on on "
-				            "the next");
+				            "to go on on the next");
 			} else if (input->at[1] != '\0') {
 				*out++ = *input->at++;
 			}

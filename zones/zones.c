@@ -215,8 +215,7 @@ static void check_numbers(struct load *load, const struct zones_version *entry)
 		if (database->version == 0)
 			diag_error(load->diag, entry->conf->place.file, entry->conf->place.line,
 			           "version record %s: no version of database \"%s\"; put its .cvd file into "
-			           "the directory or "
-			           "set \"%s\" to a number",
+			           "the directory or set \"%s\" to a number",
 			           entry->conf->name, database->name, database->name);
 	}
 }
@@ -274,22 +273,18 @@ static int add_version_names(struct load *load, const struct conf_version *conf,
 
 static int add_whoami(struct load *load, const struct conf_whoami *conf)
 {
-	static const char *const loopback[] = { "127.0.0.0/8", "::1/128" };
-	const char *const *texts = conf->allow_n ? conf->allow : loopback;
+	static const struct prefix loopback[] = {
+		{ .addr = { .family = 4, .bytes = { 127 } }, .len = 8 },
+		{ .addr = { .family = 6, .bytes = { [15] = 1 } }, .len = 128 },
+	};
+	const struct prefix *allow = conf->allow_n ? conf->allow : loopback;
 	size_t allow_n = conf->allow_n ? conf->allow_n : sizeof(loopback) / sizeof(loopback[0]);
 	uint8_t name[WIRE_NAME_MAX];
 	int len = expand_name(load, &conf->place, conf->name, NULL, NULL, name);
 	if (len < 0)
 		return 0;
-	struct prefix *allow = calloc(allow_n, sizeof(*allow));
-	if (!allow)
-		return -ENOMEM;
-	for (size_t i = 0; i < allow_n; i++)
-		prefix_parse(texts[i], &allow[i]); /* its form has been checked */
-	int rc = store_builder_add_whoami(load->builder, load->zone_number, name, (size_t)len, allow, allow_n,
-	                                  conf->place.file, conf->place.line);
-	free(allow);
-	return rc;
+	return store_builder_add_whoami(load->builder, load->zone_number, name, (size_t)len, allow, allow_n,
+	                                conf->place.file, conf->place.line);
 }
 
 /* --- zone files --- */

@@ -159,6 +159,9 @@ bool zones_feed_is_rejected(const struct zones_feed *entry);
 /** Put other overrides into force; takes a reference. Returns 0 or -ENOMEM, all being as it was then. */
 int zones_set_overrides(struct zones *zones, struct override_set *overrides, uint64_t now_s);
 
+/** How many mirrors all pools have together. ret_in_n: those that are not wholly out. */
+size_t zones_mirrors_n(const struct zones *zones, size_t *ret_in_n);
+
 /** Number of the pool of that name, or -1. */
 int zones_find_pool(const struct zones *zones, const char *name);
 

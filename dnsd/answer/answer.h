@@ -27,6 +27,8 @@ enum transport { TRANSPORT_UDP, TRANSPORT_TCP, TRANSPORT_TLS };
 struct client {
 	const struct sockaddr *peer; /* AF_INET or AF_INET6, borrowed */
 	enum transport transport;    /* sets the size limit */
+	bool tells_idle;             /* not UDP: idle_ms is known, for keepalive options */
+	uint32_t idle_ms; /* after which its connection would be closed; 0 = it should be closed now */
 };
 
 /* One counter a line: name, unit-less help text for the docs and the metrics. */

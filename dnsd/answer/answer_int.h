@@ -117,6 +117,9 @@ size_t answer_rcode(struct reply *reply, enum wire_rcode rcode);
 /** What was asked for does not fit: an empty answer with TC (RFC 2181 section 9). */
 size_t answer_truncated(struct reply *reply, uint16_t flags);
 
+/** No such type, or no such name: the zone's SOA says for how long (RFC 2308 section 3). */
+size_t answer_negative(struct reply *reply, const struct store_node *node, enum wire_rcode rcode);
+
 /** A slot of pools that cannot be answered from: why, for the extended error. Returns the RCODE. */
 enum wire_rcode answer_slot_failed(struct reply *reply, const struct pool_slot *slot);
 
@@ -135,10 +138,10 @@ static inline size_t answer_ecs_len(const struct wire_query *query)
 }
 
 /**
- * Look at the options of a query that asks for something by them. reply->limit is set; reply->options is set,
- * except with FORMERR.
+ * Look at the options of a query that asks for something by them. reply->limit is set; reply->options will
+ * be. With FORMERR and NOTIMP they are the cookie at most.
  *
- * verdict  OK or COOKIE_ONLY: what the query was found to be
+ * verdict  OK, COOKIE_ONLY, FORMERR or NOTIMP: what the query was found to be
  * Returns  the same, FORMERR, or BADCOOKIE
  */
 enum wire_verdict answer_options_begin(struct reply *reply, enum wire_verdict verdict,
@@ -147,6 +150,8 @@ enum wire_verdict answer_options_begin(struct reply *reply, enum wire_verdict ve
  * others of the OPT record. Returns where they end. */
 uint8_t *answer_options_put(const struct reply *reply, uint8_t *at);
 
+/** A usage report: count it by mirror. node: the name below which reports are taken. */
+size_t answer_ping(struct reply *reply, const struct store_node *node);
 /** A question of class CH: what server is this (RFC 4892)? */
 size_t answer_chaos(struct reply *reply);
 /** The TXT record of whoami. */
@@ -157,7 +162,7 @@ static inline uint32_t answer_zone_serial(const struct answer_data *data, const 
 {
 	if (zone->flags & STORE_ZONE_DYNAMIC)
 		return data->serial;
-	return wire_get32(data->store->bytes + zone->soa_off + zone->soa_len - WIRE_SOA_FIXED_LEN);
+	return store_zone_serial(data->store, zone);
 }
 
 /** An answer that follows CNAME and DNAME records (RFC 1034 section 4.3.2 step 3a, RFC 6672 section 3.2). */

@@ -21,6 +21,7 @@
 #include "answer/cookie.h"
 #include "answer/geo_map.h"
 #include "base/addr.h"
+#include "wire/wire.h"
 
 /*
  * A ready-made answer: what follows the question, names compressed. Pointers into the question's name and
@@ -202,12 +203,17 @@ struct answer_data {
 	uint32_t serial;                      /* SOA serial of all zones that have STORE_ZONE_DYNAMIC */
 	const struct answer_ident *ident;     /* NULL: nothing is told */
 	const struct answer_cookies *cookies; /* NULL: cookies are ignored */
-	uint32_t tcp_idle_ms; /* after which a connection is closed, for keepalive options; 0 = not told */
 	/* Not for answer_query(): peers that say with a PROXY header who asks, see net/proxy.h */
 	const struct prefix *front_ends;
 	size_t front_ends_n;
 	struct answer_access access;
 };
+
+/** The serial that a zone's file gives. */
+static inline uint32_t store_zone_serial(const struct answer_store *store, const struct store_zone *zone)
+{
+	return wire_get32(store->bytes + zone->soa_off + zone->soa_len - WIRE_SOA_FIXED_LEN);
+}
 
 static inline uint32_t pool_address_hash(const struct addr *addr)
 {

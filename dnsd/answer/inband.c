@@ -72,11 +72,7 @@ bool answer_is_allowed(const struct reply *reply, const struct prefix *allow, ui
 {
 	struct addr peer;
 	addr_from_sockaddr(reply->client->peer, &peer);
-	for (uint32_t i = 0; i < allow_n; i++) {
-		if (prefix_contains(&allow[i], &peer))
-			return true;
-	}
-	return allow_n == 0;
+	return allow_n == 0 || prefixes_contain(allow, allow_n, &peer);
 }
 
 /* REFUSED with extended error 18, Prohibited (RFC 8914 section 4.19). why: the error as it is sent */

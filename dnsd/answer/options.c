@@ -55,19 +55,25 @@ enum wire_verdict answer_options_begin(struct reply *reply, enum wire_verdict ve
 	const struct answer_data *data = reply->data;
 	enum transport transport = reply->client->transport;
 	unsigned asked = reply->query->asked;
-	struct answer_options options = { .is_padded =
-		                                  asked & WIRE_ASKED_PADDING && transport == TRANSPORT_TLS };
+	struct answer_options options = { 0 };
+	reply->options = ret_options;
 	/* RFC 7828 section 3.2.1: the client's is empty; over UDP nobody looks at it (section 3.2.2). */
-	if (transport != TRANSPORT_UDP && (asked & WIRE_ASKED_KEEPALIVE_FILLED))
-		return WIRE_FORMERR;
-	if (verdict == WIRE_COOKIE_ONLY && !data->cookies)
-		return WIRE_FORMERR;
+	if ((transport != TRANSPORT_UDP && (asked & WIRE_ASKED_KEEPALIVE_FILLED)) ||
+	    (verdict == WIRE_COOKIE_ONLY && !data->cookies))
+		verdict = WIRE_FORMERR;
+	if (verdict == WIRE_FORMERR || verdict == WIRE_NOTIMP) {
+		if ((asked & WIRE_ASKED_COOKIE) && data->cookies)
+			(void)begin_cookie(reply, false, &options); /* what it is worth changes nothing */
+		*ret_options = options;
+		return verdict;
+	}
+	options.is_padded = (asked & WIRE_ASKED_PADDING) && transport == TRANSPORT_TLS;
 	if (asked & WIRE_ASKED_ZONEVERSION) {
 		options.has_zoneversion = true;
 		options.len += WIRE_ZONEVERSION_LEN;
 	}
-	if (transport != TRANSPORT_UDP && (asked & WIRE_ASKED_KEEPALIVE) && data->tcp_idle_ms) {
-		uint32_t idle_100ms = data->tcp_idle_ms / 100;
+	if (transport != TRANSPORT_UDP && (asked & WIRE_ASKED_KEEPALIVE) && reply->client->tells_idle) {
+		uint32_t idle_100ms = reply->client->idle_ms / 100;
 		options.has_keepalive = true;
 		options.idle_100ms = (uint16_t)(idle_100ms < UINT16_MAX ? idle_100ms : UINT16_MAX);
 		options.len += WIRE_KEEPALIVE_LEN;
@@ -78,7 +84,6 @@ enum wire_verdict answer_options_begin(struct reply *reply, enum wire_verdict ve
 	if ((asked & WIRE_ASKED_NSID) && data->ident)
 		begin_nsid(reply, &options);
 	*ret_options = options;
-	reply->options = ret_options;
 	return verdict;
 }
 

@@ -344,8 +344,7 @@ static void check_conflicts(struct store_builder *builder, const struct build_no
 				        builder, other, node,
 				        made->source == STORE_WHOAMI
 				                ? "whoami makes the TXT record of this name; remove it from "
-				                  "the zone file "
-				                  "or call whoami something else"
+				                  "the zone file or call whoami something else"
 				                : "a pool makes the records of this name; remove it from the "
 				                  "zone file or from the pool's names");
 			else if (other->source != STORE_STATIC && other->type == made->type && k < i)
@@ -451,9 +450,8 @@ static void check_reachable(struct store_builder *builder)
 				continue;
 			store__refuse(builder, record, node,
 			              "this name lies below a delegation or a DNAME, or in another zone that "
-			              "is served here, so "
-			              "nobody would get its answer; choose another name, or remove the NS or "
-			              "DNAME record");
+			              "is served here, so nobody would get its answer; choose another name, "
+			              "or remove the NS or DNAME record");
 			break;
 		}
 	}

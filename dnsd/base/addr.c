@@ -57,14 +57,6 @@ int prefix_parse(const char *text, struct prefix *ret_prefix)
 	return 0;
 }
 
-struct prefix *prefixes_parse(const char *const *texts, size_t n)
-{
-	struct prefix *prefixes = calloc(n + 1, sizeof(*prefixes));
-	for (size_t i = 0; prefixes && i < n; i++)
-		prefix_parse(texts[i], &prefixes[i]);
-	return prefixes;
-}
-
 int addr_parse_listen(const char *text, uint16_t default_port, struct sockaddr_storage *ret_sa)
 {
 	char copy[ADDR_TEXT_MAX];
@@ -164,6 +156,15 @@ bool prefix_contains(const struct prefix *prefix, const struct addr *addr)
 		return true;
 	uint8_t mask = (uint8_t)(0xff00U >> rest);
 	return (prefix->addr.bytes[whole] & mask) == (addr->bytes[whole] & mask);
+}
+
+bool prefixes_contain(const struct prefix *prefixes, size_t n, const struct addr *addr)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (prefix_contains(&prefixes[i], addr))
+			return true;
+	}
+	return false;
 }
 
 bool addr_is_unicast(const struct addr *addr, const char **ret_why)

@@ -29,9 +29,6 @@ int addr_parse(const char *text, struct addr *ret_addr);
 /** Parse "192.0.2.0/24"; a bare address is a host prefix. -EINVAL also for a bit set past the length. */
 int prefix_parse(const char *text, struct prefix *ret_prefix);
 
-/** Parse texts whose form has been checked. Returns memory that the caller frees; NULL = out of it. */
-struct prefix *prefixes_parse(const char *const *texts, size_t n);
-
 /** Parse "ADDR@PORT" (the port may be left out: default_port) into a sockaddr. Returns 0 or -EINVAL. */
 int addr_parse_listen(const char *text, uint16_t default_port, struct sockaddr_storage *ret_sa);
 
@@ -52,11 +49,14 @@ void prefix_mask(struct prefix *prefix);
 
 bool addr_equal(const struct addr *a, const struct addr *b);
 bool prefix_contains(const struct prefix *prefix, const struct addr *addr);
+/** Is the address in one of the n prefixes? */
+bool prefixes_contain(const struct prefix *prefixes, size_t n, const struct addr *addr);
 
 /**
  * May a mirror have this address? Refused: unspecified, loopback, multicast, limited broadcast, 0/8, 240/4,
- * link-local. Documentation and private ranges are allowed: test and inside pools need them. ret_why  set
- * when refused, a static phrase such as "a multicast address"
+ * link-local. Documentation and private ranges are allowed: test and inside pools need them.
+ *
+ * ret_why  set when refused, a static phrase such as "a multicast address"
  */
 bool addr_is_unicast(const struct addr *addr, const char **ret_why);
 

@@ -101,8 +101,8 @@ struct conf_zone_pool {
 /** A name that tells whoever asks how it is seen. */
 struct conf_whoami {
 	struct conf_place place;
-	const char *name;   /* relative to the zone; NULL = there is none */
-	const char **allow; /* networks, checked for form; none = loopback */
+	const char *name;     /* relative to the zone; NULL = there is none */
+	struct prefix *allow; /* none = loopback */
 	size_t allow_n;
 };
 
@@ -194,7 +194,7 @@ struct conf_rate_limit {
 	uint32_t ipv4_prefix; /* bits */
 	uint32_t ipv6_prefix;
 	uint32_t table_size; /* buckets of 16 bytes, per worker */
-	const char **exempt; /* networks, checked for form */
+	struct prefix *exempt;
 	size_t exempt_n;
 };
 
@@ -217,7 +217,7 @@ struct conf {
 	uint32_t restart_timeout_ms; /* dnsdctl restart: when a new process that does not serve is given up */
 	uint32_t restart_drain_ms;   /* and how long TCP connections live on in the old one */
 	uint32_t max_zone_records;   /* 0 = no limit */
-	const char **proxy_allow;    /* networks, checked for form: front ends that send PROXY headers */
+	struct prefix *proxy_allow;  /* front ends that send PROXY headers */
 	size_t proxy_allow_n;
 	const char *id;            /* for id.server, hostname.bind; NULL = the host name, "" = not told */
 	const char *version_text;  /* for version.bind; NULL = "dnsd VERSION", "" = not told */
@@ -225,10 +225,10 @@ struct conf {
 	const char *control_group; /* group that may use it; NULL = our own */
 	const char *state_dir;     /* what outlives a restart; NULL = nothing does */
 	uint32_t journal_max_bytes;
-	uint32_t journal_files;   /* old journals that are kept */
-	const char **chaos_allow; /* networks, checked for form; none = everybody */
+	uint32_t journal_files;     /* old journals that are kept */
+	struct prefix *chaos_allow; /* none = everybody */
 	size_t chaos_allow_n;
-	const char **any_allow; /* the same */
+	struct prefix *any_allow; /* the same */
 	size_t any_allow_n;
 	struct conf_rate_limit rate_limit;
 	const char *cookies;            /* "on", "off" or "require" */

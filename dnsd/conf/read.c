@@ -203,6 +203,14 @@ static void read_duration(struct conf_reader *reader, const struct conf_key *key
 	}
 }
 
+static void read_prefix(struct conf_reader *reader, const struct conf_key *key, struct conf_place place,
+                        const char *value, struct prefix *field)
+{
+	if (prefix_parse(value, field) < 0)
+		refuse_text(reader, key, place, value,
+		            "is no network, or has a bit set past the length of its prefix");
+}
+
 static void read_text(struct conf_reader *reader, const struct conf_key *key, const config_setting_t *setting,
                       void *field)
 {
@@ -227,9 +235,7 @@ static void read_text(struct conf_reader *reader, const struct conf_key *key, co
 		if (addr_parse(value, field) < 0)
 			refuse_text(reader, key, place, value, "is no IPv4 or IPv6 address");
 	} else if (key->type == CONF_PREFIX) {
-		if (prefix_parse(value, field) < 0)
-			refuse_text(reader, key, place, value,
-			            "is no network, or has a bit set past the length of its prefix");
+		read_prefix(reader, key, place, value, field);
 	} else {
 		char *country = field;
 		for (size_t i = 0; i < 2; i++) {
@@ -277,6 +283,8 @@ static void read_list_text(struct conf_reader *reader, const struct conf_key *ke
 		return;
 	if (key->type == CONF_TEXTS) {
 		*(const char **)item = keep_text(reader, value);
+	} else if (key->type == CONF_PREFIXES) {
+		read_prefix(reader, key, place, value, item);
 	} else if (key->type == CONF_LISTEN) {
 		struct conf_listen *listen = item;
 		listen->place = place;
@@ -294,9 +302,10 @@ static void read_list_text(struct conf_reader *reader, const struct conf_key *ke
 static void read_texts(struct conf_reader *reader, const struct conf_key *key, config_setting_t *setting,
                        void *base)
 {
-	size_t item_size = key->type == CONF_TEXTS    ? sizeof(const char *)
-	                   : key->type == CONF_LISTEN ? sizeof(struct conf_listen)
-	                                              : sizeof(struct conf_mirror_addr);
+	size_t item_size = key->type == CONF_TEXTS      ? sizeof(const char *)
+	                   : key->type == CONF_PREFIXES ? sizeof(struct prefix)
+	                   : key->type == CONF_LISTEN   ? sizeof(struct conf_listen)
+	                                                : sizeof(struct conf_mirror_addr);
 	int type = config_setting_type(setting);
 	bool single = type == CONFIG_TYPE_STRING;
 	if (!single && type != CONFIG_TYPE_ARRAY && type != CONFIG_TYPE_LIST) {
@@ -373,8 +382,8 @@ static void read_value(struct conf_reader *reader, const struct conf_key *key, c
                        void *base, bool shared)
 {
 	void *field = (char *)base + key->off;
-	bool merged = key->type == CONF_TEXTS || key->type == CONF_LISTEN || key->type == CONF_ADDRESSES ||
-	              key->type == CONF_GROUP || key->type == CONF_GROUPS;
+	bool merged = key->type == CONF_TEXTS || key->type == CONF_PREFIXES || key->type == CONF_LISTEN ||
+	              key->type == CONF_ADDRESSES || key->type == CONF_GROUP || key->type == CONF_GROUPS;
 	if (shared && !merged && !is_first(reader, key, place_of(reader, setting)))
 		return;
 	switch (key->type) {
@@ -394,6 +403,7 @@ static void read_value(struct conf_reader *reader, const struct conf_key *key, c
 	case CONF_ADDRESS:
 	case CONF_PREFIX: read_text(reader, key, setting, field); break;
 	case CONF_TEXTS:
+	case CONF_PREFIXES:
 	case CONF_LISTEN:
 	case CONF_ADDRESSES: read_texts(reader, key, setting, base); break;
 	case CONF_GROUPS: read_groups(reader, key, setting, base); break;

@@ -4,18 +4,9 @@
 
 #include "conf/conf.h"
 #include "conf/read.h"
-
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define SECOND       INT64_C(1000)
-#define MINUTE       (60 * SECOND)
-#define HOUR         (60 * MINUTE)
-#define DAY          (24 * HOUR)
+#include "conf/schema_table.h"
 
 #define RATE_LIMIT_EXEMPT_MAX 256 /* they are looked through one by one */
-
-/* Where a field lives, and for lists where its count does. */
-#define AT(type, field)   .off = offsetof(struct type, field), .size = sizeof(((struct type *)0)->field)
-#define LIST(type, field) AT(type, field), .n_off = offsetof(struct type, field##_n)
 
 /* The reader writes the place of a list item to its first bytes. */
 _Static_assert(offsetof(struct conf_net, place) == 0, "place first");
@@ -26,11 +17,7 @@ _Static_assert(offsetof(struct conf_zone_pool, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_version, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_pool, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_whoami, place) == 0, "place first");
-_Static_assert(offsetof(struct conf_mirror, place) == 0, "place first");
 _Static_assert(offsetof(struct conf_rate_limit, place) == 0, "place first");
-_Static_assert(offsetof(struct conf_region, place) == 0, "place first");
-_Static_assert(offsetof(struct conf_window, place) == 0, "place first");
-_Static_assert(offsetof(struct conf_neighbours, place) == 0, "place first");
 
 const char *const conf_listen_default[2] = { "0.0.0.0@53", "::@53" };
 
@@ -48,8 +35,7 @@ static const struct conf_key rate_limit_keys[] = {
 	{ "nxdomain", CONF_NUMBER, AT(conf_rate_limit, nxdomain), .fallback = "100", .max = 1000000,
 	  .example = "100",
 	  .help = "Answers a second to one prefix that there is no such name, for all names together; 0 is "
-	          "no "
-	          "limit." },
+	          "no limit." },
 	{ "referral", CONF_NUMBER, AT(conf_rate_limit, referral), .fallback = "100", .max = 1000000,
 	  .example = "100", .help = "Referrals a second to one prefix for one delegation; 0 is no limit." },
 	{ "error", CONF_NUMBER, AT(conf_rate_limit, error), .fallback = "50", .max = 1000000, .example = "50",
@@ -61,19 +47,17 @@ static const struct conf_key rate_limit_keys[] = {
 	  .help = "So many seconds' worth of answers may be sent at once." },
 	{ "slip", CONF_NUMBER, AT(conf_rate_limit, slip), .fallback = "2", .max = 10, .example = "2",
 	  .help = "One of so many answers over the rate is sent truncated, so that who really asks comes "
-	          "over "
-	          "TCP; 1 is each of them, 0 is none." },
+	          "over TCP; 1 is each of them, 0 is none." },
 	{ "ipv4-prefix", CONF_NUMBER, AT(conf_rate_limit, ipv4_prefix), .fallback = "24", .min = 1, .max = 32,
 	  .example = "24", .help = "Bits of an IPv4 address that make a prefix." },
 	{ "ipv6-prefix", CONF_NUMBER, AT(conf_rate_limit, ipv6_prefix), .fallback = "56", .min = 1,
 	  .max = 128, .example = "56", .help = "Bits of an IPv6 address that make a prefix." },
-	{ "exempt", CONF_TEXTS, LIST(conf_rate_limit, exempt), .check = conf_check_net,
-	  .example = "[ \"192.0.2.0/24\" ]", .help = "Networks that are not limited." },
+	{ "exempt", CONF_PREFIXES, LIST(conf_rate_limit, exempt), .example = "[ \"192.0.2.0/24\" ]",
+	  .help = "Networks that are not limited." },
 	{ "table-size", CONF_NUMBER, AT(conf_rate_limit, table_size), .fallback = "65536", .min = 1024,
 	  .max = 16777216, .example = "65536",
 	  .help = "Prefixes, kinds and names that a worker keeps apart, at 16 bytes each; rounded up to a "
-	          "power "
-	          "of two." },
+	          "power of two." },
 };
 
 static void rate_limit_finish(struct conf_reader *reader, void *item, uint64_t given)
@@ -148,7 +132,7 @@ static const struct conf_key server_keys[] = {
 	  .help = "dnsdctl restart: how long open TCP connections live on in the old process." },
 	{ "max-zone-records", CONF_NUMBER, AT(conf, max_zone_records), .fallback = "0", .max = UINT32_MAX,
 	  .example = "100000", .help = "A zone file with more records is refused; 0 is no limit." },
-	{ "proxy-allow", CONF_TEXTS, LIST(conf, proxy_allow), .check = conf_check_net,
+	{ "proxy-allow", CONF_PREFIXES, LIST(conf, proxy_allow),
 	  .example = "[ \"192.0.2.7\", \"2001:db8:7::/64\" ]",
 	  .help = "Front ends (dnsdist, say) that put a PROXY header, version 2, before what they pass on; "
 	          "from them nothing is taken without one, from others none is read." },
@@ -181,11 +165,10 @@ static const struct conf_key server_keys[] = {
 	{ "version-text", CONF_TEXT, AT(conf, version_text), .check = conf_check_string, .may_be_empty = true,
 	  .example = "\"dnsd\"",
 	  .help = "What version.bind answers; default the program and its version, \"\" tells nothing." },
-	{ "chaos-allow", CONF_TEXTS, LIST(conf, chaos_allow), .check = conf_check_net,
+	{ "chaos-allow", CONF_PREFIXES, LIST(conf, chaos_allow),
 	  .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
 	  .help = "Networks whose questions of class CH are answered; default all. Others are refused." },
-	{ "any-allow", CONF_TEXTS, LIST(conf, any_allow), .check = conf_check_net,
-	  .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
+	{ "any-allow", CONF_PREFIXES, LIST(conf, any_allow), .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
 	  .help = "Networks that get records for ANY; default all. Others get a HINFO record (RFC 8482)." },
 	{ "rate-limit", CONF_GROUP, AT(conf, rate_limit), .group = &rate_limit_group, .example = "{ ... }",
 	  .shown = true, .help = "Limits on answers over UDP, against forged sources." },
@@ -352,8 +335,7 @@ static void version_finish(struct conf_reader *reader, void *item, uint64_t give
 		if (key >= 0 && !(given & (UINT64_C(1) << key)))
 			conf_reader_error(reader, version->place,
 			                  "this version record lacks %s; write %s = %s; or name the "
-			                  "directory of the .cvd "
-			                  "files",
+			                  "directory of the .cvd files",
 			                  numbers[i], numbers[i], group->keys[key].example);
 	}
 }
@@ -411,8 +393,7 @@ static const struct conf_key whoami_keys[] = {
 	{ "name", CONF_TEXT, true, AT(conf_whoami, name), .check = conf_check_relative,
 	  .example = "\"whoami\"",
 	  .help = "The name in the zone; its TXT record says how a client is seen." },
-	{ "allow", CONF_TEXTS, LIST(conf_whoami, allow), .check = conf_check_net,
-	  .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
+	{ "allow", CONF_PREFIXES, LIST(conf_whoami, allow), .example = "[ \"127.0.0.0/8\", \"::1/128\" ]",
 	  .help = "Networks that are answered; default loopback. Others are refused." },
 };
 
@@ -529,126 +510,6 @@ const struct conf_group conf_schema_main = {
 	.keys_n = COUNT(main_keys),
 };
 
-static void window_finish(struct conf_reader *reader, void *item, uint64_t given)
-{
-	const struct conf_window *window = item;
-	(void)given;
-	if (!reader->group_good)
-		return;
-	if (window->until_s <= window->from_s)
-		conf_reader_error(reader, window->place,
-		                  "this window ends before it begins; make until later");
-	else if (window->every_s && window->every_s < window->until_s - window->from_s)
-		conf_reader_error(reader, window->place,
-		                  "this window is longer than every; it would never be closed");
-}
-
-static const struct conf_key window_keys[] = {
-	{ "from", CONF_TIME, true, AT(conf_window, from_s), .example = "\"2026-12-01T02:00:00Z\"",
-	  .help = "When the mirror leaves the pool; answers are kept for less and less before." },
-	{ "until", CONF_TIME, true, AT(conf_window, until_s), .example = "\"2026-12-01T04:00:00Z\"",
-	  .help = "When it comes back." },
-	{ "every", CONF_DURATION_S, AT(conf_window, every_s), .min = HOUR, .max = 366 * DAY,
-	  .example = "\"7d\"", .help = "The window comes again after this long; once only when left out." },
-	{ "reason", CONF_TEXT, AT(conf_window, reason), .example = "\"new disks\"",
-	  .help = "What for, as explain and the journal tell it." },
-};
-
-static const struct conf_group window_group = {
-	.noun = "maintenance window",
-	.where = "mirrors: ( { maintenance = ( { } ) } )",
-	.keys = window_keys,
-	.keys_n = COUNT(window_keys),
-	.size = sizeof(struct conf_window),
-	.placed = true,
-	.finish = window_finish,
-};
-
-static const struct conf_key mirror_keys[] = {
-	{ "host", CONF_TEXT, true, AT(conf_mirror, host), .check = conf_check_host,
-	  .example = "\"clamav.example.org\"",
-	  .help = "The host name, by which feeds and operators call the mirror." },
-	{ "country", CONF_TEXT, true, AT(conf_mirror, country), .check = conf_check_label,
-	  .example = "\"DE\"", .help = "The two-letter code of the country it is in." },
-	{ "addresses", CONF_ADDRESSES, true, LIST(conf_mirror, addrs),
-	  .example = "[ \"192.0.2.1\", \"2001:db8::1\" ]", .help = "Its IPv4 and IPv6 addresses." },
-	{ "weight", CONF_NUMBER, AT(conf_mirror, weight), .fallback = "100", .min = INT64_MIN,
-	  .max = INT64_MAX, .example = "100",
-	  .help = "Its share of the load against the others of the same answer." },
-	{ "admin", CONF_TEXT, AT(conf_mirror, admin),
-	  .example = "\"Name <a@example.org> || <alerts@example.org>\"",
-	  .help = "Whom to write to; after || for automatic mails." },
-	{ "maintenance", CONF_GROUPS, LIST(conf_mirror, windows), .group = &window_group,
-	  .example = "( { ... } )", .shown = true, .help = "Planned times in which it is out of the pool." },
-};
-
-static const struct conf_group mirror_group = {
-	.noun = "mirror",
-	.where = "mirrors: ( { } )",
-	.keys = mirror_keys,
-	.keys_n = COUNT(mirror_keys),
-	.size = sizeof(struct conf_mirror),
-	.placed = true,
-};
-
-static const struct conf_key mirrors_keys[] = {
-	{ "mirrors", CONF_GROUPS, LIST(conf_pool, mirrors), .group = &mirror_group, .example = "( { ... } )",
-	  .shown = true, .help = "The mirrors of a pool." },
-};
-
-const struct conf_group conf_schema_mirrors = {
-	.noun = "mirrors file",
-	.keys = mirrors_keys,
-	.keys_n = COUNT(mirrors_keys),
-};
-
-static const struct conf_key region_keys[] = {
-	{ "name", CONF_TEXT, true, AT(conf_region, name), .check = conf_check_label, .example = "\"europe\"",
-	  .help = "The name of the region, which takes the place of %r." },
-	{ "countries", CONF_TEXTS, true, LIST(conf_region, countries), .check = conf_check_label,
-	  .example = "[ \"DE\", \"FR\" ]", .help = "The codes of its countries." },
-};
-
-static const struct conf_group region_group = {
-	.noun = "region",
-	.where = "regions: ( { } )",
-	.keys = region_keys,
-	.keys_n = COUNT(region_keys),
-	.size = sizeof(struct conf_region),
-	.placed = true,
-};
-
-static const struct conf_key neighbours_keys[] = {
-	{ "country", CONF_TEXT, true, AT(conf_neighbours, country), .check = conf_check_label,
-	  .example = "\"LI\"", .help = "The code of a country with few mirrors." },
-	{ "near", CONF_TEXTS, true, LIST(conf_neighbours, near), .check = conf_check_label,
-	  .example = "[ \"CH\", \"AT\" ]",
-	  .help = "The codes of the countries it borrows from, nearest first." },
-};
-
-static const struct conf_group neighbours_group = {
-	.noun = "entry of neighbours",
-	.where = "neighbours: ( { } )",
-	.keys = neighbours_keys,
-	.keys_n = COUNT(neighbours_keys),
-	.size = sizeof(struct conf_neighbours),
-	.placed = true,
-};
-
-static const struct conf_key regions_keys[] = {
-	{ "regions", CONF_GROUPS, LIST(conf_pool, regions), .group = &region_group, .example = "( { ... } )",
-	  .shown = true, .help = "Regions: names for several countries." },
-	{ "neighbours", CONF_GROUPS, LIST(conf_pool, neighbours), .group = &neighbours_group,
-	  .example = "( { ... } )", .shown = true,
-	  .help = "From whom a country borrows mirrors before its region is asked." },
-};
-
-const struct conf_group conf_schema_regions = {
-	.noun = "regions file",
-	.keys = regions_keys,
-	.keys_n = COUNT(regions_keys),
-};
-
 int conf_schema_find(const struct conf_group *group, const char *name)
 {
 	for (size_t i = 0; i < group->keys_n; i++) {
@@ -684,7 +545,8 @@ const char *conf_type_noun(enum conf_type type)
 	case CONF_COUNTRY: return "a country code";
 	case CONF_PREFIX: return "a network";
 	case CONF_ADDRESS: return "an address";
-	case CONF_TEXTS: return "a text or a list of texts";
+	case CONF_TEXTS:
+	case CONF_PREFIXES: return "a text or a list of texts";
 	case CONF_LISTEN:
 	case CONF_ADDRESSES: return "a list of addresses";
 	case CONF_GROUP: return "a group";

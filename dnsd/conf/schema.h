@@ -27,6 +27,7 @@ enum conf_type {
 	CONF_PREFIX,    /* struct prefix */
 	CONF_ADDRESS,   /* struct addr */
 	CONF_TEXTS,     /* const char **, and the count at n_off, as in all lists */
+	CONF_PREFIXES,  /* struct prefix * */
 	CONF_LISTEN,    /* struct conf_listen * */
 	CONF_ADDRESSES, /* struct conf_mirror_addr * */
 	CONF_GROUP,     /* keys of `group`, in a struct at off */

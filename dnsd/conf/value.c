@@ -257,11 +257,3 @@ const char *conf_check_cookies(const char *text)
 		return "is none of \"on\", \"off\" and \"require\"";
 	return NULL;
 }
-
-const char *conf_check_net(const char *text)
-{
-	struct prefix prefix;
-	if (prefix_parse(text, &prefix) < 0)
-		return "is no network, or has a bit set past the length of its prefix";
-	return NULL;
-}

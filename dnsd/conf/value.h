@@ -37,7 +37,6 @@ conf_check_fn conf_check_database_pattern; /* with one %d */
 conf_check_fn conf_check_label;            /* one label: letters, digits, hyphens */
 conf_check_fn conf_check_software;         /* field 0 of the version record */
 conf_check_fn conf_check_string;           /* for a TXT string, with room for a key before it */
-conf_check_fn conf_check_net;              /* "192.0.2.0/24" */
 conf_check_fn conf_check_key_path;         /* "country.iso_code" */
 conf_check_fn conf_check_cookies;          /* "on", "off", "require" */
 

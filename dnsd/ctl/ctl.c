@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "inspect/response.h"
+#include "loop/accept.h"
 
 #define BACKLOG     128
 #define DEPTH_MAX   16
@@ -38,10 +39,11 @@ struct client {
 };
 
 struct ctl {
-	uv_pipe_t pipe;
+	struct acceptor acceptor; /* acceptor.poll.data: the ctl */
 	struct client *clients;
 	unsigned clients_n;
-	bool crowded; /* a connection waits to be accepted */
+	int waiting_fd; /* who has come and has no place yet; -1 = nobody */
+	bool crowded;   /* somebody waits, here or in the backlog */
 	ctl_handler *handler;
 	void *context;
 	bool retired;
@@ -64,13 +66,12 @@ static void client_unref(struct client *client)
 	free(client);
 }
 
-static void accept_client(struct ctl *ctl);
+static void seat_waiting(struct ctl *ctl);
 
 static void on_client_closed(uv_handle_t *handle)
 {
 	struct client *client = handle->data;
-	if (client->ctl->crowded && !client->ctl->retired)
-		accept_client(client->ctl);
+	seat_waiting(client->ctl);
 	client_unref(client);
 }
 
@@ -263,26 +264,27 @@ static void set_crowded(struct ctl *ctl)
 	}
 }
 
-/* What is not accepted waits, and libuv takes no more from the socket until it is. */
-static void accept_client(struct ctl *ctl)
+static void take_client(struct ctl *ctl, int fd)
 {
-	struct client *client = ctl->clients_n < CTL_CLIENTS_MAX ? calloc(1, sizeof(*client)) : NULL;
+	uv_loop_t *loop = ctl->acceptor.poll.loop;
+	struct client *client = calloc(1, sizeof(*client));
 	if (!client) {
-		set_crowded(ctl);
+		close(fd);
 		return;
 	}
 	ctl->crowded = false;
 	client->ctl = ctl;
 	client->open_n = 2;
 	ctl->refs++;
-	uv_pipe_init(ctl->pipe.loop, &client->pipe, 0);
-	uv_timer_init(ctl->pipe.loop, &client->timer);
+	uv_pipe_init(loop, &client->pipe, 0);
+	uv_timer_init(loop, &client->timer);
 	client->pipe.data = client;
 	client->timer.data = client;
 	client->next = ctl->clients;
 	ctl->clients = client;
 	ctl->clients_n++;
-	if (uv_accept((uv_stream_t *)&ctl->pipe, (uv_stream_t *)&client->pipe) < 0) {
+	if (uv_pipe_open(&client->pipe, fd) < 0) {
+		close(fd);
 		close_client(client);
 		return;
 	}
@@ -291,10 +293,34 @@ static void accept_client(struct ctl *ctl)
 	uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read);
 }
 
-static void on_connection(uv_stream_t *listener, int status)
+static void on_accepted(struct acceptor *acceptor, int fd)
 {
-	if (status == 0)
-		accept_client(listener->data);
+	struct ctl *ctl = acceptor->poll.data;
+	if (ctl->clients_n < CTL_CLIENTS_MAX) {
+		take_client(ctl, fd);
+		return;
+	}
+	ctl->waiting_fd = fd;
+	acceptor_pause(acceptor);
+	set_crowded(ctl);
+}
+
+/* A place has become free. */
+static void seat_waiting(struct ctl *ctl)
+{
+	int fd = ctl->waiting_fd;
+	if (fd < 0 || ctl->clients_n >= CTL_CLIENTS_MAX)
+		return;
+	ctl->waiting_fd = -1;
+	take_client(ctl, fd);
+	acceptor_resume(&ctl->acceptor);
+}
+
+/* Out of descriptors: those that do nothing give theirs back, in a second. */
+static bool on_accept_failed(struct acceptor *acceptor)
+{
+	set_crowded(acceptor->poll.data);
+	return false;
 }
 
 /* --- the socket file --- */
@@ -361,67 +387,74 @@ static int open_socket(const char *path, const char *group)
 	return fd;
 }
 
-static int listen_on(uv_loop_t *loop, struct ctl *ctl, const char *path, int fd, ctl_handler *handler,
-                     void *context, struct ctl **ret_ctl)
+/* Takes fd over, also on failure. */
+static int listen_on(uv_loop_t *loop, const char *path, int fd, ctl_handler *handler, void *context,
+                     struct ctl **ret_ctl)
 {
+	struct ctl *ctl = calloc(1, sizeof(*ctl));
+	int rc = ctl ? 0 : -ENOMEM;
+	if (rc == 0 && listen(fd, BACKLOG) < 0)
+		rc = -errno;
+	if (rc == 0)
+		rc = acceptor_open(&ctl->acceptor, loop, fd, on_accepted, on_accept_failed);
+	if (rc < 0) {
+		close(fd);
+		free(ctl);
+		return rc;
+	}
+	ctl->acceptor.poll.data = ctl;
+	ctl->waiting_fd = -1;
 	ctl->handler = handler;
 	ctl->context = context;
 	ctl->refs = 2;
 	snprintf(ctl->path, sizeof(ctl->path), "%s", path);
-	uv_pipe_init(loop, &ctl->pipe, 0);
-	ctl->pipe.data = ctl;
-	int rc = uv_pipe_open(&ctl->pipe, fd);
-	if (rc < 0)
-		close(fd);
-	else
-		rc = uv_listen((uv_stream_t *)&ctl->pipe, BACKLOG, on_connection);
-	if (rc < 0)
-		ctl_destroy(ctl);
-	else
-		*ret_ctl = ctl;
-	return rc;
+	*ret_ctl = ctl;
+	return 0;
 }
 
 int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler *handler, void *context,
                struct ctl **ret_ctl)
 {
-	struct ctl *ctl = calloc(1, sizeof(*ctl));
-	int fd = ctl ? open_socket(path, group) : -ENOMEM;
-	if (fd < 0) {
-		free(ctl);
+	int fd = open_socket(path, group);
+	if (fd < 0)
 		return fd;
-	}
-	return listen_on(loop, ctl, path, fd, handler, context, ret_ctl);
+	int rc = listen_on(loop, path, fd, handler, context, ret_ctl);
+	if (rc < 0)
+		unlink(path);
+	return rc;
 }
 
 int ctl_adopt(uv_loop_t *loop, const char *path, int fd, ctl_handler *handler, void *context,
               struct ctl **ret_ctl)
 {
-	struct ctl *ctl = calloc(1, sizeof(*ctl));
-	if (!ctl) {
-		close(fd);
-		return -ENOMEM;
-	}
-	return listen_on(loop, ctl, path, fd, handler, context, ret_ctl);
+	return listen_on(loop, path, fd, handler, context, ret_ctl);
 }
 
 int ctl_fd(const struct ctl *ctl)
 {
-	uv_os_fd_t fd;
-	int rc = uv_fileno((const uv_handle_t *)&ctl->pipe, &fd);
-	return rc < 0 ? rc : fd;
+	return ctl->acceptor.fd;
 }
+
 static void on_ctl_closed(uv_handle_t *handle)
 {
 	ctl_unref(handle->data);
+}
+
+static void stop_listening(struct ctl *ctl)
+{
+	ctl->retired = true;
+	if (ctl->waiting_fd >= 0)
+		close(ctl->waiting_fd);
+	ctl->waiting_fd = -1;
+	/* Who waits in the backlog is left to whoever listens on the socket beside us. */
+	acceptor_close(&ctl->acceptor, on_ctl_closed);
 }
 
 void ctl_release(struct ctl *ctl)
 {
 	if (!ctl || ctl->retired)
 		return;
-	ctl->retired = true;
-	uv_close((uv_handle_t *)&ctl->pipe, on_ctl_closed);
+	stop_listening(ctl);
 	for (struct client *client = ctl->clients; client; client = client->next) {
 		if (uv_is_active((uv_handle_t *)&client->timer) &&
 		    uv_timer_get_due_in(&client->timer) > CROWDED_MS)
@@ -433,9 +466,8 @@ void ctl_retire(struct ctl *ctl)
 {
 	if (!ctl || ctl->retired)
 		return;
-	ctl->retired = true;
 	unlink(ctl->path);
-	uv_close((uv_handle_t *)&ctl->pipe, on_ctl_closed);
+	stop_listening(ctl);
 	for (struct client *client = ctl->clients, *next; client; client = next) {
 		next = client->next;
 		if (!client->busy)

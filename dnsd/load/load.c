@@ -11,7 +11,6 @@
 #include "answer/store_build.h"
 #include "load/load_cookies.h"
 #include "load/load_geo.h"
-#include "wire/wire.h"
 #include "zones/keep.h"
 
 static uint64_t now_ms(void)
@@ -98,8 +97,7 @@ static uint32_t next_serial(const struct answer_store *store, const struct answe
 		serial = previous->data.serial + 1;
 	for (uint32_t i = 0; i < store->zones_n; i++) {
 		const struct store_zone *zone = &store->zones[i];
-		uint32_t file_serial =
-		        wire_get32(store->bytes + zone->soa_off + zone->soa_len - WIRE_SOA_FIXED_LEN);
+		uint32_t file_serial = store_zone_serial(store, zone);
 		if (zone->flags & STORE_ZONE_DYNAMIC && serial_is_less(serial, file_serial))
 			serial = file_serial;
 	}
@@ -118,30 +116,21 @@ static void describe_server(const struct load *load, uint64_t generation, uint32
 		ident->id[0] = '\0';
 	snprintf(ident->version, sizeof(ident->version), "%s",
 	         conf->version_text ? conf->version_text : "dnsd " DNSD_VERSION);
-	size_t all_n = 0;
-	size_t out_n = 0;
-	for (size_t i = 0; i < conf->pools_n; i++) {
-		all_n += load->zones->pools[i]->mirrors_n;
-		out_n += load->zones->feeds[i].state.out_n;
-	}
+	size_t in_n;
+	size_t all_n = zones_mirrors_n(load->zones, &in_n);
 	snprintf(ident->state, sizeof(ident->state),
-	         "generation=%" PRIu64 " serial=%" PRIu32 " mirrors=%zu/%zu", generation, serial,
-	         all_n - out_n, all_n);
+	         "generation=%" PRIu64 " serial=%" PRIu32 " mirrors=%zu/%zu", generation, serial, in_n,
+	         all_n);
 	snprintf(ident->generation, sizeof(ident->generation), "%" PRIu64, generation);
 }
 
 static int set_access(const struct conf *conf, struct snap *snap)
 {
-	struct prefix *chaos = prefixes_parse(conf->chaos_allow, conf->chaos_allow_n);
-	struct prefix *any = prefixes_parse(conf->any_allow, conf->any_allow_n);
-	struct answer_access access = { .chaos = chaos,
-		                        .any = any,
+	struct answer_access access = { .chaos = conf->chaos_allow,
+		                        .any = conf->any_allow,
 		                        .chaos_n = (uint32_t)conf->chaos_allow_n,
 		                        .any_n = (uint32_t)conf->any_allow_n };
-	int rc = chaos && any ? snap_set_access(snap, &access) : -ENOMEM;
-	free(chaos);
-	free(any);
-	return rc;
+	return snap_set_access(snap, &access);
 }
 
 int load_make_snap(const struct load *load, uint64_t generation, const struct snap *previous, uint64_t now_s,
@@ -166,8 +155,7 @@ int load_make_snap(const struct load *load, uint64_t generation, const struct sn
 		snap_destroy(snap);
 		return rc;
 	}
-	snap_set_options(snap, strcmp(load->conf->cookies, "off") == 0 ? NULL : &load->cookies,
-	                 load->conf->tcp_idle_ms);
+	snap_set_cookies(snap, strcmp(load->conf->cookies, "off") == 0 ? NULL : &load->cookies);
 	*ret_snap = snap;
 	return 0;
 }

@@ -37,7 +37,7 @@ struct load {
 	struct geo_map *geo;     /* NULL when none is configured */
 	struct mmdb_load_info geo_info;
 	struct answer_cookies cookies;
-	bool cookies_are_random;          /* no file has them: made at the start, and kept over reloads */
+	bool cookies_are_random;          /* no file has them: made once, and kept over reloads, takeovers */
 	struct load_stamp geo_stamp[2];   /* the files that the table was made of */
 	struct load_stamp geo_refused[2]; /* those that were refused since, when geo_is_refused */
 	bool geo_is_refused;

@@ -13,6 +13,9 @@
 /** Counters beside those of answer.h. One writer: the worker. */
 #define NET_COUNTERS(X)                                                                                      \
 	X(udp_receive_errors, "recvmmsg failures other than an empty queue")                                 \
+	X(udp_receive_no_memory, "of these, the kernel had no memory")                                       \
+	X(udp_socket_errors, "of these, errors reported at the socket, by ICMP say")                         \
+	X(udp_rests, "times a UDP socket was left alone for 50 ms: receiving failed again and again")        \
 	X(udp_send_errors, "answers over UDP that the kernel refused to send")                               \
 	X(rrl_slipped, "answers over their rate that were sent truncated; errors, as they were")             \
 	X(rrl_dropped, "answers over their rate that were not sent")                                         \

@@ -121,11 +121,7 @@ bool proxy_is_front_end(const struct answer_data *data, const struct sockaddr *p
 	if (data->front_ends_n == 0)
 		return false;
 	addr_from_sockaddr(peer, &addr);
-	for (size_t i = 0; i < data->front_ends_n; i++) {
-		if (prefix_contains(&data->front_ends[i], &addr))
-			return true;
-	}
-	return false;
+	return prefixes_contain(data->front_ends, data->front_ends_n, &addr);
 }
 
 void proxy_count(struct net_counters *counters, enum proxy_verdict verdict)

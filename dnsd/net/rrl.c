@@ -224,9 +224,5 @@ bool rrl_is_log_only(const struct rrl *rrl)
 
 bool rrl_is_exempt(const struct rrl *rrl, const struct addr *source)
 {
-	for (size_t i = 0; i < rrl->config.exempt_n; i++) {
-		if (prefix_contains(&rrl->exempt[i], source))
-			return true;
-	}
-	return false;
+	return prefixes_contain(rrl->exempt, rrl->config.exempt_n, source);
 }

@@ -28,7 +28,7 @@
 #include <stdint.h>
 #include <uv.h>
 
-#include "net/accept.h"
+#include "loop/accept.h"
 #include "net/net_context.h"
 #include "tls/tls.h"
 
@@ -55,6 +55,9 @@ void tcp_server_set_limits(struct tcp_server *server, const struct tcp_limits *l
 uint32_t tcp_server_open_n(const struct tcp_server *server);
 /** The idle limit as it is under the present pressure. */
 uint32_t tcp_server_idle_ms(const struct tcp_server *server);
+/** What clients are told of it (RFC 7828 section 3.3.2); 0 where the sooner they close the better: the server
+ * ends, or who comes next takes the place of one that is idle. */
+uint32_t tcp_server_keepalive_ms(const struct tcp_server *server);
 
 struct tcp_listener {
 	struct acceptor acceptor; /* acceptor.poll.data: for the owner */

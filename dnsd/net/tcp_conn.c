@@ -201,6 +201,7 @@ static size_t process(struct tcp_conn *conn, const uint8_t *data, size_t len, bo
 	size_t at = conn->wants_header ? take_header(conn, data, len) : 0;
 	size_t work = 0;
 	bool any = false;
+	uint32_t idle_ms = tcp_server_keepalive_ms(server);
 	conn->paused = false;
 	*ret_has_more = false;
 	while (!conn->wants_header && len - at >= 2) {
@@ -226,7 +227,9 @@ static size_t process(struct tcp_conn *conn, const uint8_t *data, size_t len, bo
 			}
 		}
 		struct client client = { .peer = (const struct sockaddr *)&conn->peer,
-			                 .transport = conn->tls ? TRANSPORT_TLS : TRANSPORT_TCP };
+			                 .transport = conn->tls ? TRANSPORT_TLS : TRANSPORT_TCP,
+			                 .tells_idle = true,
+			                 .idle_ms = idle_ms };
 		uint8_t *out = server->out + server->out_len;
 		size_t answer_len = answer_query(net->data, &client, data + at + 2, message_len, out + 2,
 		                                 ANSWER_TCP_MAX, &net->state);

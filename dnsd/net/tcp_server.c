@@ -186,6 +186,13 @@ uint32_t tcp_server_idle_ms(const struct tcp_server *server)
 	       (uint32_t)((uint64_t)(idle_ms - IDLE_PRESSED_MS) * over / (server->limits.clients_max - half));
 }
 
+uint32_t tcp_server_keepalive_ms(const struct tcp_server *server)
+{
+	bool wants_end =
+	        server->leaving || server->drain_from_ms || server->open_n >= server->limits.clients_max;
+	return wants_end ? 0 : tcp_server_idle_ms(server);
+}
+
 /* One that reads slowly is not idle, if it does read. */
 static bool takes_answers(const struct tcp_conn *conn)
 {
@@ -448,6 +455,7 @@ int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd,
 
 void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed)
 {
+	acceptor_drain(&listener->acceptor);
 	acceptor_close(&listener->acceptor, closed);
 }
 

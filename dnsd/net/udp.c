@@ -15,6 +15,9 @@
 #define BATCHES_A_WAKEUP 16
 /* Bound for the last round before a socket closes: more than its receive buffer can hold in small packets. */
 #define BATCHES_AT_CLOSE 1024
+/* The kernel may be short of memory for a moment: so many failures in a row are more than that. */
+#define FAILURES_MAX 16
+#define REST_MS      50
 /*
  * Larger requests are cut and then found malformed: no sensible one comes near. The stride is no multiple
  * of 4096, so that the first lines of the buffers do not all fall into the same few sets of the cache.
@@ -169,6 +172,24 @@ static unsigned take_packets(struct udp_buffers *b, unsigned in_n, struct net_co
 	return n;
 }
 
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void on_rested(uv_timer_t *timer)
+{
+	struct udp_socket *udp = timer->data;
+	uv_poll_start(&udp->poll, UV_READABLE, on_readable);
+}
+
+static void note_failure(struct udp_socket *udp)
+{
+	udp->net->counters.udp_receive_errors++;
+	if (++udp->failures_n < FAILURES_MAX)
+		return;
+	udp->net->counters.udp_rests++;
+	uv_poll_stop(&udp->poll);
+	uv_timer_start(&udp->rest, on_rested, REST_MS, 0);
+}
+
 /* One batch. Returns how many packets there were. */
 static unsigned serve_batch(struct udp_socket *udp)
 {
@@ -186,10 +207,13 @@ static unsigned serve_batch(struct udp_socket *udp)
 	}
 	int in_n = recvmmsg(udp->fd, b->in, BATCH, MSG_DONTWAIT, NULL);
 	if (in_n <= 0) {
-		if (in_n < 0 && errno != EAGAIN && errno != EINTR)
-			net->counters.udp_receive_errors++;
+		if (in_n < 0 && errno != EAGAIN && errno != EINTR) {
+			net->counters.udp_receive_no_memory += errno == ENOMEM || errno == ENOBUFS;
+			note_failure(udp);
+		}
 		return 0;
 	}
+	udp->failures_n = 0;
 	net->between_batches(net);
 	unsigned requests_n = (unsigned)in_n;
 	if (net->data->front_ends_n && !udp->is_own) {
@@ -232,7 +256,7 @@ static void take_error(struct udp_socket *udp)
 	struct msghdr nothing = { 0 };
 	int error;
 	socklen_t len = sizeof(error);
-	udp->net->counters.udp_receive_errors++;
+	udp->net->counters.udp_socket_errors++;
 	(void)getsockopt(udp->fd, SOL_SOCKET, SO_ERROR, &error, &len);
 	for (unsigned i = 0; i < BATCH && recvmsg(udp->fd, &nothing, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0; i++) {
 	}
@@ -246,6 +270,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	if (status < 0) {
 		take_error(udp);
 		uv_poll_start(poll, UV_READABLE, on_readable); /* libuv has stopped it */
+		note_failure(udp);
 	}
 	/* Bounded, so that TCP and the main thread's messages get their turn under full load. */
 	for (unsigned i = 0; i < BATCHES_A_WAKEUP; i++) {
@@ -257,21 +282,39 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 int udp_open(struct udp_socket *udp, uv_loop_t *loop, int fd, bool wildcard, struct udp_buffers *buffers,
              struct net_context *net)
 {
+	int rc = uv_poll_init(loop, &udp->poll, fd);
+	if (rc < 0)
+		return rc;
+	uv_timer_init(loop, &udp->rest);
+	udp->rest.data = udp;
+	udp->failures_n = 0;
 	udp->fd = fd;
 	udp->wildcard = wildcard;
 	udp->buffers = buffers;
 	udp->net = net;
-	int rc = uv_poll_init(loop, &udp->poll, fd);
-	if (rc == 0)
-		rc = uv_poll_start(&udp->poll, UV_READABLE, on_readable);
-	return rc;
+	uv_poll_start(&udp->poll, UV_READABLE, on_readable);
+	return 0;
+}
+
+static void on_rest_closed(uv_handle_t *handle)
+{
+	struct udp_socket *udp = handle->data;
+	if (udp->closed)
+		udp->closed((uv_handle_t *)&udp->poll);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	uv_close((uv_handle_t *)&((struct udp_socket *)handle)->rest, on_rest_closed);
 }
 
 void udp_close(struct udp_socket *udp, uv_close_cb closed)
 {
 	for (unsigned i = 0; i < BATCHES_AT_CLOSE && serve_batch(udp); i++) {
 	}
-	uv_poll_stop(&udp->poll);
+	/* uv_close() takes the number out of epoll, even behind uv_poll_stop(): by then it must be ours
+	 * still. */
+	udp->closed = closed;
+	uv_close((uv_handle_t *)&udp->poll, on_poll_closed);
 	close(udp->fd);
-	uv_close((uv_handle_t *)&udp->poll, closed);
 }

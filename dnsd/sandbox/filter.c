@@ -134,11 +134,17 @@ int filter_install(const struct filter *filter)
 	               : 0;
 }
 
+static const char *const mode_words[] = { [FILTER_OFF] = "off", [FILTER_LOG] = "log", [FILTER_ON] = "on" };
+
+const char *filter_mode_text(enum filter_mode mode)
+{
+	return mode_words[mode];
+}
+
 int filter_mode_parse(const char *text, enum filter_mode *ret_mode)
 {
-	static const char *const words[] = { [FILTER_OFF] = "off", [FILTER_LOG] = "log", [FILTER_ON] = "on" };
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
-		if (strcmp(text, words[i]) == 0) {
+	for (size_t i = 0; i < sizeof(mode_words) / sizeof(mode_words[0]); i++) {
+		if (strcmp(text, mode_words[i]) == 0) {
 			*ret_mode = (enum filter_mode)i;
 			return 0;
 		}

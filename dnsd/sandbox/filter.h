@@ -40,7 +40,9 @@ void filter_destroy(struct filter *filter);
 /** In force for the calling thread from here on, for good. Returns 0 or negative errno. */
 int filter_install(const struct filter *filter);
 
-/** "on", "log", "off". Returns 0 or -EINVAL. */
+/** "on", "log", "off". */
+const char *filter_mode_text(enum filter_mode mode);
+/** Returns 0 or -EINVAL. */
 int filter_mode_parse(const char *text, enum filter_mode *ret_mode);
 
 /** A call on a list: its name in the kernel, the limit of an argument ("" = none), what it is for. */

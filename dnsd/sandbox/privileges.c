@@ -170,6 +170,22 @@ int privileges_drop(const struct privileges *privileges, bool keep_bind)
 	return rc;
 }
 
+int privileges_pass_on(void)
+{
+	const uint64_t bind_bit = BIT(CAP_NET_BIND_SERVICE);
+	uint64_t permitted = 0;
+	int rc = read_permitted(&permitted);
+	if (rc < 0 || geteuid() == 0 || !(permitted & bind_bit))
+		return rc;
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	data[0].permitted = data[0].effective = data[0].inheritable = (uint32_t)bind_bit;
+	if (syscall(SYS_capset, &header, data) < 0 ||
+	    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) < 0)
+		return -errno;
+	return 0;
+}
+
 /* --- state --- */
 
 static bool is_denied(int at, const char *name, int mode)

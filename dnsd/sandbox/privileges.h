@@ -48,6 +48,12 @@ int privileges_return(const struct privileges *privileges);
 int privileges_drop(const struct privileges *privileges, bool keep_bind);
 
 /**
+ * After privileges_drop(): let a program that is run from here have CAP_NET_BIND_SERVICE, if we do. What root
+ * runs has it anyway. Returns 0 or negative errno.
+ */
+int privileges_pass_on(void);
+
+/**
  * May this user keep state there? Looks at the directory and the files in it. A directory that is not there
  * or on a read-only file system is none of our business: the server serves all the same.
  *

@@ -189,8 +189,7 @@ static int take_sockets(struct activation *activation, const struct conf_listen 
 	if (n > workers_n) {
 		diag_error(diag, listen->place.file, listen->place.line,
 		           "the service manager passes %zu %s sockets for %s to %u workers, and nobody would "
-		           "read the "
-		           "others; pass as many as there are workers, or one",
+		           "read the others; pass as many as there are workers, or one",
 		           n, word, text, workers_n);
 		return -EINVAL;
 	}

@@ -13,13 +13,14 @@
 #include "base/object.h"
 #include "inspect/response.h"
 #include "server/channel.h"
+#include "server/replacement.h"
+#include "server/secrets.h"
 #include "server/server_int.h"
 #include "server/takeover.h"
 
 /* A new process that is told to end has so long before it is killed. */
 #define KILL_AFTER_MS 5000
 #define TOTALS_MS     1000
-#define CHILD_FD      3
 
 enum phase {
 	PHASE_LOADING,  /* the new one loads, and we work as ever */
@@ -34,12 +35,12 @@ struct handover {
 	struct channel *channel;
 	enum phase phase;
 	uv_poll_t poll;
-	uv_timer_t timer;     /* restart-timeout; then, by phase, totals or the kill */
-	uv_process_t process; /* when we have started it */
-	unsigned open_n;      /* handles not closed yet */
-	bool spawned;
+	uv_timer_t timer;                /* restart-timeout; then, by phase, totals or the kill */
+	struct replacement *replacement; /* NULL = we have not started it */
+	unsigned open_n;                 /* handles not closed yet */
 	bool exited;
-	bool silent; /* it has closed its end */
+	bool silent;              /* it has closed its end */
+	bool has_another_manager; /* it is none of our service manager's processes */
 	int64_t exit_status;
 	int term_signal;
 	pid_t pid;
@@ -73,6 +74,12 @@ static void close_handle(uv_handle_t *handle)
 		uv_close(handle, on_closed);
 }
 
+static void close_replacement(struct handover *handover)
+{
+	replacement_close(handover->replacement);
+	handover->replacement = NULL;
+}
+
 static void reply(struct handover *handover, json_t *response)
 {
 	if (handover->request)
@@ -102,7 +109,7 @@ static void on_kill(uv_timer_t *timer)
 {
 	struct handover *handover = timer->data;
 	log_warning("takeover: pid=%d does not end; it is killed", (int)handover->pid);
-	uv_process_kill(&handover->process, SIGKILL);
+	replacement_kill(handover->replacement, SIGKILL);
 }
 
 static void fail(struct handover *handover, const char *why)
@@ -119,17 +126,19 @@ static void fail(struct handover *handover, const char *why)
 	server->handover = NULL;
 	uv_timer_stop(&handover->timer);
 	close_handle((uv_handle_t *)&handover->poll);
-	if (!handover->spawned) {
-		close_handle((uv_handle_t *)&handover->timer);
-	} else if (handover->exited) {
-		close_handle((uv_handle_t *)&handover->timer);
-		close_handle((uv_handle_t *)&handover->process);
-	} else if (had_sockets || server->stopping) {
+	bool is_running = handover->replacement && !handover->exited;
+	if (is_running && (had_sockets || server->stopping)) {
+		server->ending = handover;
 		/* It may have requests that it should answer first. */
-		uv_process_kill(&handover->process, SIGTERM);
+		replacement_kill(handover->replacement, SIGTERM);
 		uv_timer_start(&handover->timer, on_kill, KILL_AFTER_MS, 0);
+	} else if (is_running && !server->launcher) {
+		replacement_kill(handover->replacement, SIGKILL); /* our child: its end is waited for */
 	} else {
-		uv_process_kill(&handover->process, SIGKILL);
+		if (is_running)
+			replacement_kill(handover->replacement, SIGKILL);
+		close_handle((uv_handle_t *)&handover->timer);
+		close_replacement(handover);
 	}
 	channel_destroy(handover->channel);
 	handover->channel = NULL;
@@ -140,12 +149,13 @@ static void fail(struct handover *handover, const char *why)
 static void fail_gone(struct handover *handover)
 {
 	char text[400];
-	if (handover->phase == PHASE_ABORTED || !handover->silent || (handover->spawned && !handover->exited))
+	if (handover->phase == PHASE_ABORTED || !handover->silent ||
+	    (handover->replacement && !handover->exited))
 		return;
 	if (handover->error) {
 		snprintf(text, sizeof(text), "%s", handover->error);
 		fail(handover, text);
-	} else if (handover->spawned) {
+	} else if (handover->replacement) {
 		fail(handover, exit_text(handover, text, sizeof(text)));
 	} else {
 		fail(handover, "the new process has closed the connection before it served");
@@ -196,13 +206,21 @@ static void commit(struct handover *handover)
 	/* From here on nothing of the state directory is ours. */
 	handover->phase = PHASE_LEAVING;
 	server->stopping = server->handed_over = true;
+	/* Before the new one says READY=1, which it does when it has the totals: the manager may listen to
+	 * its main process only. */
+	supervise_hand_over(server->supervise, handover->has_another_manager ? 0 : (int)handover->pid);
 	(void)send_totals(handover);
 	uv_timer_stop(&server->renew);
 	uv_timer_stop(&server->keep_again);
 	clock_set(server->clock, 0);
 	metrics_http_retire(server->metrics.http);
 	ctl_release(server->ctl);
-	supervise_hand_over(server->supervise, handover->spawned ? (int)handover->pid : 0);
+	if (server->launcher) {
+		/* With it the new process comes to init, or a service manager: those get to know its end. */
+		close_replacement(handover);
+		launcher_destroy(server->launcher);
+		server->launcher = NULL;
+	}
 	server_drop_waiting_commands(server);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_leave(server->workers[i], conf->restart_drain_ms);
@@ -235,8 +253,7 @@ bool handover_end(struct server *server)
 	server->handover = NULL;
 	close_handle((uv_handle_t *)&handover->poll);
 	close_handle((uv_handle_t *)&handover->timer);
-	if (handover->spawned)
-		close_handle((uv_handle_t *)&handover->process);
+	close_replacement(handover);
 	return true;
 }
 
@@ -274,6 +291,17 @@ static void send_metrics(void *context, const struct sockaddr_storage *requested
 	                   json_pack("{sssi}", "say", "metrics", "port", port_of(requested)), &fd, 1);
 }
 
+static void send_secrets(struct handover *handover)
+{
+	int fd = secrets_pack(handover->server->load);
+	if (fd < 0) {
+		log_warning("takeover: clients will begin TLS sessions and cookies anew: %s", strerror(-fd));
+		return;
+	}
+	(void)channel_send(handover->channel, json_pack("{ss}", "say", "secrets"), &fd, 1);
+	close(fd);
+}
+
 static int send_all(struct handover *handover)
 {
 	struct server *server = handover->server;
@@ -281,6 +309,7 @@ static int send_all(struct handover *handover)
 	for (size_t i = 0; i < bindings_addresses_n(server->bindings) && rc == 0; i++)
 		rc = send_binding(handover, bindings_address(server->bindings, i));
 	metrics_http_each(server->metrics.http, send_metrics, handover);
+	send_secrets(handover);
 	if (rc == 0 && server->ctl) {
 		int fd = ctl_fd(server->ctl);
 		rc = channel_send(handover->channel,
@@ -296,6 +325,8 @@ static int send_all(struct handover *handover)
 	                  (json_int_t)server->snap->data.serial, "names", totals_names_to_json(zones));
 	if (!server->load->conf->state_dir && zones->overrides)
 		json_object_set_new(body, "overrides", override_set_to_json(zones->overrides));
+	if (!handover->has_another_manager)
+		supervise_describe(server->supervise, body);
 	return channel_send(handover->channel, body, NULL, 0);
 }
 
@@ -323,7 +354,6 @@ bool handover_holds_jobs(struct server *server)
 		char text[200];
 		snprintf(text, sizeof(text), "the new process does not take the sockets: %s", strerror(-rc));
 		fail(handover, text);
-		return true;
 	}
 	return true;
 }
@@ -334,6 +364,9 @@ static void on_message(struct handover *handover, const struct channel_message *
 {
 	if (strcmp(message->say, "loaded") == 0 && handover->phase == PHASE_LOADING) {
 		handover->phase = PHASE_FREEZING;
+		/* Who was started by us has ours. */
+		handover->has_another_manager =
+		        !handover->replacement && json_is_true(json_object_get(message->body, "manager"));
 		server_start_wanted(handover->server);
 	} else if (strcmp(message->say, "serving") == 0 && handover->phase == PHASE_HANDED) {
 		commit(handover);
@@ -365,15 +398,17 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 		fail_gone(handover);
 }
 
-static void on_process_exit(uv_process_t *process, int64_t exit_status, int term_signal)
+static void on_end(void *context, int64_t exit_status, int term_signal)
 {
-	struct handover *handover = process->data;
+	struct handover *handover = context;
 	handover->exited = true;
 	handover->exit_status = exit_status;
 	handover->term_signal = term_signal;
 	if (handover->phase == PHASE_ABORTED) {
+		if (handover->server->ending == handover)
+			handover->server->ending = NULL;
 		close_handle((uv_handle_t *)&handover->timer);
-		close_handle((uv_handle_t *)&handover->process);
+		close_replacement(handover);
 	} else if (handover->phase < PHASE_LEAVING) {
 		fail_gone(handover);
 	}
@@ -384,11 +419,14 @@ static void on_process_exit(uv_process_t *process, int64_t exit_status, int term
 /* A second one would take the sockets from under the first. */
 static bool is_free(const struct server *server, struct ctl_request *request)
 {
-	if (!server->handover)
-		return true;
-	ctl_reply(request, response_error("a restart is under way: pid %d takes over; wait for it",
-	                                  (int)server->handover->pid));
-	return false;
+	if (server->handover)
+		ctl_reply(request, response_error("a restart is under way: pid %d takes over; wait for it",
+		                                  (int)server->handover->pid));
+	else if (server->ending)
+		ctl_reply(request, response_error("the new process of the restart before, pid %d, has not "
+		                                  "ended; try again in a few seconds",
+		                                  (int)server->ending->pid));
+	return !server->handover && !server->ending;
 }
 
 static int begin(struct server *server, int fd, struct handover **ret_handover)
@@ -414,7 +452,7 @@ static int begin(struct server *server, int fd, struct handover **ret_handover)
 		return rc;
 	}
 	uv_timer_init(&server->loop, &handover->timer);
-	handover->poll.data = handover->timer.data = handover->process.data = handover;
+	handover->poll.data = handover->timer.data = handover;
 	uv_poll_start(&handover->poll, UV_READABLE, on_readable);
 	uv_timer_start(&handover->timer, on_timeout, server->load->conf->restart_timeout_ms, 0);
 	server->handover = handover;
@@ -424,52 +462,9 @@ static int begin(struct server *server, int fd, struct handover **ret_handover)
 	return 0;
 }
 
-/* Our own environment and the number of the socket. NULL when out of memory; the caller frees the list. */
-static char **make_environment(char *variable)
+static bool is_confined(const struct server *server)
 {
-	size_t n = 0;
-	while (environ[n])
-		n++;
-	char **list = calloc(n + 2, sizeof(*list));
-	size_t kept_n = 0;
-	for (size_t i = 0; i < n && list; i++) {
-		/* The watchdog of the service manager is for its main process, which is the new one then. */
-		if (strncmp(environ[i], "WATCHDOG_PID=", 13) != 0)
-			list[kept_n++] = environ[i];
-	}
-	if (list)
-		list[kept_n] = variable;
-	return list;
-}
-
-static int spawn(struct handover *handover, int child_fd)
-{
-	struct server *server = handover->server;
-	char variable[40];
-	snprintf(variable, sizeof(variable), TAKEOVER_VARIABLE "=%d", CHILD_FD);
-	char **environment = make_environment(variable);
-	if (!environment)
-		return -ENOMEM;
-	uv_stdio_container_t stdio[CHILD_FD + 1];
-	for (int i = 0; i < CHILD_FD; i++)
-		stdio[i] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = i };
-	stdio[CHILD_FD] = (uv_stdio_container_t){ .flags = UV_INHERIT_FD, .data.fd = child_fd };
-	uv_process_options_t options = { .file = server->program,
-		                         .args = server->argv,
-		                         .env = environment,
-		                         .stdio = stdio,
-		                         .stdio_count = CHILD_FD + 1,
-		                         .exit_cb = on_process_exit };
-	int rc = uv_spawn(&server->loop, &handover->process, &options);
-	handover->process.data = handover;
-	handover->open_n++;
-	handover->spawned = true;
-	if (rc < 0)
-		handover->exited = true;
-	else
-		handover->pid = handover->process.pid;
-	free(environment);
-	return rc;
+	return server->confinement.filters[FILTER_MAIN] && server->confinement.mode == FILTER_ON;
 }
 
 void handover_restart(struct server *server, struct ctl_request *request)
@@ -479,10 +474,13 @@ void handover_restart(struct server *server, struct ctl_request *request)
 	struct handover *handover;
 	if (!is_free(server, request))
 		return;
-	if (server->confinement.filters[FILTER_MAIN] && server->confinement.mode == FILTER_ON) {
-		ctl_reply(request, response_error("the sandbox (server.sandbox) lets this process start no "
-		                                  "program; run \"%.300s -c %.300s --takeover\" in its place",
-		                                  server->program, server->conf_path));
+	if (is_confined(server) && !server->launcher) {
+		ctl_reply(
+		        request,
+		        response_error("the sandbox (server.sandbox) lets this process start no program, and "
+		                       "it has no launcher (see the log of its start); run \"%.300s -c "
+		                       "%.300s --takeover\" in its place",
+		                       server->program, server->conf_path));
 		return;
 	}
 	log_info("control: user=\"%s\" pid=%d restart", command_author(request, author), (int)request->pid);
@@ -497,11 +495,23 @@ void handover_restart(struct server *server, struct ctl_request *request)
 		return;
 	}
 	handover->request = request;
-	rc = spawn(handover, pair[1]);
+	struct replacement_start start = { .loop = &server->loop,
+		                           .launcher = server->launcher,
+		                           .program = server->program,
+		                           .argv = server->argv,
+		                           .variable = TAKEOVER_VARIABLE,
+		                           .fd = pair[1],
+		                           .on_end = on_end,
+		                           .context = handover };
+	rc = replacement_create(&start, &handover->replacement);
 	close(pair[1]);
-	if (rc < 0) {
+	if (rc == 0) {
+		handover->pid = replacement_pid(handover->replacement);
+	} else {
 		char text[400];
-		snprintf(text, sizeof(text), "cannot start %.300s: %s", server->program, uv_strerror(rc));
+		snprintf(text, sizeof(text), "cannot start %.300s: %s", server->program,
+		         rc == -EBUSY ? "the new process of the restart before has not ended; try again"
+		                      : uv_strerror(rc));
 		fail(handover, text);
 	}
 }

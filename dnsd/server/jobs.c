@@ -161,8 +161,7 @@ static void tell_control(const struct server *server, const struct conf *conf, i
 		why = "another process answers on it";
 	else if (rc == -EBUSY)
 		why = "a socket is there, and a running server in its sandbox cannot ask who answers on it; "
-		      "remove "
-		      "the file, or restart";
+		      "remove the file, or restart";
 	else if (rc == -EACCES)
 		why = "this user may not write to its folder";
 	else if (rc == -EPERM && conf->control_group)

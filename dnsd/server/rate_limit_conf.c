@@ -1,13 +1,8 @@
 #include "server/rate_limit_conf.h"
 
-#include <errno.h>
-
-int rate_limit_conf(const struct conf_rate_limit *conf, unsigned workers_n, struct rrl_config *ret_config)
+struct rrl_config rate_limit_conf(const struct conf_rate_limit *conf, unsigned workers_n)
 {
-	struct prefix *exempt = prefixes_parse(conf->exempt, conf->exempt_n);
-	if (!exempt)
-		return -ENOMEM;
-	*ret_config = (struct rrl_config){
+	return (struct rrl_config){
 		.rate = { [ANSWER_KIND_POSITIVE] = conf->positive,
 		          [ANSWER_KIND_NODATA] = conf->nodata,
 		          [ANSWER_KIND_NXDOMAIN] = conf->nxdomain,
@@ -22,8 +17,7 @@ int rate_limit_conf(const struct conf_rate_limit *conf, unsigned workers_n, stru
 		.ipv6_len = (uint8_t)conf->ipv6_prefix,
 		.buckets_n = conf->table_size,
 		.log_only = conf->log_only,
-		.exempt = exempt,
+		.exempt = conf->exempt,
 		.exempt_n = conf->exempt_n,
 	};
-	return 0;
 }

@@ -7,7 +7,7 @@
 #include "conf/conf.h"
 #include "net/rrl.h"
 
-/** Returns 0 or -ENOMEM. Then ret_config->exempt is from malloc(), and the caller frees it. */
-int rate_limit_conf(const struct conf_rate_limit *conf, unsigned workers_n, struct rrl_config *ret_config);
+/** exempt is borrowed from conf. */
+struct rrl_config rate_limit_conf(const struct conf_rate_limit *conf, unsigned workers_n);
 
 #endif

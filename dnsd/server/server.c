@@ -157,6 +157,22 @@ static void raise_file_limit(const struct conf *conf, unsigned workers_n)
 		            conf->tcp_clients_max, workers_n, wanted, (uint64_t)limit.rlim_max);
 }
 
+/* Only the sandbox needs it. Whatever becomes of it, the server serves. */
+static void settle_launcher(struct server *server)
+{
+	const struct confinement *confinement = &server->confinement;
+	bool is_needed = confinement->filters[FILTER_MAIN] && confinement->mode == FILTER_ON;
+	int rc =
+	        server->launcher && is_needed ? launcher_drop(server->launcher, &confinement->privileges) : 0;
+	if (rc < 0)
+		log_warning("the launcher cannot give up its rights: %s; \"dnsdctl restart\" will be refused",
+		            strerror(-rc));
+	if (rc == 0 && is_needed)
+		return;
+	launcher_destroy(server->launcher);
+	server->launcher = NULL;
+}
+
 static int start_workers(struct server *server)
 {
 	const struct conf *conf = server->load->conf;
@@ -173,12 +189,12 @@ static int start_workers(struct server *server)
 	if (rc == 0)
 		rc = startup_drop(conf, &server->confinement, &diag);
 	if (rc == 0)
+		settle_launcher(server);
+	if (rc == 0)
 		rc = supervise_open_probes(server->supervise, workers_n);
 	log_diag(&diag);
 	diag_fini(&diag);
-	struct rrl_config limit = { .exempt = NULL };
-	if (rc == 0)
-		rc = rate_limit_conf(&conf->rate_limit, workers_n, &limit);
+	struct rrl_config limit = rate_limit_conf(&conf->rate_limit, workers_n);
 	for (unsigned i = 0; i < workers_n && rc == 0; i++) {
 		struct worker_config config = {
 			.index = i,
@@ -197,20 +213,18 @@ static int start_workers(struct server *server)
 		else
 			log_error("cannot start a worker: %s", strerror(-rc));
 	}
-	free((void *)limit.exempt);
 	return rc;
 }
 
 void server_set_rate_limit(struct server *server)
 {
 	const struct conf_rate_limit *conf = &server->load->conf->rate_limit;
-	struct rrl_config limit = { .exempt = NULL };
-	int rc = rate_limit_conf(conf, server->workers_n, &limit);
+	struct rrl_config limit = rate_limit_conf(conf, server->workers_n);
+	int rc = 0;
 	for (unsigned i = 0; i < server->workers_n && rc == 0; i++)
 		rc = worker_set_rate_limit(server->workers[i], conf->enabled ? &limit : NULL);
 	if (rc < 0)
 		log_error("rate limits stay as they were: %s", strerror(-rc));
-	free((void *)limit.exempt);
 }
 
 static int start_events(struct server *server)
@@ -289,6 +303,8 @@ static int load_all(struct server *server)
 			rc = load_start(server, true);
 		if (rc == 0)
 			rc = takeover_give_overrides(server->takeover, server->load->zones);
+		if (rc == 0)
+			takeover_give_secrets(server->takeover, server->load);
 		server->generation = takeover_generation(server->takeover) + 1;
 		if (takeover_serial(server->takeover) > serial_s)
 			serial_s = takeover_serial(server->takeover);
@@ -339,6 +355,7 @@ static int begin_service(struct server *server)
 
 static void free_server(struct server *server)
 {
+	launcher_destroy(server->launcher);
 	takeover_destroy(server->takeover);
 	supervise_free(server->supervise);
 	startup_free(&server->confinement);
@@ -356,8 +373,11 @@ static void free_server(struct server *server)
 int server_create(const struct server_start *start, struct server **ret_server)
 {
 	struct server *server = calloc(1, sizeof(*server));
-	if (!server)
+	if (!server) {
+		launcher_destroy(start->launcher);
 		return -ENOMEM;
+	}
+	server->launcher = start->launcher;
 	server->generation = 1;
 	server->started_s = utc_now();
 	server->argv = start->argv;

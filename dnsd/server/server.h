@@ -10,13 +10,15 @@
 
 #include <stdbool.h>
 
+struct launcher;
 struct server;
 
 /** How the process was started; borrowed, for as long as the server is. */
 struct server_start {
 	const char *conf_path;
-	char **argv;   /* for the process that a restart starts */
-	bool takeover; /* from the process that listens on the control socket, if there is one */
+	char **argv;               /* for the process that a restart starts */
+	bool takeover;             /* from the process that listens on the control socket, if there is one */
+	struct launcher *launcher; /* the server's from here on; NULL = no restart out of the sandbox */
 };
 
 /**

@@ -13,6 +13,7 @@
 #include "base/diag.h"
 #include "ctl/ctl.h"
 #include "load/load.h"
+#include "sandbox/launcher.h"
 #include "server/bindings.h"
 #include "server/clock.h"
 #include "server/keeping.h"
@@ -108,9 +109,11 @@ struct server {
 	bool stopping;
 	char *program; /* what dnsdctl restart starts, with these arguments */
 	char **argv;
+	struct launcher *launcher; /* starts it where the sandbox does not let us; NULL = none */
 	struct takeover *takeover; /* the process that we take over from, or have; NULL = none */
 	bool waiting;              /* for its word: the state directory is still its own */
 	struct handover *handover; /* the process that takes over from us; NULL = none */
+	struct handover *ending;   /* the one that failed to, and is told to end; NULL = none */
 	bool handed_over;          /* the state directory is no longer ours */
 	bool hurried;              /* told to stop while the last connections end */
 	uint64_t changes;          /* of what the state directory has, and what is to be in it */

@@ -162,9 +162,8 @@ void startup_tell_changes(const struct conf *before, const struct conf *now)
 
 void startup_show(const struct confinement *confinement, json_t *status)
 {
-	static const char *const words[] = { [FILTER_OFF] = "off", [FILTER_LOG] = "log", [FILTER_ON] = "on" };
 	json_object_set_new(status, "uid", json_integer((json_int_t)geteuid()));
-	json_object_set_new(
-	        status, "sandbox",
-	        json_string(confinement->is_unavailable ? "unavailable" : words[confinement->mode]));
+	json_object_set_new(status, "sandbox",
+	                    json_string(confinement->is_unavailable ? "unavailable"
+	                                                            : filter_mode_text(confinement->mode)));
 }

@@ -57,16 +57,12 @@ static uint64_t round_ms(const struct supervise *supervise)
 static void format_status(const struct server *server, char *text, size_t cap)
 {
 	const struct conf *conf = server->load->conf;
-	size_t all_n = 0;
-	size_t out_n = 0;
-	for (size_t i = 0; i < conf->pools_n; i++) {
-		all_n += server->load->zones->pools[i]->mirrors_n;
-		out_n += server->load->zones->feeds[i].state.out_n;
-	}
+	size_t in_n;
+	size_t all_n = zones_mirrors_n(server->load->zones, &in_n);
 	int len = snprintf(text, cap, "%s: generation=%" PRIu64 " zones=%zu",
 	                   server->stopping ? "stopping" : "serving", server->generation, conf->zones_n);
 	if (conf->pools_n && len > 0 && (size_t)len < cap)
-		len += snprintf(text + len, cap - (size_t)len, " mirrors=%zu/%zu", all_n - out_n, all_n);
+		len += snprintf(text + len, cap - (size_t)len, " mirrors=%zu/%zu", in_n, all_n);
 	if (server->metrics.reload_failed && len > 0 && (size_t)len < cap)
 		snprintf(text + len, cap - (size_t)len, "; the last reload failed, see the log");
 }
@@ -88,17 +84,16 @@ static void tell(struct supervise *supervise, const char *state)
 /* The zone's SOA: a question that a healthy server always has an answer to. */
 static size_t make_question(const struct server *server, uint16_t id, uint8_t *wire)
 {
-	static const uint8_t soa_in[] = { 0, 6, 0, 1 };
 	const struct conf *conf = server->load->conf;
-	memset(wire, 0, 12);
-	wire[0] = (uint8_t)(id >> 8);
-	wire[1] = (uint8_t)id;
+	memset(wire, 0, WIRE_HEADER_LEN + 1);
+	wire_put16(wire, id);
 	wire[5] = 1;
-	int name_len = name_from_text(conf->zones_n ? conf->zones[0].name : ".", NULL, 0, wire + 12);
-	if (name_len < 0)
-		name_len = 1; /* of the root, which stands there as a zero byte */
-	memcpy(wire + 12 + name_len, soa_in, sizeof(soa_in));
-	return 12 + (size_t)name_len + sizeof(soa_in);
+	uint8_t *at = wire + WIRE_HEADER_LEN;
+	int name_len = name_from_text(conf->zones_n ? conf->zones[0].name : ".", NULL, 0, at);
+	at += name_len < 0 ? 1 : name_len; /* of the root, which stands there as a zero byte */
+	wire_put16(at, WIRE_TYPE_SOA);
+	wire_put16(at + 2, WIRE_CLASS_IN);
+	return (size_t)(at + 4 - wire);
 }
 
 static void on_answer(uv_poll_t *poll, int status, int events)
@@ -109,9 +104,8 @@ static void on_answer(uv_poll_t *poll, int status, int events)
 	ssize_t len;
 	(void)events;
 	while ((len = recv(probe->fd, wire, sizeof(wire), MSG_DONTWAIT)) >= 0) {
-		bool is_answer = len >= 12 && wire[2] & 0x80;
-		if (is_answer && watchdog_answered(&supervise->watchdog, probe->worker,
-		                                   (uint16_t)((unsigned)wire[0] << 8 | wire[1])))
+		bool is_answer = len >= WIRE_HEADER_LEN && wire_get16(wire + 2) & WIRE_FLAG_QR;
+		if (is_answer && watchdog_answered(&supervise->watchdog, probe->worker, wire_get16(wire)))
 			notify_send(&supervise->notify, "WATCHDOG=1\n");
 	}
 	/* libuv gives up a socket after an error, which recv() has taken. */
@@ -287,6 +281,14 @@ void supervise_stopping(struct supervise *supervise)
 	uint64_t ms = (uint64_t)supervise->server->load->conf->stop_drain_ms + STOP_EXTRA_MS;
 	snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\n", ms * 1000);
 	tell(supervise, text);
+}
+
+void supervise_describe(const struct supervise *supervise, json_t *body)
+{
+	if (supervise->notify.fd < 0)
+		return;
+	json_object_set_new(body, "notify", json_string(getenv("NOTIFY_SOCKET")));
+	json_object_set_new(body, "watchdog-us", json_integer((json_int_t)supervise->limit_us));
 }
 
 void supervise_hand_over(struct supervise *supervise, int pid)

@@ -11,6 +11,7 @@
 #ifndef DNSD_SERVER_SUPERVISE_H
 #define DNSD_SERVER_SUPERVISE_H
 
+#include <jansson.h>
 #include <stdbool.h>
 
 struct server;
@@ -30,6 +31,8 @@ void supervise_reloading(struct supervise *supervise);
 void supervise_job_done(struct supervise *supervise, bool was_reload);
 void supervise_stopping(struct supervise *supervise);
 
+/** For a process that takes over and does not come from the manager: "notify", "watchdog-us". */
+void supervise_describe(const struct supervise *supervise, json_t *body);
 /** Another process is the server: nothing is told or watched any more but that. pid 0: not one of the
  * manager's. */
 void supervise_hand_over(struct supervise *supervise, int pid);

@@ -16,6 +16,7 @@
 #include "base/object.h"
 #include "base/utc.h"
 #include "server/channel.h"
+#include "server/secrets.h"
 #include "server/server_int.h"
 
 #define MESSAGES_MAX 100
@@ -37,7 +38,8 @@ struct takeover {
 	struct bindings *bindings;
 	struct passed_metrics *metrics;
 	size_t metrics_n;
-	int control_fd; /* -1 = none */
+	int secrets_fd; /* -1 = none, as the next */
+	int control_fd;
 	char *control_path;
 	uint64_t generation;
 	uint32_t serial;
@@ -162,7 +164,7 @@ int takeover_open(const char *conf_path, bool wanted, struct takeover **ret_take
 		return -ENOMEM;
 	}
 	takeover->channel = channel;
-	takeover->control_fd = -1;
+	takeover->secrets_fd = takeover->control_fd = -1;
 	takeover->bindings = bindings_create_empty();
 	takeover->messages = json_array();
 	log_set_echo(on_log, takeover);
@@ -236,6 +238,15 @@ static int take_metrics(struct takeover *takeover, struct channel_message *messa
 	return 0;
 }
 
+static int take_secrets(struct takeover *takeover, struct channel_message *message)
+{
+	if (message->fds_n != 1 || takeover->secrets_fd >= 0)
+		return -EPROTO;
+	takeover->secrets_fd = message->fds[0];
+	message->fds[0] = -1;
+	return 0;
+}
+
 static int take_control(struct takeover *takeover, struct channel_message *message)
 {
 	const char *path = object_get_text(message->body, "path");
@@ -249,19 +260,36 @@ static int take_control(struct takeover *takeover, struct channel_message *messa
 	return 0;
 }
 
+/* It has no use for us without hearing of us: the manager of the process before is ours then. */
+static void take_manager(const json_t *body)
+{
+	const char *path = object_get_text(body, "notify");
+	char limit_us[24];
+	if (!path || getenv("NOTIFY_SOCKET"))
+		return;
+	snprintf(limit_us, sizeof(limit_us), "%" JSON_INTEGER_FORMAT,
+	         json_integer_value(json_object_get(body, "watchdog-us")));
+	setenv("NOTIFY_SOCKET", path, 1);
+	setenv("WATCHDOG_USEC", limit_us, 1);
+	unsetenv("WATCHDOG_PID");
+}
+
 static void take_handover(struct takeover *takeover, const json_t *body, bool *ret_changed)
 {
 	takeover->generation = (uint64_t)json_integer_value(json_object_get(body, "generation"));
 	takeover->serial = (uint32_t)json_integer_value(json_object_get(body, "serial"));
 	takeover->names = json_incref(json_object_get(body, "names"));
 	takeover->overrides = json_incref(json_object_get(body, "overrides"));
+	take_manager(body);
 	*ret_changed = json_is_true(json_object_get(body, "changed"));
 }
 
 int takeover_receive(struct takeover *takeover, bool *ret_changed)
 {
 	int rc = channel_send(takeover->channel,
-	                      json_pack("{sssi}", "say", "loaded", "protocol", TAKEOVER_PROTOCOL), NULL, 0);
+	                      json_pack("{sssisb}", "say", "loaded", "protocol", TAKEOVER_PROTOCOL, "manager",
+	                                getenv("NOTIFY_SOCKET") != NULL),
+	                      NULL, 0);
 	bool done = false;
 	while (rc == 0 && !done) {
 		struct channel_message message;
@@ -272,6 +300,8 @@ int takeover_receive(struct takeover *takeover, bool *ret_changed)
 			rc = take_sockets(takeover, &message);
 		else if (strcmp(message.say, "metrics") == 0)
 			rc = take_metrics(takeover, &message);
+		else if (strcmp(message.say, "secrets") == 0)
+			rc = take_secrets(takeover, &message);
 		else if (strcmp(message.say, "control") == 0)
 			rc = take_control(takeover, &message);
 		else if (strcmp(message.say, "handover") == 0)
@@ -318,6 +348,17 @@ int takeover_give_overrides(struct takeover *takeover, struct zones *zones)
 	rc = zones_set_overrides(zones, set, utc_now());
 	override_set_unref(set);
 	return rc;
+}
+
+void takeover_give_secrets(struct takeover *takeover, struct load *load)
+{
+	if (takeover->secrets_fd < 0)
+		return;
+	int rc = secrets_unpack(takeover->secrets_fd, load);
+	if (rc < 0)
+		log_warning("takeover: clients will begin TLS sessions and cookies anew: %s", strerror(-rc));
+	close(takeover->secrets_fd);
+	takeover->secrets_fd = -1;
 }
 
 int takeover_give_metrics(struct takeover *takeover, struct metrics_http *http)
@@ -484,6 +525,8 @@ void takeover_destroy(struct takeover *takeover)
 		if (takeover->metrics[i].fd >= 0)
 			close(takeover->metrics[i].fd);
 	}
+	if (takeover->secrets_fd >= 0)
+		close(takeover->secrets_fd);
 	if (takeover->control_fd >= 0)
 		close(takeover->control_fd);
 	if (takeover->bindings)

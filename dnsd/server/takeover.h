@@ -7,7 +7,7 @@
  *      |── welcome ──────────────────────────────>|  loads everything
  *      |<────────────────────────────── loaded ───|
  *      |  ends its job, writes its state, begins no other
- *      |── sockets, metrics, control ────────────>|  (SCM_RIGHTS: the very same sockets)
+ *      |── sockets, metrics, secrets, control ───>|  (SCM_RIGHTS: the very same sockets)
  *      |── handover {changed, ...} ──────────────>|  loads again if the state has changed; workers read:
  *      |                                          |  both answer from the same queues
  *      |<───────────────────────────── serving ───|
@@ -25,12 +25,18 @@
  * Messages are those of channel.h. Keys that are not known are ignored, so that versions can differ.
  *
  *     welcome   pid; before it the new process says nothing but the request
- *     loaded    protocol
+ *     loaded    protocol, manager (it has a service manager of its own)
  *     sockets   port (as configured: 0 stays 0), tls; descriptors: UDP, TCP, UDP, TCP, ...; with tls TCP
- * alone metrics   port; one descriptor control   path; one descriptor yours     reload (was asked for, and
- * not begun) handover  changed, generation, serial, names (of mirrors, by number), overrides (where there is
- * no state directory: the file as it would be) totals    of totals.h failed, abort   error; failed has
- * messages as the response of a reload
+ *               alone
+ *     metrics   port; one descriptor
+ *     secrets   one descriptor, of secrets.h
+ *     control   path; one descriptor
+ *     handover  changed, generation, serial, names (of mirrors, by number), overrides (where there is no
+ *               state directory: the file as it would be), notify and watchdog-us (our service manager)
+ *     yours     reload (was asked for, and not begun)
+ *     totals    of totals.h; before the first one the manager is told of its new main process
+ *     failed    error, messages (as the response of a reload)
+ *     abort     error
  */
 #ifndef DNSD_SERVER_TAKEOVER_H
 #define DNSD_SERVER_TAKEOVER_H
@@ -40,6 +46,7 @@
 
 #include "conf/conf.h"
 #include "ctl/ctl.h"
+#include "load/load.h"
 #include "metrics/http.h"
 #include "server/bindings.h"
 #include "zones/zones.h"
@@ -76,6 +83,8 @@ uint64_t takeover_generation(const struct takeover *takeover);
 uint32_t takeover_serial(const struct takeover *takeover);
 /** Put overrides into force that are nowhere on disk. Returns 0 or negative errno, logged. */
 int takeover_give_overrides(struct takeover *takeover, struct zones *zones);
+/** Put ticket keys and cookie secret into force. What can't be is told, and is no failure. */
+void takeover_give_secrets(struct takeover *takeover, struct load *load);
 int takeover_give_metrics(struct takeover *takeover, struct metrics_http *http);
 
 /**

@@ -46,8 +46,7 @@ static const char *find_fault(const struct activation_socket *socket)
 		return "is neither UDP nor TCP; use ListenDatagram= and ListenStream= with addresses";
 	if (socket->addr.ss_family != AF_INET && socket->addr.ss_family != AF_INET6)
 		return "is no internet socket; use ListenDatagram= and ListenStream= with addresses, the "
-		       "control socket is "
-		       "opened by dnsd";
+		       "control socket is opened by dnsd";
 	if (socket->type == SOCK_STREAM && option_of(socket->fd, SOL_SOCKET, SO_ACCEPTCONN) != 1)
 		return "is a connection, not a listener; write Accept=no";
 	if (socket->addr.ss_family == AF_INET6 &&
@@ -163,8 +162,7 @@ int activation_check_taken(const struct activation *activation, struct diag *dia
 		format(&socket->addr, text);
 		diag_error(diag, NULL, 0,
 		           "descriptor %d, passed by the service manager, is %s %s, which server.listen does "
-		           "not have; add "
-		           "\"%s\" there, or take the line out of the socket unit",
+		           "not have; add \"%s\" there, or take the line out of the socket unit",
 		           socket->fd, socket->type == SOCK_DGRAM ? "UDP" : "TCP", text, text);
 		rc = -EINVAL;
 	}

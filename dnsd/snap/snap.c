@@ -30,18 +30,17 @@ int snap_create(struct answer_store *store, struct answer_pools *pools, struct g
 	return 0;
 }
 
-int snap_set_front_ends(struct snap *snap, const char *const *texts, size_t texts_n)
+int snap_set_front_ends(struct snap *snap, const struct prefix *front_ends, size_t front_ends_n)
 {
-	if (texts_n == 0)
+	if (front_ends_n == 0)
 		return 0;
-	struct prefix *prefixes = calloc(texts_n, sizeof(*prefixes));
+	struct prefix *prefixes = calloc(front_ends_n, sizeof(*prefixes));
 	if (!prefixes)
 		return -ENOMEM;
-	for (size_t i = 0; i < texts_n; i++)
-		prefix_parse(texts[i], &prefixes[i]);
+	memcpy(prefixes, front_ends, front_ends_n * sizeof(*prefixes));
 	snap->front_ends = prefixes;
 	snap->data.front_ends = prefixes;
-	snap->data.front_ends_n = texts_n;
+	snap->data.front_ends_n = front_ends_n;
 	return 0;
 }
 
@@ -62,12 +61,11 @@ int snap_set_access(struct snap *snap, const struct answer_access *access)
 	return 0;
 }
 
-void snap_set_options(struct snap *snap, const struct answer_cookies *cookies, uint32_t tcp_idle_ms)
+void snap_set_cookies(struct snap *snap, const struct answer_cookies *cookies)
 {
 	if (cookies)
 		snap->cookies = *cookies;
 	snap->data.cookies = cookies ? &snap->cookies : NULL;
-	snap->data.tcp_idle_ms = tcp_idle_ms;
 }
 
 void snap_destroy(struct snap *snap)

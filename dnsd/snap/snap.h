@@ -35,17 +35,13 @@ struct snap {
 int snap_create(struct answer_store *store, struct answer_pools *pools, struct geo_map *geo,
                 uint16_t edns_size, uint64_t generation, uint32_t serial, const struct answer_ident *ident,
                 struct snap **ret_snap);
-/**
- * Before it is published: who puts a PROXY header before what it sends.
- * texts    networks, checked for form
- * Returns  0 or -ENOMEM
- */
-int snap_set_front_ends(struct snap *snap, const char *const *texts, size_t texts_n);
+/** Before it is published: who puts a PROXY header before what it sends. Copied. Returns 0 or -ENOMEM. */
+int snap_set_front_ends(struct snap *snap, const struct prefix *front_ends, size_t front_ends_n);
 /** Say who may ask what, before it is published. The prefixes are copied. Returns 0 or -ENOMEM. */
 int snap_set_access(struct snap *snap, const struct answer_access *access);
-/** Say by which cookies are made and checked (copied; NULL = they are ignored), and when idle connections are
- * closed. Before the snapshot is published. */
-void snap_set_options(struct snap *snap, const struct answer_cookies *cookies, uint32_t tcp_idle_ms);
+/** Say by which secrets cookies are made and checked (copied; NULL = cookies are ignored), before it is
+ * published. */
+void snap_set_cookies(struct snap *snap, const struct answer_cookies *cookies);
 /** Only after every worker has adopted another one. NULL is fine. */
 void snap_destroy(struct snap *snap);
 

@@ -8,8 +8,9 @@
  * data. ALPN "dot" (RFC 9103 section 9.1) is chosen where it is offered; a client that offers only other
  * protocols is refused, one that offers none is served.
  *
- * Sessions are resumed by tickets that any worker accepts. Their keys live in this process alone: a new one
- * every TLS_TICKET_KEY_S seconds, the one before is kept for tickets it has made, older ones are wiped.
+ * Sessions are resumed by tickets that any worker accepts. Their keys live in memory alone, and go to no
+ * process but one that takes over: a new one every TLS_TICKET_KEY_S seconds, the one before is kept for
+ * tickets it has made, older ones are wiped.
  */
 #ifndef DNSD_TLS_TLS_H
 #define DNSD_TLS_TLS_H
@@ -21,6 +22,7 @@
 #include "base/diag.h"
 
 #define TLS_TICKET_KEY_S 3600
+#define TLS_KEYS_LEN     170 /* of all ticket keys, for another process */
 /* A client's first message may not claim to be longer; OpenSSL would make room for it at once. */
 #define TLS_HELLO_MAX (16 * 1024)
 /* What a session may hold of a record that is not complete yet. */
@@ -50,6 +52,16 @@ uint64_t tls_context_expires_s(const struct tls_context *context);
 /** Make new ticket keys if those in use are due at now_s (of CLOCK_BOOTTIME). Happens by itself with each
  * ticket; for tests. */
 void tls_context_turn_keys(struct tls_context *context, uint64_t now_s);
+
+/** The ticket keys, for a process that takes over. Whoever gets the bytes wipes them. */
+void tls_context_export_keys(const struct tls_context *context, uint8_t ret_bytes[TLS_KEYS_LEN]);
+/**
+ * Go on with the keys of another process, in place of those in use.
+ *
+ * bytes    [len] of tls_context_export_keys(); stay the caller's
+ * Returns  0 or -EINVAL: nothing has changed
+ */
+int tls_context_import_keys(struct tls_context *context, const uint8_t *bytes, size_t len);
 
 /** Where the sessions of one worker meet the outside: one for all, since only one is at work at a time. */
 struct tls_io {

@@ -237,6 +237,16 @@ uint64_t tls_context_expires_s(const struct tls_context *context)
 	return context->expires_s;
 }
 
+void tls_context_export_keys(const struct tls_context *context, uint8_t ret_bytes[TLS_KEYS_LEN])
+{
+	tls_tickets_write(context->tickets, ret_bytes);
+}
+
+int tls_context_import_keys(struct tls_context *context, const uint8_t *bytes, size_t len)
+{
+	return tls_tickets_read(context->tickets, bytes, len);
+}
+
 void tls_context_turn_keys(struct tls_context *context, uint64_t now_s)
 {
 	tls_tickets_turn(context->tickets, now_s);

@@ -26,6 +26,9 @@ struct tls_tickets *tls_tickets_create(void);
 struct tls_tickets *tls_tickets_ref(struct tls_tickets *tickets);
 void tls_tickets_unref(struct tls_tickets *tickets);
 void tls_tickets_turn(struct tls_tickets *tickets, uint64_t now_s);
+void tls_tickets_write(struct tls_tickets *tickets, uint8_t ret_bytes[TLS_KEYS_LEN]);
+/** Returns 0 or -EINVAL. */
+int tls_tickets_read(struct tls_tickets *tickets, const uint8_t *bytes, size_t len);
 /** Have tickets made and read with these keys, which have to outlive ssl_ctx. Returns 0 or -EINVAL. */
 int tls_tickets_use(struct tls_tickets *tickets, SSL_CTX *ssl_ctx);
 

@@ -95,6 +95,62 @@ void tls_tickets_turn(struct tls_tickets *tickets, uint64_t at_s)
 	pthread_mutex_unlock(&tickets->lock);
 }
 
+/* --- to and from another process: when the current one was made, and both --- */
+
+#define TURNED_LEN 8
+#define KEY_LEN    (1 + 16 + 32 + 32)
+_Static_assert(TURNED_LEN + 2 * KEY_LEN == TLS_KEYS_LEN, "two keys and a time");
+
+static uint8_t *write_key(uint8_t *at, const struct ticket_key *key)
+{
+	*at++ = key->made;
+	memcpy(at, key->name, sizeof(key->name));
+	at += sizeof(key->name);
+	memcpy(at, key->cipher, sizeof(key->cipher));
+	at += sizeof(key->cipher);
+	memcpy(at, key->mac, sizeof(key->mac));
+	return at + sizeof(key->mac);
+}
+
+static const uint8_t *read_key(const uint8_t *at, struct ticket_key *ret_key)
+{
+	ret_key->made = *at++ == 1;
+	memcpy(ret_key->name, at, sizeof(ret_key->name));
+	at += sizeof(ret_key->name);
+	memcpy(ret_key->cipher, at, sizeof(ret_key->cipher));
+	at += sizeof(ret_key->cipher);
+	memcpy(ret_key->mac, at, sizeof(ret_key->mac));
+	return at + sizeof(ret_key->mac);
+}
+
+void tls_tickets_write(struct tls_tickets *tickets, uint8_t ret_bytes[TLS_KEYS_LEN])
+{
+	pthread_mutex_lock(&tickets->lock);
+	for (int i = 0; i < TURNED_LEN; i++)
+		ret_bytes[i] = (uint8_t)(tickets->turned_s >> 8 * (TURNED_LEN - 1 - i));
+	write_key(write_key(ret_bytes + TURNED_LEN, &tickets->current), &tickets->before);
+	pthread_mutex_unlock(&tickets->lock);
+}
+
+int tls_tickets_read(struct tls_tickets *tickets, const uint8_t *bytes, size_t len)
+{
+	uint64_t turned_s = 0;
+	if (len != TLS_KEYS_LEN)
+		return -EINVAL;
+	for (int i = 0; i < TURNED_LEN; i++)
+		turned_s = turned_s << 8 | bytes[i];
+	/* A time to come would keep the key in use for too long. */
+	if (turned_s > now_s())
+		return -EINVAL;
+	pthread_mutex_lock(&tickets->lock);
+	tickets->turned_s = turned_s;
+	read_key(read_key(bytes + TURNED_LEN, &tickets->current), &tickets->before);
+	pthread_mutex_unlock(&tickets->lock);
+	return 0;
+}
+
+/* --- for OpenSSL --- */
+
 /* The key for a new ticket, or the one of this name. Returns whether there is one. */
 static bool copy_key(struct tls_tickets *tickets, const uint8_t *name, struct ticket_key *ret_key,
                      bool *ret_is_current)

@@ -185,8 +185,10 @@ static enum wire_verdict parse_records(const uint8_t *at, const uint8_t *end, un
 			query->edns_size = wire_get16(fixed + 2);
 			version = fixed[5];
 			query->dnssec_ok = (wire_get16(fixed + 6) & WIRE_EDNS_DO) != 0;
+			query->options = rdata;
 			/* Options of a version we do not know may look different: leave them alone (RFC
 			 * 6891 6.1.3). */
+			query->options_len = version == 0 ? (uint16_t)rdata_len : 0;
 			if (version == 0 && parse_options(rdata, rdata_len, query) != WIRE_OK)
 				return WIRE_FORMERR;
 		}
@@ -225,10 +227,38 @@ __attribute__((cold, noinline)) static void look_for_opt(const uint8_t *req, siz
 			query->has_edns = true;
 			query->edns_size = wire_get16(fixed + 2);
 			query->dnssec_ok = (wire_get16(fixed + 6) & WIRE_EDNS_DO) != 0;
+			query->options = fixed + 10;
+			query->options_len = fixed[5] == 0 ? (uint16_t)rdata_len : 0;
 			return;
 		}
 		at = fixed + 10 + rdata_len;
 	}
+}
+
+/*
+ * Of a request that is turned down only the cookie counts: a client that knows our server cookies takes an
+ * answer without one for forged (RFC 7873 section 5.3), errors included. It counts wherever it stands among
+ * the options, as long as they can be told apart.
+ */
+__attribute__((cold, noinline)) static enum wire_verdict turn_down(enum wire_verdict verdict,
+                                                                   struct wire_query *query)
+{
+	const uint8_t *at = query->options;
+	size_t len = query->has_edns ? query->options_len : 0;
+	query->asked = 0;
+	while (len >= 4) {
+		size_t opt_len = wire_get16(at + 2);
+		if (opt_len > len - 4)
+			break;
+		if (wire_get16(at) == WIRE_OPTION_COOKIE &&
+		    parse_option(WIRE_OPTION_COOKIE, at + 4, opt_len, query) != WIRE_OK)
+			break;
+		at += 4 + opt_len;
+		len -= 4 + opt_len;
+	}
+	if (len)
+		query->asked = 0;
+	return verdict;
 }
 
 enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wire_query *query)
@@ -244,17 +274,22 @@ enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wi
 	query->flags = wire_get16(req + 2);
 	if (query->flags & WIRE_FLAG_QR)
 		return WIRE_DROP_RESPONSE;
-	if (query->flags & WIRE_FLAG_OPCODE) {
-		look_for_opt(req, req_len, query);
-		return WIRE_NOTIMP;
-	}
 	const uint8_t *end = req + req_len;
 	unsigned questions_n = wire_get16(req + 4);
+	unsigned opcode = (query->flags & WIRE_FLAG_OPCODE) >> WIRE_OPCODE_SHIFT;
+	if (opcode) {
+		/* Of these two it is known that a question stands there (RFC 1996 section 3.7, RFC 2136
+		 * section 2.3). What else a message may hold is for its opcode to say. */
+		if (questions_n == 1 && (opcode == WIRE_OPCODE_NOTIFY || opcode == WIRE_OPCODE_UPDATE))
+			(void)parse_question(req + WIRE_HEADER_LEN, end, query);
+		look_for_opt(req, req_len, query);
+		return turn_down(WIRE_NOTIMP, query);
+	}
 	/* RFC 7873 section 5.4: without a question, a cookie may be all that is asked for. */
 	if (__builtin_expect(questions_n > 1, 0) ||
 	    (questions_n == 1 && parse_question(req + WIRE_HEADER_LEN, end, query) != WIRE_OK)) {
 		look_for_opt(req, req_len, query);
-		return WIRE_FORMERR;
+		return turn_down(WIRE_FORMERR, query);
 	}
 	unsigned before_n = (unsigned)wire_get16(req + 6) + wire_get16(req + 8);
 	unsigned additional_n = wire_get16(req + 10);
@@ -263,6 +298,6 @@ enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wi
 		verdict = parse_records(req + WIRE_HEADER_LEN + query->question_len, end, before_n,
 		                        additional_n, query);
 	if (__builtin_expect(query->question_len == 0, 0) && verdict == WIRE_OK)
-		return query->asked & WIRE_ASKED_COOKIE ? WIRE_COOKIE_ONLY : WIRE_FORMERR;
-	return verdict;
+		verdict = query->asked & WIRE_ASKED_COOKIE ? WIRE_COOKIE_ONLY : WIRE_FORMERR;
+	return __builtin_expect(verdict == WIRE_FORMERR, 0) ? turn_down(verdict, query) : verdict;
 }

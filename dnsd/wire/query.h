@@ -59,6 +59,8 @@ struct wire_query {
 	uint8_t cookie_len;    /* 8, or 16 to 40 with that of a server */
 	uint16_t edns_size;    /* as asked */
 	const uint8_t *cookie; /* [cookie_len] in the request, when WIRE_ASKED_COOKIE */
+	uint16_t options_len;
+	const uint8_t *options; /* [options_len] of the OPT record, if it is of version 0; when has_edns */
 	struct wire_ecs ecs;
 	uint8_t label_off[WIRE_LABELS_MAX +
 	                  1]; /* where each label starts in qname; the last entry is the root's */
@@ -74,10 +76,10 @@ struct wire_query {
  *           first name of a message: FORMERR
  *
  * ret_query  id and flags are set unless a DROP is returned; question_len and what the question holds are set
- *            when it could be read (also with FORMERR or BADVERS from a later part); has_edns, edns_size and
- *            dnssec_ok for every verdict but a DROP, as far as an OPT record could be found; options on
- *            WIRE_OK
- * Cost       one pass, no allocation; a second one over what is turned down early
+ *            when it could be read (also with FORMERR or BADVERS from a later part, and with NOTIMP for
+ * NOTIFY and UPDATE); has_edns, edns_size and dnssec_ok for every verdict but a DROP, as far as an OPT record
+ * could be found; options on WIRE_OK and WIRE_COOKIE_ONLY; of FORMERR and NOTIMP the cookie alone, if the
+ * options can be told apart Cost       one pass, no allocation; a second one over what is turned down early
  */
 enum wire_verdict wire_query_parse(const uint8_t *req, size_t req_len, struct wire_query *ret_query);
 

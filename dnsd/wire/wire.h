@@ -19,15 +19,17 @@
 #define WIRE_POINTER_MAX 0x3fffU
 #define WIRE_PLAIN_UDP   512 /* largest UDP message without EDNS, RFC 1035 section 2.3.4 */
 #define WIRE_MESSAGE_MAX 65535
-#define WIRE_OPT_LEN     11          /* OPT record without options */
-#define WIRE_TTL_MAX     0x7fffffffU /* RFC 2181 section 8 */
+#define WIRE_OPT_LEN     11 /* OPT record without options */
 
 /* Bits of the second 16-bit word of the header. */
-#define WIRE_FLAG_QR     0x8000U
-#define WIRE_FLAG_OPCODE 0x7800U
-#define WIRE_FLAG_AA     0x0400U
-#define WIRE_FLAG_TC     0x0200U
-#define WIRE_FLAG_RD     0x0100U
+#define WIRE_FLAG_QR       0x8000U
+#define WIRE_FLAG_OPCODE   0x7800U
+#define WIRE_OPCODE_SHIFT  11
+#define WIRE_OPCODE_NOTIFY 4U
+#define WIRE_OPCODE_UPDATE 5U
+#define WIRE_FLAG_AA       0x0400U
+#define WIRE_FLAG_TC       0x0200U
+#define WIRE_FLAG_RD       0x0100U
 
 #define WIRE_EDNS_DO 0x8000U
 
@@ -63,8 +65,6 @@ enum wire_type {
 	WIRE_TYPE_DNAME = 39,
 	WIRE_TYPE_OPT = 41,
 	WIRE_TYPE_DS = 43,
-	WIRE_TYPE_RRSIG = 46,
-	WIRE_TYPE_NSEC = 47,
 	WIRE_TYPE_TKEY = 249,
 	WIRE_TYPE_TSIG = 250,
 	WIRE_TYPE_IXFR = 251,

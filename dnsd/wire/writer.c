@@ -24,7 +24,7 @@ void wire_writer_know(struct wire_writer *writer, size_t off)
 		writer->known[writer->known_n++] = (uint16_t)off;
 }
 
-void wire_writer_put(struct wire_writer *writer, const void *bytes, size_t len)
+static void put(struct wire_writer *writer, const void *bytes, size_t len)
 {
 	if (writer->full || len > writer->limit - writer->len) {
 		writer->full = true;
@@ -34,21 +34,22 @@ void wire_writer_put(struct wire_writer *writer, const void *bytes, size_t len)
 	writer->len += len;
 }
 
-void wire_writer_put16(struct wire_writer *writer, uint16_t value)
+static void put16(struct wire_writer *writer, uint16_t value)
 {
 	uint8_t bytes[2];
 	wire_put16(bytes, value);
-	wire_writer_put(writer, bytes, sizeof(bytes));
+	put(writer, bytes, sizeof(bytes));
 }
 
-void wire_writer_put32(struct wire_writer *writer, uint32_t value)
+static void put32(struct wire_writer *writer, uint32_t value)
 {
 	uint8_t bytes[4];
 	wire_put32(bytes, value);
-	wire_writer_put(writer, bytes, sizeof(bytes));
+	put(writer, bytes, sizeof(bytes));
 }
 
-void wire_writer_pointer(struct wire_writer *writer, size_t off)
+/* A compression pointer. */
+static void put_pointer(struct wire_writer *writer, size_t off)
 {
 	if (writer->pointers && !writer->full) {
 		if (writer->pointers_n == writer->pointers_cap) {
@@ -57,7 +58,7 @@ void wire_writer_pointer(struct wire_writer *writer, size_t off)
 		}
 		writer->pointers[writer->pointers_n++] = (uint16_t)writer->len;
 	}
-	wire_writer_put16(writer, (uint16_t)(WIRE_POINTER | off));
+	put16(writer, (uint16_t)(WIRE_POINTER | off));
 }
 
 static bool same_label(const uint8_t *a, const uint8_t *b)
@@ -125,23 +126,27 @@ static size_t find_suffix(const struct wire_writer *writer, const uint8_t *name,
 	return best_labels ? best_off : 0;
 }
 
-void wire_writer_name(struct wire_writer *writer, const uint8_t *name)
+/* A name, as short as the known names allow; the case of the name that stood first wins (RFC 4343
+ * section 4.1). */
+static void put_name(struct wire_writer *writer, const uint8_t *name)
 {
 	if (writer->full)
 		return;
 	const uint8_t *suffix;
 	size_t suffix_off = find_suffix(writer, name, name_labels(name), &suffix);
 	size_t start = writer->len;
-	wire_writer_put(writer, name, (size_t)(suffix - name));
+	put(writer, name, (size_t)(suffix - name));
 	if (suffix_off)
-		wire_writer_pointer(writer, suffix_off);
+		put_pointer(writer, suffix_off);
 	else
-		wire_writer_put(writer, "", 1);
+		put(writer, "", 1);
 	if (!writer->full && suffix != name)
 		wire_writer_know(writer, start);
 }
 
-unsigned wire_rdata_names(uint16_t type, unsigned *ret_skip)
+/* How RDATA of a type is laid out, as far as names in it go: names after `skip` fixed bytes. Returns the
+ * number of names. */
+static unsigned rdata_names(uint16_t type, unsigned *ret_skip)
 {
 	*ret_skip = 0;
 	switch (type) {
@@ -164,29 +169,29 @@ void wire_writer_record(struct wire_writer *writer, const uint8_t *owner, size_t
                         uint32_t ttl_s, const uint8_t *rdata, size_t rdata_len)
 {
 	if (owner_off)
-		wire_writer_pointer(writer, owner_off);
+		put_pointer(writer, owner_off);
 	else
-		wire_writer_name(writer, owner);
-	wire_writer_put16(writer, type);
-	wire_writer_put16(writer, WIRE_CLASS_IN);
-	wire_writer_put32(writer, ttl_s);
+		put_name(writer, owner);
+	put16(writer, type);
+	put16(writer, WIRE_CLASS_IN);
+	put32(writer, ttl_s);
 	size_t length_at = writer->len;
-	wire_writer_put16(writer, 0);
+	put16(writer, 0);
 
 	unsigned skip;
-	unsigned names_n = wire_rdata_names(type, &skip);
+	unsigned names_n = rdata_names(type, &skip);
 	const uint8_t *at = rdata;
 	const uint8_t *end = rdata + rdata_len;
 	if (names_n) {
-		wire_writer_put(writer, at, skip);
+		put(writer, at, skip);
 		at += skip;
 		for (unsigned i = 0; i < names_n; i++) {
 			size_t len = name_len(at, (size_t)(end - at));
-			wire_writer_name(writer, at);
+			put_name(writer, at);
 			at += len;
 		}
 	}
-	wire_writer_put(writer, at, (size_t)(end - at));
+	put(writer, at, (size_t)(end - at));
 	if (!writer->full)
 		wire_put16(writer->data + length_at, (uint16_t)(writer->len - length_at - 2));
 }

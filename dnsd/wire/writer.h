@@ -40,18 +40,11 @@ void wire_writer_init(struct wire_writer *writer, uint8_t *data, size_t len, siz
 /** Offer the name at this offset as a target; it must be complete in data. */
 void wire_writer_know(struct wire_writer *writer, size_t off);
 
-void wire_writer_put(struct wire_writer *writer, const void *bytes, size_t len);
-void wire_writer_put16(struct wire_writer *writer, uint16_t value);
-void wire_writer_put32(struct wire_writer *writer, uint32_t value);
-/** A name, as short as the known names allow; the case of the name that stood first wins (RFC 4343
- * section 4.1). */
-void wire_writer_name(struct wire_writer *writer, const uint8_t *name);
-/** A compression pointer. */
-void wire_writer_pointer(struct wire_writer *writer, size_t off);
-
 /**
- * One record. rdata is uncompressed; the names in it are compressed for the types of RFC 1035 only (RFC 3597
- * section 4). owner_off  offset of the owner if it already stands in the message, else 0 and owner is written
+ * One record.
+ *
+ * owner_off  offset of the owner if it already stands in the message, else 0 and owner is written
+ * rdata      uncompressed; the names in it are compressed for the types of RFC 1035 only (RFC 3597 section 4)
  */
 void wire_writer_record(struct wire_writer *writer, const uint8_t *owner, size_t owner_off, uint16_t type,
                         uint32_t ttl_s, const uint8_t *rdata, size_t rdata_len);
@@ -64,9 +57,5 @@ struct wire_mark {
 };
 struct wire_mark wire_writer_mark(const struct wire_writer *writer);
 void wire_writer_rewind(struct wire_writer *writer, struct wire_mark mark);
-
-/** How RDATA of a type is laid out, as far as names in it go: names after `skip` fixed bytes. Returns the
- * number of names. */
-unsigned wire_rdata_names(uint16_t type, unsigned *ret_skip);
 
 #endif

@@ -3,23 +3,37 @@
  * on a machine in need. Built by t95_faults.py, which says by DNSD_FAULTS what is to fail:
  *
  *     recv     two of three recvmmsg() calls: EAGAIN, ENOBUFS, EINTR in turn
- *     send     sendmmsg(): one message at a time at most; some calls EAGAIN (once and twice running),
- * ENOBUFS, EINTR short    read() and write() of TCP: a few bytes at a time, EAGAIN in between
  *
- * Only internet sockets are touched.
+ *     send     sendmmsg(): one message at a time at most; some calls EAGAIN (once and twice running),
+ *              ENOBUFS, EINTR
+ *
+ *     short    read() and write() of TCP: a few bytes at a time, EAGAIN in between
+ *
+ *     dead     recvmmsg(): EIO, DEAD_CALLS_N times
+ *
+ *     reuse    the number of a socket that is closed becomes a file's at once, as by another thread;
+ *              told, and so is an epoll_ctl() that meets a file
+ *
+ * Only internet sockets are touched; "reuse" takes those of any kind.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
+
+#define DEAD_CALLS_N 60
 
 static bool wants(const char *word)
 {
@@ -47,6 +61,19 @@ static int fail(int error)
 	return -1;
 }
 
+/* The next call for TCP: at most so many bytes of len, or -1 and errno. */
+static int shorten(int fd, atomic_uint *calls, unsigned most, size_t *len)
+{
+	if (!wants("short") || !is_tcp(fd))
+		return 0;
+	unsigned call = atomic_fetch_add(calls, 1);
+	if (call % 5 == 4)
+		return fail(call % 2 ? EAGAIN : EINTR);
+	if (*len > 1 + call % most)
+		*len = 1 + call % most;
+	return 0;
+}
+
 int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
 {
 	static int (*real)(int, struct mmsghdr *, unsigned, int, struct timespec *);
@@ -60,6 +87,8 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct tim
 		if (error)
 			return fail(error);
 	}
+	if (wants("dead") && atomic_fetch_add(&calls, 1) < DEAD_CALLS_N)
+		return fail(EIO);
 	return real(fd, messages, n, flags, timeout);
 }
 
@@ -86,14 +115,7 @@ ssize_t read(int fd, void *data, size_t len)
 	static atomic_uint calls;
 	if (!real)
 		real = (ssize_t(*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
-	if (wants("short") && is_tcp(fd)) {
-		unsigned call = atomic_fetch_add(&calls, 1);
-		if (call % 5 == 4)
-			return fail(call % 2 ? EAGAIN : EINTR);
-		if (len > 1 + call % 3)
-			len = 1 + call % 3;
-	}
-	return real(fd, data, len);
+	return shorten(fd, &calls, 3, &len) < 0 ? -1 : real(fd, data, len);
 }
 
 ssize_t write(int fd, const void *data, size_t len)
@@ -102,14 +124,7 @@ ssize_t write(int fd, const void *data, size_t len)
 	static atomic_uint calls;
 	if (!real)
 		real = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
-	if (wants("short") && is_tcp(fd)) {
-		unsigned call = atomic_fetch_add(&calls, 1);
-		if (call % 5 == 4)
-			return fail(call % 2 ? EAGAIN : EINTR);
-		if (len > 1 + call % 7)
-			len = 1 + call % 7;
-	}
-	return real(fd, data, len);
+	return shorten(fd, &calls, 7, &len) < 0 ? -1 : real(fd, data, len);
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int n)
@@ -120,4 +135,37 @@ ssize_t writev(int fd, const struct iovec *parts, int n)
 	if (wants("short") && is_tcp(fd) && n > 0)
 		return write(fd, parts[0].iov_base, parts[0].iov_len);
 	return real(fd, parts, n);
+}
+
+int close(int fd)
+{
+	static int (*real)(int);
+	int type = 0;
+	socklen_t type_len = sizeof(type);
+	if (!real)
+		real = (int (*)(int))dlsym(RTLD_NEXT, "close");
+	bool is_socket = wants("reuse") && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &type_len) == 0;
+	int rc = real(fd);
+	if (!is_socket)
+		return rc;
+	int file = memfd_create("reused", MFD_CLOEXEC);
+	if (file != fd) {
+		dup3(file, fd, O_CLOEXEC);
+		real(file);
+	}
+	fprintf(stderr, "faults: socket %d is a file now\n", fd);
+	return rc;
+}
+
+int epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
+{
+	static int (*real)(int, int, int, struct epoll_event *);
+	if (!real)
+		real = (int (*)(int, int, int, struct epoll_event *))dlsym(RTLD_NEXT, "epoll_ctl");
+	int rc = real(epoll_fd, op, fd, event);
+	if (rc < 0 && errno == EPERM && wants("reuse")) {
+		fprintf(stderr, "faults: epoll_ctl(%d) of %d, which is a file\n", op, fd);
+		errno = EPERM;
+	}
+	return rc;
 }

@@ -4,14 +4,19 @@ The namespace has nothing but its loopback, to which whole documentation network
 hundreds of mirrors need no address each. What a mirror serves is a folder of its own; databases in it are links to
 shared files until a fault makes them differ.
 """
+import contextlib
+import ctypes
+import json
 import os
-import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
-from harness import TOP, Daemon, Failure, Output, Skip, check, cvd_file, need_program, run, wait_until
+from harness import (SANITIZER_REPORT, TOP, Daemon, Failure, Output, Skip, addresses, ask, check, check_equal, cvd_file, need_program,
+                     quoted, run, wait_until)
 
 MIRRORMON = os.path.abspath(os.environ.get("MIRRORMON_BIN") or os.path.join(TOP, "build", "bin", "mirrormon"))
 NETWORKS4 = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"]
@@ -56,27 +61,29 @@ class Mirror:
         self.put("timestamp", f"{int(at_s)}\n")
 
     def answer(self, status):
-        """Answer everything with that status; None: as a mirror does again."""
+        """Answer everything with that status, or "slow"; None: as a mirror does again."""
         flag = self.path(f".{status}")
-        for name in (".404", ".403", ".301", ".503"):
+        for name in (".404", ".403", ".301", ".503", ".slow"):
             if os.path.exists(self.path(name)):
                 os.unlink(self.path(name))
         if status is not None:
             open(flag, "w").close()
 
     def down(self, *addresses):
-        for address in addresses or self.addresses:
-            self.world.cut(address)
+        self.world.cut(*(addresses or self.addresses))
 
     def up(self, *addresses):
-        for address in addresses or self.addresses:
-            self.world.mend(address)
+        self.world.mend(*(addresses or self.addresses))
 
 
 class MirrorWorld:
-    """mirrors: [(host, country, [address])]. Closed with the case."""
+    """mirrors: [(host, country, [address])]. Closed with the case.
 
-    def __init__(self, case, mirrors):
+    more  served like them, but in no list of mirrors yet
+    raw   in no list either, and served by nobody: for serve()
+    """
+
+    def __init__(self, case, mirrors, more=(), raw=()):
         if os.geteuid() != 0:
             raise Skip("needs root, for a network namespace")
         self.case = case
@@ -101,11 +108,32 @@ class MirrorWorld:
         self.cuts = set()
         self.mirrors = [Mirror(self, *mirror) for mirror in mirrors]
         self.references = [Mirror(self, f"reference{i}.example", "XX", [address]) for i, address in enumerate(REFERENCES)]
+        self.more = [Mirror(self, *mirror) for mirror in more]
+        self.raw = [Mirror(self, *mirror) for mirror in raw]
         self.by_host = {mirror.host: mirror for mirror in self.mirrors}
         self.start_nginx()
 
     def path(self, name):
         return os.path.join(self.folder, name)
+
+    @contextlib.contextmanager
+    def inside(self):
+        """Sockets made by this thread meanwhile are in the namespace, and stay there."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open("/proc/thread-self/ns/net") as outside, open(f"/run/netns/{self.name}") as namespace:
+            check(libc.setns(namespace.fileno(), 0) == 0, f"setns: {os.strerror(ctypes.get_errno())}")
+            try:
+                yield
+            finally:
+                check(libc.setns(outside.fileno(), 0) == 0, f"setns: {os.strerror(ctypes.get_errno())}")
+
+    def serve(self, mirror, answer):
+        """A web server of our own: answer(request, connection) for each request of a connection; false ends it."""
+        with self.inside():
+            for address in mirror.addresses:
+                listener = socket.create_server((address, 80), family=socket.AF_INET6 if ":" in address else socket.AF_INET)
+                self.case.stack.callback(listener.close)
+                threading.Thread(target=accept_all, args=(listener, answer), daemon=True).start()
 
     def remove(self):
         if getattr(self, "web", None) and self.web.poll() is None:
@@ -119,11 +147,13 @@ class MirrorWorld:
 
     def start_nginx(self):
         servers = []
-        for mirror in self.mirrors + self.references:
+        for mirror in self.mirrors + self.references + self.more:
             listens = " ".join(f"listen {f'[{a}]' if ':' in a else a}:80;" for a in mirror.addresses)
             flags = " ".join(f"if (-f $document_root/.{status}) {{ {action}; }}" for status, action in
                              ((503, "return 503"), (404, "return 404"), (403, "return 403"),
                               (301, "return 301 http://elsewhere.example$request_uri")))
+            # Of 512 bytes the second half comes a second later.
+            flags += " if (-f $document_root/.slow) { set $limit_rate 256; }"
             servers.append(f"server {{ {listens} root {mirror.folder}; {flags} }}")
         conf = f"""
             daemon off; master_process off; pid {self.path("nginx.pid")}; error_log {self.path("logs/error.log")};
@@ -147,20 +177,19 @@ class MirrorWorld:
         return subprocess.run(["ip", "netns", "exec", self.name, sys.executable, "-c", code], stderr=subprocess.DEVNULL,
                               check=False).returncode == 0
 
-    # Nobody there: refused at once, as by a host whose web server has stopped, or as if the cable were cut.
-    def cut(self, address):
-        if address in self.cuts:
-            return
-        self.cuts.add(address)
-        length = 128 if ":" in address else 32
-        ip("-n", self.name, "route", "add", "unreachable", f"{address}/{length}", "table", "local")
+    # Nobody there: told at once, as if the cable were cut.
+    def cut(self, *addresses):
+        self.change_routes("add", [address for address in addresses if address not in self.cuts])
+        self.cuts.update(addresses)
 
-    def mend(self, address):
-        if address not in self.cuts:
-            return
-        self.cuts.discard(address)
-        length = 128 if ":" in address else 32
-        ip("-n", self.name, "route", "del", "unreachable", f"{address}/{length}", "table", "local")
+    def mend(self, *addresses):
+        self.change_routes("del", [address for address in addresses if address in self.cuts])
+        self.cuts.difference_update(addresses)
+
+    def change_routes(self, verb, addresses):
+        routes = "".join(f"route {verb} unreachable {a}/{128 if ':' in a else 32} table local\n" for a in addresses)
+        done = subprocess.run(["ip", "-n", self.name, "-batch", "-"], input=routes, text=True, capture_output=True, timeout=60)
+        check_equal((done.returncode, done.stderr), (0, ""), f"ip route {verb}")
 
     # What the master has, and pushes.
     def release(self, databases, cdiffs=(), at_s=None):
@@ -184,36 +213,121 @@ class MirrorWorld:
         for mirror in self.references + list(self.mirrors if mirrors is None else mirrors):
             mirror.sync(*names)
 
-    def mirrors_text(self):
+    def mirrors_text(self, mirrors=None):
         return "mirrors = (\n" + ",\n".join(
-            f'\t{{ host = "{m.host}"; country = "{m.country}"; addresses = [ {", ".join(chr(34) + a + chr(34) for a in m.addresses)} ];'
-            f' admin = "Admin of {m.host} <admin@{m.host}>"; }}' for m in self.mirrors) + "\n);\n"
+            f'\t{{ host = "{m.host}"; country = "{m.country}"; addresses = {quoted(m.addresses)};'
+            f' admin = "Admin of {m.host} <admin@{m.host}>"; }}' for m in (self.mirrors if mirrors is None else mirrors)) + "\n);\n"
 
     def monitor_text(self, **groups):
-        """mirrormon.conf in fast time. groups: text of a group's settings, before ours: the first counts not, so only other keys."""
-        given = {name.replace("_", "-"): text for name, text in groups.items()}
-        monitor = given.pop("monitor", "")
-        defaults = {
-            "checks": 'interval = "1s"; retry = "300ms"; connect-timeout = "500ms"; timeout = "2s"; databases = [ "daily" ];'
-                      ' cdiffs = 1; deep-interval = "0s"; sigtool = "";',
-            "decision": 'late-after = "1h"; old-after = "2h"; unreachable-after = 3; return-after = 2; probation = "1s";'
-                        ' probation-max = "5s"; flap-window = "30s"; ramp = "20s"; ramp-percent = 25; slow-over = "1s";',
-            "announce": 'quorum-percent = 60; limit = "1h"; settle = "1s"; interval = "200ms";',
+        """mirrormon.conf in fast time. groups: {key: text} that replace or join those of a group; "_" is "-"."""
+        keys = {
+            "monitor": {"name": '"mon1.example"', "pool": '"clamav"', "mirrors": '"mirrors.conf"', "state-directory": '"mon"',
+                        "feed": '"feed.json"', "feed-interval": '"1s"'},
+            "checks": {"interval": '"1s"', "retry": '"300ms"', "connect-timeout": '"500ms"', "timeout": '"5s"',
+                       "databases": '[ "daily" ]', "cdiffs": "1", "deep-interval": '"0s"', "sigtool": '""'},
+            "decision": {"late-after": '"1h"', "old-after": '"2h"', "unreachable-after": "3", "return-after": "2", "probation": '"1s"',
+                         "probation-max": '"2s"', "flap-window": '"30s"', "ramp": '"10s"', "ramp-percent": "10",
+                         "slow-over": '"1500ms"', "slow-after": "2"},
+            "announce": {"quorum-percent": "60", "limit": '"1h"', "settle": '"1s"', "interval": '"200ms"'},
         }
+        for name, more in groups.items():
+            keys.setdefault(name.replace("_", "-"), {}).update({key.replace("_", "-"): text for key, text in more.items()})
         references = ",\n".join(f'{{ url = "http://{m.host}"; address = "{m.addresses[0]}"; }}' for m in self.references)
-        text = f'monitor: {{ name = "mon1.example"; pool = "clamav"; mirrors = "mirrors.conf"; state-directory = "mon";' \
-               f' feed = "feed.json"; feed-interval = "1s"; {monitor} }};\n'
-        for name, settings in defaults.items():
-            text += f"{name}: {{ {given.pop(name, settings)} }};\n"
-        for name, settings in given.items():
-            text += f"{name}: {{ {settings} }};\n"
-        return text + f"references = ( {references} );\n"
+        return "".join(f"{name}: {{ {' '.join(f'{key} = {text};' for key, text in group.items() if text is not None)} }};\n"
+                       for name, group in keys.items()) + f"references = ( {references} );\n"
 
-    def monitor(self, place, options=(), **groups):
-        """mirrormon with its files in the folder of a Site, where they are written."""
-        place.write("mirrors.conf", self.mirrors_text())
-        place.write("mirrormon.conf", self.monitor_text(**groups))
+    def write_monitor(self, place, mirrors=None, **groups):
+        """The files of a mirrormon in the folder of a Site, where it writes as well."""
+        place.write("mirrors.conf", self.mirrors_text(mirrors))
         os.makedirs(place.file("mon"), exist_ok=True)
-        daemon = Daemon(place.file("mirrormon.conf"), netns=self.name, ready=False, program=MIRRORMON, options=options)
-        self.case.stack.callback(daemon.stop)
-        return daemon
+        return place.write("mirrormon.conf", self.monitor_text(**groups))
+
+    def start_monitor(self, place, **keywords):
+        """What is configured there."""
+        monitor = Monitor(self, place, **keywords)
+        self.case.stack.callback(monitor.end)
+        return monitor
+
+    def monitor(self, place, mirrors=None, options=(), **groups):
+        self.write_monitor(place, mirrors, **groups)
+        return self.start_monitor(place, options=options)
+
+
+class Monitor(Daemon):
+    """A running mirrormon."""
+
+    def __init__(self, world, place, **keywords):
+        self.world, self.place = world, place
+        super().__init__(place.file("mirrormon.conf"), netns=world.name, ready=False, program=MIRRORMON, **keywords)
+
+    def end(self):
+        """With the case, unless it was stopped before; a crash fails the test even then."""
+        try:
+            self.stop()
+        finally:
+            self.kill()
+
+    def feed(self):
+        """The feed as it is; None before the first."""
+        try:
+            with open(self.place.file("feed.json")) as file:
+                return json.load(file)
+        except FileNotFoundError:
+            return None
+
+    def out(self):
+        """{mirror or address: reason} of the feed."""
+        return {entry.get("mirror", entry.get("address")): entry["reason"] for entry in (self.feed() or {}).get("excluded", [])}
+
+    def wait_feed(self, after=0, deadline_s=None):
+        """A feed with a higher serial."""
+        return wait_until(lambda: (feed := self.feed()) and feed["serial"] > after and feed, f"a feed after serial {after}", deadline_s)
+
+    def wait_out(self, want, deadline_s=None):
+        """Until exactly these are out."""
+        try:
+            wait_until(lambda: self.out() == want, "", deadline_s)
+        except Failure:
+            check_equal(self.out(), want, "what is out by the feed")
+
+    def get(self, path="/metrics"):
+        """(status, text) of its HTTP server, the one it told of last."""
+        found = [line for line in self.log.since(0) if "metrics on " in line]
+        host, port = found[-1].rsplit(" ", 1)[1].split("@")
+        with self.world.inside():
+            sock = socket.create_connection((host, int(port)), 20)
+        with sock:
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            head, _, body = b"".join(iter(lambda: sock.recv(65536), b"")).decode().partition("\r\n\r\n")
+        return int(head.split()[1]), body
+
+
+def accept_all(listener, answer):
+    while True:
+        try:
+            connection, _ = listener.accept()
+        except OSError:
+            return
+        threading.Thread(target=answer_all, args=(connection, answer), daemon=True).start()
+
+
+def answer_all(connection, answer):
+    with connection, contextlib.suppress(OSError):
+        connection.settimeout(30)
+        request = connection.recv(65536)
+        while request and answer(request.decode("latin-1"), connection):
+            request = connection.recv(65536)
+
+
+def mirrormon(world, *words, stdin="", deadline_s=60):
+    """mirrormon to its end in the namespace: (status, what it prints, what it complains about)."""
+    done = subprocess.run(["ip", "netns", "exec", world.name, MIRRORMON, *words], input=stdin, text=True, errors="replace",
+                          capture_output=True, timeout=deadline_s)
+    if SANITIZER_REPORT.search(done.stderr):
+        raise Failure(f"sanitizer report of mirrormon {' '.join(words)}:\n{done.stderr}")
+    return done.returncode, done.stdout, done.stderr
+
+
+def members(daemon, country):
+    """Addresses of a country's name, of both families."""
+    return {address for kind in ("A", "AAAA") for address in addresses(ask(daemon, f"db.{country.lower()}.clamav.test", kind))}

@@ -1,4 +1,5 @@
 """EDNS options by which a query asks for something: cookies, server id, keepalive; and the secrets that a fleet shares."""
+import contextlib
 import os
 import re
 import struct
@@ -149,6 +150,29 @@ def test_keepalive(case, daemon):
         site.write("dnsd.conf", file.read().replace('"7s"', '"2m"'))
     other.reload()
     check_equal(ask(other, [(KEEPALIVE, b"")], TCP)[2], [(KEEPALIVE, struct.pack(">H", 1200))], "after a reload")
+
+
+def test_keepalive_pressed(case, _):
+    """RFC 7828 3.3.2: told is what is applied: less and less as places fill up, 0 when all are taken, and more again."""
+    site = case.site().pool_site(MIRRORS, workers=1, server='tcp-idle = "61s"; tcp-clients = 8;')
+    daemon = case.daemon(site)
+    query = make_query("www.clamav.test", "A")
+    query.use_edns(0, 0, 1232, options=[dns.edns.GenericOption(KEEPALIVE, b"")])
+    wire = query.to_wire()
+
+    def told(tcp):
+        tcp.send(wire)
+        return struct.unpack(">H", dict(options_of(parse_answer(wire, tcp.receive())))[KEEPALIVE])[0] / 10
+    with contextlib.ExitStack() as stack:
+        clients = []
+        for want_s in (61, 61, 61, 61, 46, 31, 16, 0):
+            clients.append(stack.enter_context(Tcp(daemon.addr)))
+            check_equal(told(clients[-1]), want_s, f"seconds told with {len(clients)} connections")
+        check_equal(told(clients[0]), 0, "seconds told to the first")
+        for tcp in clients[1:]:
+            tcp.sock.close()
+        wait_until(lambda: daemon.counters()["tcp_open"] == 1, "the others are closed")
+        check_equal(told(clients[0]), 61, "seconds told when there is room")
 
 
 def test_padding(case, daemon):

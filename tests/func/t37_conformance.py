@@ -1,8 +1,12 @@
-"""The tables of the RFCs, byte by byte, over UDP and TCP. docs/rfc.md says which section each test shows."""
+"""The tables of the RFCs, byte by byte, over UDP, TCP and TLS. docs/rfc.md says which section each test shows.
+
+Answers are the same over each, but for what tls_differs and keepalive_differs say and why.
+"""
 import struct
 
 from harness import Tcp, ask, check, check_equal, check_rcode, open_socket, socket
 from t35_packets import over_tcp, over_udp
+from tls_support import Tls, make_certificate, tls_addr, tls_keys
 from wire import (A, AA, AAAA, AD, ANY, AXFR, BADVERS, CD, CH, DO, DS, FORMERR, HS, IN, IXFR, MAILA, MAILB, MX, NONE, NOERROR,
                   NOTIMP, NS, NXDOMAIN, OPT, RA, RD, REFUSED, SIG, SOA, SRV, TC, TKEY, TSIG, TXT, Z, Answer, message, opt,
                   option, question, record, wire_name)
@@ -43,14 +47,24 @@ bin\\000\\255\\.ary	A	192.0.2.78
 
 
 def setup(case):
-    return case.daemon(case.site().pool_site([("m.de.example", "DE", ["198.51.100.1"]),
-                                              ("m.fr.example", "FR", ["198.51.100.2"])], zone_text=ZONE_TEXT))
+    site = case.site()
+    make_certificate(site)
+    daemon = case.daemon(site.pool_site([("m.de.example", "DE", ["198.51.100.1"]), ("m.fr.example", "FR", ["198.51.100.2"])],
+                                        zone_text=ZONE_TEXT, server=tls_keys() + 'tcp-idle = "10m";'))
+    daemon.tls = case.stack.enter_context(Tls(tls_addr(daemon)))
+    return daemon
 
 
-def both(daemon, wire, what):
-    """The answers over UDP and over TCP, after what holds of every answer was checked: they are the same."""
+def over_tls(daemon, wire):
+    """All over one connection: what is wrong with one message is no reason to end it."""
+    daemon.tls.send(wire)
+    return daemon.tls.receive()
+
+
+def over_all(daemon, wire, what):
+    """The answers over UDP, TCP and TLS, after what holds of every answer was checked."""
     got = []
-    for transport, send in (("udp", over_udp), ("tcp", over_tcp)):
+    for transport, send in (("udp", over_udp), ("tcp", over_tcp), ("tls", over_tls)):
         raw = send(daemon, wire)
         check(raw is not None, f"{what}: no answer over {transport}")
         answer = Answer(raw)
@@ -66,8 +80,8 @@ def both(daemon, wire, what):
 
 
 def expect(daemon, wire, rcode, what, has_opt=False, records_n=None):
-    """This rcode over both; an error has no records but an OPT, where that is due."""
-    for answer in both(daemon, wire, what):
+    """This rcode over each; an error has no records but an OPT, where that is due."""
+    for answer in over_all(daemon, wire, what):
         check_equal(answer.rcode, rcode, f"{what}: rcode")
         check_equal(answer.opt is not None, has_opt, f"{what}: OPT in the answer")
         if records_n is None and rcode not in (NOERROR, NXDOMAIN):
@@ -196,6 +210,7 @@ def test_sizes(case, daemon):
         wanted = question(f"n{length:04}.{ZONE}", TXT)
         whole = Answer(over_tcp(daemon, message(wanted, additional=[opt(size=0)])))
         check_equal((len(whole.wire), whole.tc), (length, False), f"answer of {length} bytes over TCP")
+        check_equal(over_tls(daemon, message(wanted, additional=[opt(size=0)])), whole.wire, f"answer of {length} bytes over TLS")
         for size in (0, 1, 511, 512, 513, 1230, 1231, 1232, 1233, 4096, 65535):
             limit = max(512, min(size, 1232))
             answer = Answer(over_udp(daemon, message(wanted, additional=[opt(size=size)])))
@@ -205,6 +220,76 @@ def test_sizes(case, daemon):
             check_equal(answer.sections, [[], [], []] if answer.tc else whole.sections, f"{what}: records")
         answer = Answer(over_udp(daemon, message(wanted)))
         check_equal((answer.tc, answer.opt), (length - 11 > 512, None), f"answer of {length - 11} bytes without EDNS")
+
+
+# --- where transports differ ---
+
+def test_tls_differs(case, daemon):
+    """RFC 8467 4.1: padding hides lengths from who sees only those, so over TLS alone, in blocks of 468 bytes; asked for or not
+    at all; not with what is turned down, which says nothing worth hiding."""
+    for name, rdtype in (("www", A), ("none", A), ("n0511", TXT), ("n5000", TXT), ("db.de", A)):
+        wanted = question(f"{name}.{ZONE}", rdtype)
+        plain = len(over_tcp(daemon, message(wanted, additional=[opt()])))
+        for padding in (b"", bytes(100)):
+            wire = message(wanted, additional=[opt(options=option(12, padding))])
+            for transport, send in (("udp", over_udp), ("tcp", over_tcp)):
+                check_equal(Answer(send(daemon, wire)).opt.options, [], f"{name}: options over {transport}")
+            answer = Answer(over_tls(daemon, wire))
+            check_equal([code for code, _ in answer.opt.options], [12], f"{name}: options over TLS")
+            check_equal(len(answer.wire), (plain + 4 + 467) // 468 * 468, f"{name}: length over TLS")
+            check_equal(answer.opt.options[0][1].strip(b"\0"), b"", f"{name}: what the padding is made of")
+        check_equal(len(over_tls(daemon, message(wanted, additional=[opt()]))), plain, f"{name}: length over TLS, no padding asked")
+    wire = message(WWW, WWW, additional=[opt(options=option(12, bytes(20)))])
+    check_all(daemon, wire, FORMERR, "padding of what is turned down", has_opt=True)
+
+
+def test_keepalive_differs(case, daemon):
+    """RFC 7828 3.2: a connection's idle time is told where there is a connection, and data in that option is FORMERR there;
+    over UDP nobody looks at it."""
+    asked = message(WWW, additional=[opt(options=option(11))])
+    filled = message(WWW, additional=[opt(options=option(11, b"\0\1"))])
+    for transport, send, options, rcode in (("udp", over_udp, [], NOERROR), ("tcp", over_tcp, [(11, b"\x17\x70")], FORMERR),
+                                            ("tls", over_tls, [(11, b"\x17\x70")], FORMERR)):
+        answer = Answer(send(daemon, asked))
+        check_equal((answer.rcode, answer.opt.options), (NOERROR, options), f"keepalive over {transport}")
+        answer = Answer(send(daemon, filled))
+        check_equal((answer.rcode, answer.opt.options), (rcode, []), f"keepalive with data over {transport}")
+
+
+# --- cookies: RFC 7873, 9018 ---
+
+def test_cookie_beside_errors(case, daemon):
+    """5.3: a client that knows our cookies takes an answer without one for forged, so those that turn it down have one too,
+    and that cookie is good; none where its own is malformed, where options can't be told apart, and in BADVERS, since options
+    of another version are nobody's to read (RFC 6891 6.1.3)."""
+    cookie = option(10, bytes(range(8)))
+    subnet_cut, forged = option(8, b"\0"), option(10, bytes(8) + b"\1\0\0\0" + bytes(12))
+    seen = set()
+    for what, rcode, questions, options, more in (
+            ("two questions", FORMERR, [WWW, WWW], cookie, {}), ("no question, a record missing", FORMERR, [], cookie, {"counts": {3: 2}}),
+            ("a record missing", FORMERR, [WWW], cookie, {"counts": {3: 2}}), ("type TSIG", FORMERR, [question(ZONE, TSIG)], cookie, {}),
+            ("a subnet cut before it", FORMERR, [WWW], subnet_cut + cookie, {}),
+            ("a subnet cut behind it", FORMERR, [WWW], cookie + subnet_cut, {}), ("a forged one", FORMERR, [WWW, WWW], forged, {}),
+            ("opcode 15", NOTIMP, [], cookie, {"opcode": 15}), ("STATUS", NOTIMP, [WWW], cookie, {"opcode": 2}),
+            ("NOTIFY", NOTIMP, [question(ZONE, SOA)], cookie, {"opcode": 4}),
+            ("UPDATE", NOTIMP, [question(ZONE, SOA)], cookie + option(100), {"opcode": 5}),
+            ("MAILB", NOTIMP, [question(ZONE, MAILB)], cookie, {}), ("another zone", REFUSED, [question("x.test")], cookie, {})):
+        for answer in expect(daemon, message(*questions, additional=[opt(options=options)], **more), rcode, what, has_opt=True):
+            found = dict(answer.opt.options)
+            check_equal((list(found), len(found.get(10, b""))), ([10], 24), f"{what}: options")
+            seen.add(found[10])
+    check_equal({whole[:8] for whole in seen}, {bytes(range(8)), bytes(8)}, "cookies of clients in those of the answers")
+    for whole in seen:
+        before = daemon.counters()["cookie_valid"]
+        answer = Answer(over_udp(daemon, message(WWW, WWW, additional=[opt(options=option(10, whole))])))
+        check_equal((answer.rcode, answer.opt.options), (FORMERR, [(10, whole)]), "the cookie of an error, sent back")
+        check_equal(daemon.counters()["cookie_valid"], before + 1, "valid cookies")
+    for what, rcode, questions, options, version in (
+            ("version 1", BADVERS, [WWW], cookie, 1), ("its own is short", FORMERR, [WWW], option(10, bytes(7)), 0),
+            ("options cut", FORMERR, [WWW], cookie + b"\0", 0), ("no cookie", FORMERR, [WWW, WWW], option(3) + option(19), 0)):
+        for answer in expect(daemon, message(*questions, additional=[opt(options=options, version=version)]), rcode, what,
+                             has_opt=True):
+            check_equal(answer.opt.options, [], f"{what}: options")
 
 
 # --- client subnet: RFC 7871 ---
@@ -275,6 +360,25 @@ def test_opcodes(case, daemon):
         check_all(daemon, message(opcode=opcode, additional=[opt()]), NOTIMP, f"opcode {opcode} with OPT", has_opt=True)
 
 
+def test_question_of_notimp(case, daemon):
+    """The answer to NOTIFY and UPDATE has their question, or zone section (RFC 1996 3.7, 2136 2.3); of other opcodes nobody knows
+    what a message holds, so theirs is a header (RFC 8906 8.1.4)."""
+    wanted = question(ZONE, SOA)
+    for opcode in range(1, 16):
+        known = opcode in (4, 5)
+        for what, more in (("plain", {}), ("with OPT", {"additional": [opt()]}), ("with OPT promised", {"counts": {3: 1}})):
+            for answer in expect(daemon, message(wanted, opcode=opcode, **more), NOTIMP, f"opcode {opcode} {what}",
+                                 has_opt="additional" in more):
+                check_equal(answer.question, wanted if known else b"", f"opcode {opcode} {what}: question")
+        for what, wire in (("two", message(wanted, wanted, opcode=opcode)), ("none", message(opcode=opcode)),
+                           ("half", message(wanted[:-3], opcode=opcode, counts={0: 1})),
+                           ("a pointer", message(b"\xc0\x0c\0\6\0\1", opcode=opcode))):
+            for answer in expect(daemon, wire, NOTIMP, f"opcode {opcode}, {what}"):
+                check_equal(answer.wire[4:], bytes(8), f"opcode {opcode}, {what}: behind the flags")
+    for answer in expect(daemon, message(question(ZONE, MAILB)), NOTIMP, "MAILB"):
+        check_equal(answer.question, question(ZONE, MAILB), "question of MAILB")
+
+
 def test_notify_update(case, daemon):
     """RFC 1996, 2136: whole, well-formed and ill-formed NOTIFY and UPDATE are NOTIMP; the zone stays as it is."""
     before = ask(daemon, ZONE, "SOA").answer
@@ -340,21 +444,24 @@ def test_trailing(case, daemon):
 
 
 def test_largest(case, daemon):
-    """The largest request that TCP can carry, full of records or of one option, is answered."""
+    """The largest request that TCP and TLS can carry, full of records or of one option, is answered."""
     records = [record(b"\xc0\x0c", A, bytes(4))] * ((65535 - 12 - len(WWW) - 11) // 16)
     wire = message(WWW, answer=records, additional=[opt()])
-    answer = Answer(over_tcp(daemon, wire))
-    check_equal((answer.rcode, answer.opt is not None, len(answer.sections[0])), (NOERROR, True, 1), f"answer to {len(wire)} bytes")
     room = 65535 - 12 - len(WWW) - 11 - 4
-    answer = Answer(over_tcp(daemon, message(WWW, additional=[opt(options=option(65001, bytes(room)))])))
-    check_equal((answer.rcode, answer.opt is not None), (NOERROR, True), "answer to an option that fills the message")
+    for send in (over_tcp, over_tls):
+        answer = Answer(send(daemon, wire))
+        check_equal((answer.rcode, answer.opt is not None, len(answer.sections[0])), (NOERROR, True, 1),
+                    f"answer to {len(wire)} bytes")
+        answer = Answer(send(daemon, message(WWW, additional=[opt(options=option(65001, bytes(room)))])))
+        check_equal((answer.rcode, answer.opt is not None), (NOERROR, True), "answer to an option that fills the message")
     # Over UDP nobody may send us more than the 1,232 bytes we say: what is longer arrives cut.
     answer = Answer(over_udp(daemon, message(WWW, additional=[opt(options=option(65001, bytes(15000)))])))
     check_equal(answer.rcode, FORMERR, "rcode of 15,000 bytes over UDP")
     owner = (b"\x3f" + b"o" * 63) * 3 + b"\x3d" + b"o" * 61 + b"\0"
     check_equal(len(owner), 255, "length of the owner")
     wire = message(WWW, answer=[record(owner, A)] * ((65535 - 12 - len(WWW)) // 265))
-    check_equal(Answer(over_tcp(daemon, wire)).rcode, NOERROR, "rcode of a query full of long owners")
+    for send in (over_tcp, over_tls):
+        check_equal(Answer(send(daemon, wire)).rcode, NOERROR, "rcode of a query full of long owners")
 
 
 # --- question: RFC 1035 3.1, 4.1.4; 4343; 6895 ---
@@ -382,12 +489,19 @@ def test_every_type(case, daemon):
     for name, step, answered in (("www." + ZONE, 1, (A, ANY)), ("sub." + ZONE, 61, ()), ("x.wild." + ZONE, 59, (A, ANY)),
                                  ("x.old." + ZONE, 67, None), ("alias." + ZONE, 71, None), ("db.de." + ZONE, 73, (A, ANY))):
         types = sorted({*range(0, 300), *range(300, 65536, step), 65535})
+        # Over TLS, whose every answer this client has to decrypt, one of a hundred of those that nobody knows.
         with Tcp(daemon.addr) as tcp:
             for at in range(0, len(types), 250):
                 group = types[at:at + 250]
                 tcp.send(*(message(question(name, rdtype), ident=rdtype) for rdtype in group))
+                same = {rdtype: None for rdtype in group if rdtype < 300 or rdtype % 100 == 35}
+                daemon.tls.send(*(message(question(name, rdtype), ident=rdtype) for rdtype in same))
                 for rdtype in group:
-                    answer = Answer(tcp.receive())
+                    wire = tcp.receive()
+                    answer = Answer(wire)
+                    if rdtype in same:
+                        got = daemon.tls.receive()
+                        check(got == wire or "db.de" in name, f"{name} type {rdtype}: another answer over TLS")
                     check_equal((answer.ident, answer.question), (rdtype, question(name, rdtype)), "id and question")
                     rcodes = (rcode_of_type(rdtype), NXDOMAIN) if "old" in name else (rcode_of_type(rdtype),)
                     check(answer.rcode in rcodes, f"{name} type {rdtype}: rcode {answer.rcode}, want {rcodes}")
@@ -556,3 +670,7 @@ def test_every_cut(case, daemon):
             check_equal((answer.ident, answer.rcode), (0x4242, FORMERR), f"answer to the first {length} bytes")
         sock.send(whole)
         check_equal(Answer(sock.recv(65535)).rcode, NOERROR, "rcode of the whole")
+    for length in range(12, len(whole)):
+        for send in (over_tcp, over_tls):
+            answer = Answer(send(daemon, whole[:length]))
+            check_equal((answer.ident, answer.rcode), (0x4242, FORMERR), f"answer to the first {length} bytes in a frame")

@@ -1,4 +1,5 @@
 """1,000 reloads under load: no query lost, no memory growth, every answer from one consistent snapshot."""
+import contextlib
 import os
 import re
 import signal
@@ -51,32 +52,55 @@ class Load:
         return {words: int(number) for words, number in re.findall(r"^\s+Queries (\w+):\s+(\d+)", text, re.M)}
 
 
-class Sampler(threading.Thread):
-    """Asks all the while and checks what comes."""
+class Background(threading.Thread):
+    """Takes turns, one after the other, until told to finish."""
 
-    def __init__(self, ask_once):
+    def __init__(self):
         super().__init__(daemon=True)
-        self.ask_once = ask_once
         self.done = threading.Event()
-        self.n = 0
         self.trouble = None
-        self.seen = set()
 
     def run(self):
         try:
             while not self.done.is_set():
-                self.seen.add(self.ask_once())
-                self.n += 1
-                time.sleep(0.001)
+                self.turn()
         except Exception as trouble:
             self.trouble = trouble
 
     def finish(self):
+        """What went wrong meanwhile is raised here."""
         self.done.set()
         self.join(DEADLINE_S)
         if self.trouble:
             raise self.trouble
-        check(not self.is_alive(), "a sampler does not end")
+        check(not self.is_alive(), f"a {type(self).__name__} does not end")
+
+
+@contextlib.contextmanager
+def in_background(*threads):
+    """Started here; told to end when the block is left by an exception too."""
+    try:
+        for thread in threads:
+            thread.start()
+        yield
+    finally:
+        for thread in threads:
+            thread.done.set()
+
+
+class Sampler(Background):
+    """Asks all the while and checks what comes."""
+
+    def __init__(self, ask_once):
+        super().__init__()
+        self.ask_once = ask_once
+        self.n = 0
+        self.seen = set()
+
+    def turn(self):
+        self.seen.add(self.ask_once())
+        self.n += 1
+        time.sleep(0.001)
 
 
 def state_of(answer):
@@ -121,8 +145,7 @@ def test_reloads_under_load(case, _):
             tcp.send(wire)
             return state_of(parse_answer(wire, tcp.receive()))
         samplers = [Sampler(over_udp), Sampler(over_tcp)]
-        for sampler in samplers:
-            sampler.start()
+        case.stack.enter_context(in_background(*samplers))
 
         start = time.monotonic()
         first_rss = 0
@@ -137,8 +160,6 @@ def test_reloads_under_load(case, _):
         for sampler in samplers:
             sampler.finish()
     finally:
-        for sampler in samplers:
-            sampler.done.set()
         statistics = load.stop()
     check_equal(statistics.get("lost"), 0, f"queries lost; dnsperf says:\n{load.text}")
     check(statistics.get("completed", 0) >= RATE * took / 2, f"{statistics} in {took:.0f} s\n{load.text}")
@@ -170,7 +191,7 @@ def test_watch_under_load(case, _):
         last[0] = int(match[1])
         return last[0]
     sampler = Sampler(ask_once)
-    sampler.start()
+    case.stack.enter_context(in_background(sampler))
     for version in range(2, 302):
         site.write("cvd/daily.cvd", cvd_file(version))
         time.sleep(0.002)

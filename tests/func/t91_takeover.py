@@ -9,13 +9,13 @@ import select
 import shutil
 import signal
 import socket
-import threading
 import time
 import urllib.request
 
 from harness import (DEADLINE_S, DNSD, STATE, TCP, ZONE_TEXT, Control, Daemon, Failure, Lookups, Skip, Tcp, addresses, ask, check,
                      check_equal, dnsdctl, is_sanitized, make_query, need_program, parse_answer, wait_until)
-from t80_load import Load, Sampler
+from t36_options import ask_cookie
+from t80_load import Background, Load, Sampler, in_background
 from tls_support import Tls, client_context, make_certificate, tls_addr, tls_keys
 
 TAKEOVERS = 15 if is_sanitized() else 100
@@ -122,26 +122,17 @@ def change(site, old, new):
     site.write("dnsd.conf", text.replace(old, new))
 
 
-class TcpClient(threading.Thread):
+class TcpClient(Background):
     """One connection at a time, that asks all the time. What a client may meet: a clean end, and then it asks anew."""
 
     def __init__(self, server, pause_s=0.002):
-        super().__init__(daemon=True)
+        super().__init__()
         self.server = server
         self.pause_s = pause_s
-        self.done = threading.Event()
         self.answered = self.ended = 0
         self.youngest_s = 1e9
-        self.trouble = None
 
-    def run(self):
-        try:
-            while not self.done.is_set():
-                self.serve_connection()
-        except Exception as trouble:  # told by finish()
-            self.trouble = trouble
-
-    def serve_connection(self):
+    def turn(self):
         with Tcp(self.server) as tcp:
             opened = time.monotonic()
             while not self.done.is_set():
@@ -156,13 +147,6 @@ class TcpClient(threading.Thread):
                 parse_answer(wire, answer)
                 self.answered += 1
                 time.sleep(self.pause_s)
-
-    def finish(self):
-        self.done.set()
-        self.join(DEADLINE_S)
-        if self.trouble:
-            raise Failure(f"a TCP client after {self.answered} answers: {self.trouble!r}")
-        check(not self.is_alive(), "a TCP client does not end")
 
 
 def metrics_of(port):
@@ -208,9 +192,7 @@ def test_many_under_load(case, _):
         time.sleep(0.03)
     operator = Sampler(command)
     try:
-        for client in clients:
-            client.start()
-        operator.start()
+        case.stack.enter_context(in_background(*clients, operator))
         before = metrics_of(port)
         slowest_ms = 0
         start = time.monotonic()
@@ -225,9 +207,6 @@ def test_many_under_load(case, _):
         for client in clients:
             client.finish()
     finally:
-        operator.done.set()
-        for client in clients:
-            client.done.set()
         statistics = load.stop()
     print(f"     {TAKEOVERS} takeovers in {took_s:.1f} s, the slowest {slowest_ms} ms; {rate} queries/s; {statistics}; "
           f"TCP: {sum(c.answered for c in clients)} answers, {sum(c.ended for c in clients)} clean ends; {operator.n} commands")
@@ -388,11 +367,21 @@ def test_configuration_changes(case, _):
 
 def test_fails(case, _):
     """Whatever is wrong with the new process: the old one goes on, loses nothing, and says what it was."""
+    check_failures(case, "off")
+
+
+def test_fails_in_sandbox(case, _):
+    """The same for one that the launcher starts."""
+    check_failures(case, "on")
+
+
+def check_failures(case, sandbox):
     need_program("dnsperf")
     program = os.path.join(case.site().folder, "dnsd")
     shutil.copy(DNSD, program)
-    site = make_site(case, server='sandbox = "off"; restart-timeout = "1s";')
+    site = make_site(case, server=f'sandbox = "{sandbox}"; restart-timeout = "1s";')
     line = Line(case, site, program=program)
+    need_sandbox(line, sandbox)
 
     def replace(text=None):
         with contextlib.suppress(FileNotFoundError):
@@ -405,8 +394,7 @@ def test_fails(case, _):
             os.chmod(program, 0o755)
     load = Load(line.addr, NAMES, 100, rate=1000)
     clients = [TcpClient(line.addr) for _ in range(3)]
-    for client in clients:
-        client.start()
+    case.stack.enter_context(in_background(*clients))
     try:
         change(site, "workers = 2;", "wokers = 2;")
         line.restart_fails(r"dnsd.conf:\d+: unknown setting \"wokers\".*did you mean", "nothing has changed")
@@ -423,6 +411,8 @@ def test_fails(case, _):
         line.restart_fails(r"was ended by signal 9")
         replace("exec sleep 1000")
         line.restart_fails(r"does not serve after 1000 ms")
+        starter = launcher_of(line.pid) or line.pid
+        wait_until(lambda: children_of(starter) == [], "the new processes that have failed are gone, and waited for")
         replace("")
         line.restart_fails(r"cannot start .*/dnsd: no such file")
         replace()
@@ -442,30 +432,66 @@ def test_fails(case, _):
         replace()
         change(site, 'restart-timeout = "1s";', 'restart-timeout = "20s";')
         line.ctl("reload")
-        line.restart()
+        for _ in range(2):  # nothing that has failed is in the way of what comes later
+            line.restart()
         line.log.wait("ready", mark)
     finally:
-        for client in clients:
-            client.done.set()
         statistics = load.stop()
     for client in clients:
         client.finish()
     check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
 
 
-def child_of(pid):
+def children_of(pid):
     with contextlib.suppress(OSError):
         with open(f"/proc/{pid}/task/{pid}/children") as file:
-            found = file.read().split()
-            return int(found[-1]) if found else None
+            return [int(word) for word in file.read().split()]
+    return []
+
+
+def launcher_of(pid):
+    for child in children_of(pid):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{child}/comm") as file:
+                if file.read() == "dnsd-launcher\n" and not has_ended(child):
+                    return child
     return None
+
+
+def has_ended(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:
+        return True
+
+
+def child_of(pid):
+    """What a restart has started: its own child, or that of its launcher."""
+    found = children_of(launcher_of(pid) or pid)
+    return found[-1] if found else None
+
+
+def need_sandbox(line, sandbox="on"):
+    if line.ctl("status")["sandbox"] != sandbox:
+        raise Skip("no seccomp filters here")
 
 
 def test_killed_while_loading(case, _):
     """kill -9 of a new process at any moment of its start."""
+    check_kills(case, "off")
+
+
+def test_killed_while_loading_in_sandbox(case, _):
+    """The same for one that the launcher has started."""
+    check_kills(case, "on")
+
+
+def check_kills(case, sandbox):
     need_program("dnsperf")
-    site = make_site(case, zone_text=ZONE_TEXT + "".join(f"h{i} A 192.0.2.1\n" for i in range(40000)))
+    site = make_site(case, server=f'sandbox = "{sandbox}";', zone_text=ZONE_TEXT + "".join(f"h{i} A 192.0.2.1\n" for i in range(40000)))
     line = Line(case, site)
+    need_sandbox(line, sandbox)
     load_s = int(line.log.wait(r"loaded: .*time=(\d+)ms")[1]) / 1000
     load = Load(line.addr, NAMES, 100, rate=1000)
     killed_n = 0
@@ -542,7 +568,7 @@ def test_dies_half_way(case, _):
     line = Line(case, site)
     load = Load(line.addr, NAMES, 100, rate=1000)
     client = TcpClient(line.addr)
-    client.start()
+    case.stack.enter_context(in_background(client))
     try:
         for end in ("close", "failed", "hang", "nonsense", "hang early", "close early"):
             mark = line.log.mark()
@@ -553,7 +579,7 @@ def test_dies_half_way(case, _):
                 elif end != "close early":
                     impostor.say("loaded", protocol=1)
                     impostor.receive_until("handover")
-                    check_equal(len(impostor.fds), 2 * 2 + 1 + 1, "descriptors: two workers, metrics, control")
+                    check_equal(len(impostor.fds), 2 * 2 + 1 + 1 + 1, "descriptors: two workers, metrics, secrets, control")
                     said = dnsdctl("-s", line.daemon.control, "-t", "1", "restart")
                     check("is under way" in said.err, f"a restart meanwhile: {said.err}")
                 if end == "failed":
@@ -573,7 +599,6 @@ def test_dies_half_way(case, _):
         line.ctl("reload")
         line.restart()
     finally:
-        client.done.set()
         statistics = load.stop()
     client.finish()
     check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
@@ -614,8 +639,7 @@ def test_many_from_outside(case, _):
     daemon = case.daemon(site)
     load = Load(daemon.addr, NAMES, 100, rate=2000)
     clients = [TcpClient(daemon.addr) for _ in range(3)]
-    for client in clients:
-        client.start()
+    case.stack.enter_context(in_background(*clients))
     before = daemon.ctl("stats")
     try:
         for _ in range(TAKEOVERS // 3):
@@ -628,8 +652,6 @@ def test_many_from_outside(case, _):
         for client in clients:
             client.finish()
     finally:
-        for client in clients:
-            client.done.set()
         statistics = load.stop()
     check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
     check(sum(client.ended for client in clients) >= 3, "no connection of a process before has been ended")
@@ -641,13 +663,152 @@ def test_many_from_outside(case, _):
 
 
 def test_sandbox(case, _):
-    """A process that may start no program says so, and lives."""
+    """One restart after the other where no thread may start a program: each process has its own launcher for that."""
+    need_program("dnsperf")
     site = make_site(case, server='sandbox = "on";')
     line = Line(case, site)
-    if line.ctl("status")["sandbox"] != "on":
-        raise Skip("no seccomp filters here")
-    line.restart_fails(r"the sandbox .* --takeover")
+    need_sandbox(line)
+    load = Load(line.addr, NAMES, 100, rate=2000)
+    clients = [TcpClient(line.addr) for _ in range(3)]
+    for client in clients:
+        client.start()
+    launchers = []
+    held = None
+    try:
+        for i in range(3):
+            launchers.append(launcher_of(line.pid))
+            check(launchers[-1] and launchers[-1] not in launchers[:-1], f"launchers {launchers}")
+            if i == 2:
+                held = Tcp(line.addr)
+                held.send(make_query("www.clamav.test", "A").to_wire())
+                held.receive()
+            line.restart()
+            check_equal(line.ctl("status")["sandbox"], "on", "sandbox of the new process")
+            with open(f"/proc/{line.pid}/status") as file:
+                check("Seccomp:\t2\n" in file.read(), f"a filter of pid {line.pid}")
+            # The one before needs none while its last connections end.
+            wait_until(lambda: has_ended(launchers[-1]), f"the end of launcher {launchers[-1]}")
+            if i == 1:  # one that fails in between
+                change(site, "workers = 2;", "wokers = 2;")
+                line.restart_fails(r"unknown setting \"wokers\"")
+                change(site, "wokers = 2;", "workers = 2;")
+        before = line.log.mark()
+        os.kill(line.pids[-2], signal.SIGHUP)
+        line.log.wait(r"reloaded", before)  # passed on by one that still has connections
+    finally:
+        if held:
+            held.__exit__(None, None, None)
+        for client in clients:
+            client.done.set()
+        statistics = load.stop()
+    for client in clients:
+        client.finish()
+    check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")
+    last = launcher_of(line.pid)
+    check(last, "the last process has a launcher")
+    line.wait_others_ended()
+    line.stop()
+    wait_until(lambda: has_ended(last), "the end of the last launcher")
+
+
+# It has the sockets, never serves, and takes its time to end.
+SLOW = """#!/bin/sh
+exec python3 -c '
+import os, signal, socket, time
+def end(*_):
+    time.sleep(0.7)
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+old = socket.socket(fileno=3)
+old.sendall(b"{\\"say\\": \\"loaded\\"}\\n")
+while True:
+    time.sleep(1)
+'
+"""
+
+
+def test_slow_end(case, _):
+    """A new process that has failed with the sockets in its hand, and does not end at once: the next restart waits for that."""
+    for sandbox in ("off", "on"):
+        site = make_site(case, server=f'sandbox = "{sandbox}"; restart-timeout = "500ms";')
+        program = site.file("dnsd")
+        shutil.copy(DNSD, program)
+        line = Line(case, site, program=program)
+        need_sandbox(line, sandbox)
+        os.unlink(program)
+        site.write("dnsd", SLOW)
+        os.chmod(program, 0o755)
+        line.restart_fails("does not serve after 500 ms")
+        slow = child_of(line.pid)
+        line.restart_fails(rf"restart before, pid {slow}, has not ended; try again")
+        wait_until(lambda: has_ended(slow), f"the end of pid {slow}")
+        os.unlink(program)
+        shutil.copy(DNSD, program)
+        change(site, 'restart-timeout = "500ms";', "")
+        line.ctl("reload")
+
+        def restarted():
+            said = line.daemon.dnsdctl("restart")
+            if "has not ended" in said.err:  # the news is on its way
+                return None
+            check_equal(said.status, 0, f"exit status of dnsdctl restart: {said.err}")
+            return int(re.search(r"pid (\d+) serves in place of", said.out)[1])
+        line.pids.append(wait_until(restarted, "a restart"))
+        ask(line, "www.clamav.test")
+
+
+def test_launcher_ends(case, _):
+    """With the process that it is for, however that ends; and who is left without one says what to do."""
+    line = Line(case, make_site(case, server='sandbox = "on";'))
+    need_sandbox(line)
+    os.kill(launcher_of(line.pid), signal.SIGKILL)
+    line.restart_fails(r"cannot start .*/dnsd: ")
     ask(line, "www.clamav.test")
+    killed = Daemon(make_site(case, server='sandbox = "on";').path)
+    launcher = launcher_of(killed.pid)
+    check(launcher, "it has a launcher")
+    killed.kill()
+    wait_until(lambda: has_ended(launcher), "the end of the launcher of a process that was killed")
+    unconfined = case.daemon(make_site(case))
+    check_equal(children_of(unconfined.pid), [], "children of one that needs no launcher")
+
+
+def test_secrets(case, _):
+    """What stands in no file: a TLS session goes on, and a cookie is still a good one; not so in a process of its own."""
+    site = make_site(case, server=tls_keys())
+    make_certificate(site)
+    line = Line(case, site)
+    addr, context, wire = tls_addr(line.daemon), client_context(), make_query("www.clamav.test", "A").to_wire()
+
+    def exchange(server, session):
+        """(session for the next one, was this one resumed?)"""
+        with Tls(server, context, session) as tls:
+            tls.send(wire)
+            parse_answer(wire, tls.receive())
+            tls.say_goodbye()
+            return tls.tls.session, tls.tls.session_reused
+    session, _ = exchange(addr, None)
+    cookie = ask_cookie(line)[2]
+    for _ in range(3):
+        line.restart()
+        line.wait_others_ended()  # up to then one of them may have the answer
+        session, resumed = exchange(addr, session)
+        check(resumed, f"the session of the process before is not known to pid {line.pid}")
+        wait_until(lambda: line.ctl("stats")["tls_resumed"] > 0, "tls_resumed")
+        before = line.ctl("stats")["cookie_valid"]
+        check_equal(ask_cookie(line, cookie), ("NOERROR", 1, cookie), "with a cookie of the first process")
+        wait_until(lambda: line.ctl("stats")["cookie_valid"] == before + 1, "cookie_valid")
+    # A file of secrets goes before what is handed over.
+    site.write("secrets", "e5e973e5a6b2a43f48e7dc849e37bfcf\n")
+    os.chmod(site.file("secrets"), 0o600)
+    change(site, 'control = "ctl.sock";', 'control = "ctl.sock"; cookie-secret-file = "secrets";')
+    line.restart()
+    line.wait_others_ended()
+    check(ask_cookie(line, cookie)[2] != cookie, "a cookie of the random secret, where a file has another")
+    line.stop()
+    again = case.daemon(site)
+    session, resumed = exchange(tls_addr(again), session)
+    check(not resumed, "a session is resumed after the end of all who knew its key")
 
 
 def test_stop_while_leaving(case, _):

@@ -12,6 +12,7 @@ import socket
 import struct
 import threading
 
+import t91_takeover
 from harness import (CONTROL, DNSD, STATE, TCP, TOP, Failure, Lookups, Skip, Tcp, addresses, ask, check, check_equal,
                      check_rcode, cvd_file, geo_file, is_sanitized, make_query, need_program, open_socket, run, text_of,
                      wait_until)
@@ -214,13 +215,17 @@ def check_unit_allows(trace):
 
 def traced_calls(path, pid):
     """({thread: kind}, {kind: {call: example}} made under a filter, [refused])"""
-    kinds = {str(pid): "main"}
+    kinds, launchers = {str(pid): "main"}, set()
     confined, made, refused = set(), {"worker": {}, "main": {}}, []
     with open(path, errors="replace") as file:
         for line in file:
             name = re.match(r'(\d+)\s+prctl\(PR_SET_NAME, "dnsd-worker', line)
             if name:
                 kinds[name[1]] = "worker"
+            launcher = re.match(r'(\d+)\s+prctl\(PR_SET_NAME, "dnsd-launcher', line)
+            if launcher:
+                launchers.add(launcher[1])
+    check_equal(len(launchers), 1, "processes that have no filter: the launcher")
     with open(path, errors="replace") as file:
         for line in file:
             call = re.match(r"(\d+)\s+(\w+)\(", line)
@@ -230,6 +235,8 @@ def traced_calls(path, pid):
                     refused.append(line.strip())
                 continue
             thread, name = call[1], call[2]
+            if thread in launchers:
+                continue
             kind = kinds.setdefault(thread, "main")  # of the pool: begun under the main thread's filter
             if thread == str(pid) or kind == "worker":
                 if name == "seccomp" and "SET_MODE_FILTER" in line and "NULL" not in line:
@@ -370,6 +377,69 @@ def test_low_port(case, _):
         else:
             check(any("restart it, or set server.keep-bind-capability = true" in line for line in lines), f"{lines}")
             check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+
+
+def process_status(pid, field):
+    with open(f"/proc/{pid}/status") as file:
+        return re.search(rf"^{field}:\s*(.*)$", file.read(), re.M)[1].split()
+
+
+def test_restart(case, _):
+    """As root, then nobody: whoever comes later was never root, and has all ports, new ones under 1024 too."""
+    t91_takeover.setup(case)
+    ports = [free_low_port()]
+    site = user_site(case, listen=("127.0.0.1@0", f"127.0.0.1@{ports[0]}"),
+                     server=f'user = "{USER}"; sandbox = "on"; restart-drain = "200ms";' + STATE)
+    program = site.file("dnsd")  # where the user may come
+    shutil.copy(DNSD, program)
+    line = t91_takeover.Line(case, site, program=program)
+    t91_takeover.need_sandbox(line)
+    line.ctl("mirror", "down", "m1.de.example", "--reason", "test")
+    uid = str(pwd.getpwnam(USER).pw_uid)
+    bind_only = f"{1 << 10:016x}"
+    for i in range(3):
+        launcher = t91_takeover.launcher_of(line.pid)
+        check_equal(process_status(launcher, "Uid"), [uid] * 4, "user of the launcher")
+        check_equal(process_status(launcher, "Groups"), process_status(line.pid, "Groups"), "groups of the launcher")
+        for field in ("CapPrm", "CapEff", "CapBnd" if i == 0 else "CapPrm"):
+            check_equal(process_status(launcher, field), [bind_only], f"{field} of the launcher")
+        check_equal(process_status(launcher, "NoNewPrivs"), ["1"], "no new privileges")
+        check_equal(sorted(os.listdir(f"/proc/{launcher}/fd")), ["0", "1", "2", "3"], "descriptors of the launcher")
+        check_equal(os.stat(f"/proc/{launcher}/mem").st_uid, 0, "owner of its memory: not dumpable")
+        if i == 1:
+            ports.append(free_low_port())
+            t91_takeover.change(site, f'"127.0.0.1@{ports[0]}"', f'"127.0.0.1@{ports[0]}", "127.0.0.1@{ports[1]}"')
+        line.restart()
+        status = line.ctl("status")
+        check_equal((str(status["uid"]), status["sandbox"], status["problems"]), (uid, "on", []), "status")
+        check_equal(process_status(line.pid, "Uid"), [uid] * 4, "user of the new process")
+        for field in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+            check_equal(process_status(line.pid, field), ["0" * 16], f"{field} of the new process")
+        for server in (line.addr, *[("127.0.0.1", port) for port in ports]):
+            for transport in ("udp", TCP):
+                check_rcode(ask(line, "www.clamav.test", server=server, transport=transport), "NOERROR")
+        check("192.0.2.1" not in addresses(ask(line, "db.de.clamav.test")), "the override is forgotten")
+    # Another user is for root to become: told, and nothing has changed.
+    t91_takeover.change(site, f'user = "{USER}"', 'user = "daemon"')
+    line.restart_fails('only root can become another user')
+
+
+def test_restart_keeps_bind(case, _):
+    """keep-bind-capability holds for a process that never was root too."""
+    t91_takeover.setup(case)
+    port = free_low_port()
+    site = user_site(case, server=f'user = "{USER}"; sandbox = "on"; keep-bind-capability = true;' + STATE)
+    program = site.file("dnsd")
+    shutil.copy(DNSD, program)
+    line = t91_takeover.Line(case, site, program=program)
+    t91_takeover.need_sandbox(line)
+    for _ in range(2):
+        line.restart()
+        for field, want in (("CapPrm", 1 << 10), ("CapEff", 1 << 10), ("CapInh", 0), ("CapAmb", 0)):
+            check_equal(process_status(line.pid, field), [f"{want:016x}"], f"{field} of the new process")
+    t91_takeover.change(site, '"127.0.0.1@0"', f'"127.0.0.1@0", "127.0.0.1@{port}"')
+    line.ctl("reload")
+    check_rcode(ask(line, "www.clamav.test", server=("127.0.0.1", port)), "NOERROR")
 
 
 def check_no_start(site, *wants):

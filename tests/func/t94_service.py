@@ -4,9 +4,11 @@ import os
 import re
 import signal
 import socket
+import struct
 import sys
 import time
 
+import t91_takeover
 from harness import (DEADLINE_S, TCP, TOP, Daemon, Failure, Lookups, Skip, ask, check, check_equal, check_rcode,
                      make_query, need_program, parse_answer, run, wait_until)
 
@@ -32,13 +34,17 @@ class Manager:
     def __init__(self, case, name):
         self.sock = case.stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
         self.sock.bind("\0" + name[1:] if name.startswith("@") else name)
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.env = {"NOTIFY_SOCKET": name}
+        self.sender = None  # pid, of the message received last
 
     def receive(self, deadline_s=DEADLINE_S):
         """One message as {key: value}, or None."""
         self.sock.settimeout(max(deadline_s, 0.001))
         try:
-            lines = self.sock.recv(4096).decode().splitlines()
+            text, control, _, _ = self.sock.recvmsg(4096, socket.CMSG_SPACE(12))
+            self.sender = struct.unpack("iii", control[0][2])[0]
+            lines = text.decode().splitlines()
         except socket.timeout:
             return None
         return dict(line.split("=", 1) for line in lines)
@@ -239,6 +245,110 @@ def test_no_manager(case, _):
     check_rcode(ask(nobody, "www.clamav.test"), "NOERROR")
 
 
+# --- another process ---
+
+class MainOnly:
+    """A manager as NotifyAccess=main makes it: it hears its main process, which alone can name the next one."""
+
+    def __init__(self, manager, pid):
+        self.manager = manager
+        self.pid = pid
+
+    def wait(self, key):
+        end = time.monotonic() + DEADLINE_S
+        while True:
+            message = self.manager.receive(end - time.monotonic())
+            check(message is not None, f"no {key} within {DEADLINE_S:g} s")
+            check_equal(self.manager.sender, self.pid, f"the sender of {message}")
+            if "MAINPID" in message:
+                self.pid = int(message["MAINPID"])
+            if key in message:
+                return message
+
+
+def test_restart_is_told(case, _):
+    """Three in a row: MAINPID by the old process, then READY and the watchdog by the new one, and nothing else by anybody."""
+    t91_takeover.setup(case)
+    manager = Manager(case, os.path.join(case.folder, "notify"))
+    for sandbox in ("on", "off"):
+        site = t91_takeover.make_site(case, server=f'sandbox = "{sandbox}";', drain_s=0.3)
+        env = manager.env | {"WATCHDOG_USEC": "2000000"}
+        line = t91_takeover.Line(case, site, more_env=env, **launch_with_pid())
+        t91_takeover.need_sandbox(line, sandbox)
+        main = MainOnly(manager, line.pid)
+        main.wait("READY")
+        for _ in range(3):
+            main.wait("WATCHDOG")
+            line.restart()
+            main.wait("MAINPID")
+            check_equal(main.pid, line.pid, "MAINPID")
+            check_equal(main.wait("STATUS").get("READY"), "1", "the first word of the new one")
+        main.wait("WATCHDOG")
+        line.wait_others_ended()
+        os.kill(line.pid, signal.SIGHUP)
+        main.wait("RELOADING")
+        main.wait("READY")
+        line.stop()
+        main.wait("STOPPING")
+        manager.drain()
+
+
+def launch_with_pid():
+    """$WATCHDOG_PID as a manager sets it: the process's own."""
+    return {"prefix": [sys.executable, "-c", "import os, sys; os.environ['WATCHDOG_PID'] = str(os.getpid()); "
+                                             "os.execv(sys.argv[1], sys.argv[1:])"]}
+
+
+def test_restart_fails_untold(case, _):
+    """A new process that comes to nothing: the manager hears of nothing."""
+    t91_takeover.setup(case)
+    manager = Manager(case, os.path.join(case.folder, "notify"))
+    site = t91_takeover.make_site(case, server='sandbox = "on";')
+    line = t91_takeover.Line(case, site, more_env=manager.env)
+    t91_takeover.need_sandbox(line)
+    main = MainOnly(manager, line.pid)
+    main.wait("READY")
+    t91_takeover.change(site, "workers = 2;", "wokers = 2;")
+    line.restart_fails("wokers")
+    t91_takeover.change(site, "wokers = 2;", "workers = 2;")
+    line.restart()
+    check_equal(main.manager.receive(), {"MAINPID": str(line.pid)}, "the next message")
+    check_equal(main.manager.sender, line.pids[0], "its sender")
+
+
+def kill_if_alive(pid):
+    if not t91_takeover.has_ended(pid):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_takeover_is_told(case, _):
+    """dnsd --takeover by hand: it and those after it belong to the manager of the process before; one with a manager of its own does not."""
+    t91_takeover.setup(case)
+    manager, other = (Manager(case, os.path.join(case.folder, name)) for name in ("notify", "other"))
+    site = t91_takeover.make_site(case, server='sandbox = "on";', drain_s=0.3)
+    first = case.daemon(site, more_env=manager.env | {"WATCHDOG_USEC": "2000000"})
+    main = MainOnly(manager, first.pid)
+    main.wait("READY")
+    second = case.daemon(site, options=["--takeover"])
+    main.wait("MAINPID")
+    check_equal(main.pid, second.pid, "MAINPID")
+    main.wait("READY")
+    main.wait("WATCHDOG")
+    restarted = second.ctl("restart")["pid"]
+    case.stack.callback(kill_if_alive, restarted)
+    main.wait("MAINPID")
+    check_equal(main.pid, restarted, "MAINPID after a restart")
+    main.wait("READY")
+    main.wait("WATCHDOG")
+    manager.drain()
+    third = case.daemon(site, options=["--takeover"], more_env=other.env)
+    other.wait("READY")
+    check_equal(other.sender, third.pid, "who is ready")
+    wait_until(lambda: t91_takeover.has_ended(restarted), "the end of the one before")
+    while (message := manager.receive(0)) is not None:
+        check("MAINPID" not in message, f"the manager of those before is told {message}")
+
+
 # --- sockets ---
 
 def bound(case, kind, port=0, host="127.0.0.1"):
@@ -370,6 +480,10 @@ def test_unit(case, _):
     match = re.search(r"exposure level for dnsd.service: ([\d.]+)", text)
     check(match, f"{status} {text}")
     check(float(match[1]) <= 1.6, match[0])
+    with open(unit) as file:
+        text = file.read()
+    for line in ("Type=notify", "NotifyAccess=main", "NoNewPrivileges=yes"):
+        check(f"\n{line}\n" in text, f"{line}: what a restart was tried with")
 
 
 def test_socket_unit(case, _):

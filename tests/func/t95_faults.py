@@ -1,4 +1,6 @@
 """A machine in need: system calls that fail, half a read, no descriptors left. dnsd goes on, and does not spin."""
+import contextlib
+import json
 import os
 import resource
 import select
@@ -6,11 +8,13 @@ import socket
 import struct
 import time
 
-from harness import (DEADLINE_S, TOP, UDP, Tcp, ask, check, check_equal, check_rcode, make_query, open_socket, parse_answer, run,
+from harness import (CONTROL, DEADLINE_S, Control, TCP, TOP, UDP, Tcp, ask, check, check_equal, check_rcode, make_query, open_socket, parse_answer, run,
                      wait_until)
+from tls_support import make_certificate, tls_keys
 
 MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)])]
 QUERIES_N = 200
+DEAD_CALLS_N = 60  # of faults.c
 # What a daemon that has nothing to do may use of a processor; one that spins uses all of it.
 IDLE_SHARE = 0.2
 
@@ -26,7 +30,10 @@ def setup(case):
 
 def start(case, library, faults, **conf):
     """A daemon under this library; it is loaded before a sanitizer's own."""
-    site = case.site().pool_site(MIRRORS, **conf)
+    return start_site(case, library, faults, case.site().pool_site(MIRRORS, **conf))
+
+
+def start_site(case, library, faults, site):
     more = {"DNSD_FAULTS": faults, "LD_PRELOAD": library,
             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
     before = {name: os.environ.get(name) for name in more}
@@ -93,7 +100,9 @@ def test_receive(case, library):
     daemon = start(case, library, "recv", workers=1)
     answered = flood(daemon, 0, QUERIES_N)
     check_equal(len(answered), QUERIES_N, "questions answered")
-    check(daemon.counters()["udp_receive_errors"] > 0, "the failures are counted")
+    counters = daemon.counters()
+    check(0 < counters["udp_receive_no_memory"] == counters["udp_receive_errors"], "the failures are counted")
+    check_equal(counters["udp_rests"], 0, "rests: each failure is followed by a success")
     check_idle(daemon, "after receiving has failed")
 
 
@@ -118,6 +127,28 @@ def test_both(case, library):
     counters = daemon.counters()
     check_equal(3 * QUERIES_N - len(answered), counters["udp_send_errors"], "answers lost against those counted")
     check_idle(daemon, "after a storm")
+
+
+def test_receive_dead(case, library):
+    """Nothing can be received for two seconds: tried each 50 ms and no more; TCP goes on, and then what has waited is answered."""
+    daemon = start(case, library, "dead", workers=1)
+    with open_socket(daemon.addr, socket.SOCK_DGRAM) as sock, Tcp(daemon.addr) as tcp:
+        wires = [query(i) for i in range(20)]
+        for wire in wires:
+            sock.send(wire)
+        check_idle(daemon, "while nothing can be received")
+        counters = daemon.counters()
+        check(15 < counters["udp_receive_errors"] < DEAD_CALLS_N, f"failures so far: {counters['udp_receive_errors']}")
+        check(0 < counters["udp_rests"] == counters["udp_receive_errors"] - 15, f"{counters['udp_rests']} rests")
+        tcp.send(query(7))
+        check_rcode(parse_answer(query(7), tcp.receive()), "NOERROR")
+        sock.settimeout(DEADLINE_S)
+        for wire in wires:
+            check_rcode(parse_answer(wire, sock.recv(4096)), "NOERROR")
+        counters = daemon.counters()
+        check_equal(counters["udp_receive_errors"], DEAD_CALLS_N, "failures")
+        check_equal((counters["udp_receive_no_memory"], counters["udp_socket_errors"]), (0, 0), "of other kinds")
+    check_equal(len(flood(daemon, 20, QUERIES_N)), QUERIES_N, "questions answered afterwards")
 
 
 def test_short(case, library):
@@ -174,3 +205,52 @@ def test_no_descriptors(case, _):
 def test_no_descriptors_shared(case, _):
     """Two workers take them from each other."""
     no_descriptors(case, 2)
+
+
+def test_no_descriptors_control(case, _):
+    """TCP clients have taken all: who comes to the control socket waits, is not sent away, and is answered in the end."""
+    daemon = case.daemon(case.site().pool_site(MIRRORS, server=CONTROL + 'tcp-idle = "60s";', workers=1))
+    daemon.ctl("status")
+    limit = open_files(daemon) + 8
+    resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(Tcp(daemon.addr)) for _ in range(16)]
+        wait_until(lambda: open_files(daemon) >= limit, "all descriptors are in use")
+        controls = [stack.enter_context(Control(daemon.control)) for _ in range(5)]
+        for control in controls:
+            control.sock.sendall(b'{"command": "status"}\n')
+        check_idle(daemon, "without descriptors")
+        check_equal(select.select([control.sock for control in controls], [], [], 0)[0], [], "sent away or answered")
+        for tcp in clients:
+            tcp.sock.close()
+        for control in controls:
+            check(json.loads(control.lines.readline())["ok"], "the answer")
+    check_idle(daemon, "when descriptors are there again")
+
+
+def test_number_used_again(case, library):
+    """The number of every socket that is closed becomes a file's at once: epoll is never asked about a file."""
+    site = case.site()
+    make_certificate(site)
+    more = CONTROL + tls_keys()
+    site.pool_site(MIRRORS, workers=2, listen=("127.0.0.1@0", "127.0.0.2@0", "127.0.0.3@0"), server=more + 'sandbox = "off";')
+    metrics = 'metrics: { listen = [ "127.0.0.1@0" ]; };\n'
+    site.write("dnsd.conf", open(site.path).read() + metrics)
+    daemon = start_site(case, library, "reuse", site)
+    text = open(site.path).read()
+    with Tcp(daemon.addr) as tcp:
+        tcp.send(query(1))
+        parse_answer(query(1), tcp.receive())
+    daemon.ctl("status")
+    for replaced in ((', "127.0.0.2@0", "127.0.0.3@0"', ""), (tls_keys(), ""), ("ctl.sock", "ctl2.sock"), (metrics, "")):
+        site.write("dnsd.conf", text.replace(*replaced))
+        daemon.reload()
+        check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+        check_rcode(ask(daemon, "www.clamav.test", transport=TCP), "NOERROR")
+        site.write("dnsd.conf", text)
+        daemon.reload()
+    daemon.stop()
+    met = [line for line in daemon.log.lines if "faults: epoll_ctl" in line]
+    check_equal(met, [], "epoll asked about what is a file now")
+    files_n = sum("is a file now" in line for line in daemon.log.lines)
+    check(files_n >= 20, f"{files_n} sockets were closed: the test shows nothing")

@@ -2,9 +2,8 @@
 import re
 import socket
 import ssl
-import struct
 
-from harness import DEADLINE_S, Tcp, check, need_program, open_socket, run
+from harness import Tcp, check, need_program, run
 
 
 def make_certificate(site, name="tls", days=30, key="ec"):
@@ -46,14 +45,11 @@ def client_context(version=None, alpn=None, ca=None):
     return context
 
 
-class Tls:
-    """A connection that sends what it is told, framed or raw; with `step`, so many bytes at a time below TLS."""
-
-    frame = staticmethod(Tcp.frame)
+class Tls(Tcp):
+    """The same through TLS; sock has what lies below."""
 
     def __init__(self, server, context=None, session=None, source=None, handshake=True, name="ns1.clamav.test"):
-        self.sock = open_socket(server, socket.SOCK_STREAM, source)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        super().__init__(server, source)
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = (context or client_context()).wrap_bio(self.incoming, self.outgoing, server_hostname=name, session=session)
         if handshake:
@@ -62,12 +58,6 @@ class Tls:
             except BaseException:
                 self.sock.close()
                 raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.sock.close()
 
     def flush(self):
         data = self.outgoing.read()
@@ -109,25 +99,14 @@ class Tls:
             self.tls.write(self.frame(wire))
         self.flush()
 
-    def read(self, n):
-        data = b""
-        while len(data) < n:
+    def read_some(self, n):
+        while True:
             try:
-                more = self.tls.read(n - len(data))
+                return self.tls.read(n)
             except ssl.SSLWantReadError:
                 self.fill()
-                continue
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                more = b""
-            if not more:
-                raise EOFError
-            data += more
-        return data
-
-    def receive(self, deadline_s=None):
-        """One message. EOFError when the server has closed."""
-        self.sock.settimeout(deadline_s or DEADLINE_S)
-        return self.read(struct.unpack(">H", self.read(2))[0])
+                return b""
 
     def say_goodbye(self):
         """close_notify; the server's is not waited for."""

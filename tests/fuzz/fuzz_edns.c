@@ -362,8 +362,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sockaddr_in peer4 = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f020001) };
 	struct sockaddr_in6 peer6 = { .sin6_family = AF_INET6, .sin6_addr = in6addr_loopback };
 	bool ipv6 = size && data[0] & FLAG_IPV6;
-	struct client client = { ipv6 ? (struct sockaddr *)&peer6 : (struct sockaddr *)&peer4,
-		                 asked.tcp ? TRANSPORT_TCP : TRANSPORT_UDP };
+	struct client client = { .peer = ipv6 ? (struct sockaddr *)&peer6 : (struct sockaddr *)&peer4,
+		                 .transport = asked.tcp ? TRANSPORT_TCP : TRANSPORT_UDP,
+		                 .tells_idle = true,
+		                 .idle_ms = 12300 };
 	size_t len = answer_query(&fixture.data, &client, asked.req, asked.len, resp,
 	                          asked.tcp ? ANSWER_TCP_MAX : ANSWER_UDP_MAX, fixture.state);
 	require((len == 0) == ((asked.req[2] & 0x80) != 0));

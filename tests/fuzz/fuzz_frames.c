@@ -49,6 +49,9 @@ struct reference {
 	size_t answer_at;
 };
 
+/* No pressure: what every connection is told. */
+#define IDLE_MS 600000
+
 static struct fixture fixture; /* its state follows that of the server, question by question */
 
 /* Make the next answer. False when there is none. */
@@ -62,7 +65,9 @@ static bool next_answer(struct reference *ref)
 		if (message_len == 0 || ref->len - ref->at - 2 < message_len)
 			break;
 		struct client client = { .peer = (const struct sockaddr *)&ref->peer,
-			                 .transport = TRANSPORT_TCP };
+			                 .transport = TRANSPORT_TCP,
+			                 .tells_idle = true,
+			                 .idle_ms = IDLE_MS };
 		size_t len = answer_query(&fixture.data, &client, ref->data + ref->at + 2, message_len,
 		                          ref->answer + 2, ANSWER_TCP_MAX, fixture.state);
 		wire_put16(ref->answer, (uint16_t)len);
@@ -125,7 +130,7 @@ static void between_batches(struct net_context *context)
 
 static void set_up(void)
 {
-	struct tcp_limits limits = { .idle_ms = 600000, .clients_max = 100 };
+	struct tcp_limits limits = { .idle_ms = IDLE_MS, .clients_max = 100 };
 	fixture_init(&fixture, zone, NULL);
 	net.data = &fixture.data;
 	net.between_batches = between_batches;

@@ -10,10 +10,11 @@
 
 #include <cmocka.h>
 
-#include "tests/unit/support/store_fixture.h"
 #include <ldns/ldns.h>
 
 #include "answer/store_build.h"
+#include "tests/unit/support/hex.h"
+#include "tests/unit/support/store_fixture.h"
 #include "wire/name.h"
 #include "wire/request.h"
 #include "wire/wire.h"
@@ -328,8 +329,8 @@ static void test_rotation_after_truncation(void **test_state)
 		memcpy(req + WIRE_HEADER_LEN + len, "\0\1\0\1", 4);
 		struct sockaddr_in peer = { .sin_family = AF_INET };
 		for (int tcp = 0; tcp <= 1; tcp++) {
-			struct client client = { (struct sockaddr *)&peer,
-				                 tcp ? TRANSPORT_TCP : TRANSPORT_UDP };
+			struct client client = { .peer = (struct sockaddr *)&peer,
+				                 .transport = tcp ? TRANSPORT_TCP : TRANSPORT_UDP };
 			answer_query(&fixture.data, &client, req, WIRE_HEADER_LEN + (size_t)len + 4, resp,
 			             ANSWER_TCP_MAX, fixture.state);
 		}
@@ -423,11 +424,7 @@ static size_t ask_from(struct fixture *fixture, uint32_t peer_addr, const char *
 		wire_put16(req + len, WIRE_OPTION_ECS);
 		wire_put16(req + len + 2, (uint16_t)option_len);
 		len += 4;
-		for (size_t i = 0; i < option_len; i++) {
-			unsigned byte;
-			assert_int_equal(sscanf(ecs_hex + 2 * i, "%2x", &byte), 1);
-			req[len++] = (uint8_t)byte;
-		}
+		len += unhex(ecs_hex, req + len);
 	}
 	struct sockaddr_in peer = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(peer_addr) };
 	struct client client = { .peer = (struct sockaddr *)&peer, .transport = TRANSPORT_UDP };

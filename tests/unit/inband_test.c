@@ -43,19 +43,10 @@ static const struct answer_ident ident = {
 
 static int setup(void **state)
 {
-	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	assert_non_null(fixture);
-	fixture_init(fixture, zone, child);
+	struct fixture *fixture = fixture_create(zone, child);
 	fixture->data.serial = SERIAL;
 	fixture->data.ident = &ident;
 	*state = fixture;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	fixture_fini(*state);
-	free(*state);
 	return 0;
 }
 
@@ -574,16 +565,16 @@ static void test_store_equal(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_chaos, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_chaos_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_serial, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_zoneversion, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_extended_error, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_whoami, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_whoami_allow, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_whoami_long, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_access, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_chaos, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_chaos_off, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_serial, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_zoneversion, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_room, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_extended_error, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_whoami, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_whoami_allow, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_whoami_long, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_access, setup, fixture_teardown),
 		cmocka_unit_test(test_pools_equal),
 		cmocka_unit_test(test_store_equal),
 	};

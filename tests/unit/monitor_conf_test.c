@@ -522,8 +522,10 @@ static void check_section(const char *doc, const char *name, const struct conf_g
 	char heading[64];
 	snprintf(heading, sizeof(heading), "\n## %s\n", name);
 	const char *section = strstr(doc, heading);
-	if (!section)
+	if (!section) {
 		fail_msg("no section %s", name);
+		return;
+	}
 	section += strlen(heading);
 	const char *end = strstr(section, "\n## ");
 	size_t rows_n = 0;
@@ -547,13 +549,16 @@ static void check_section(const char *doc, const char *name, const struct conf_g
 static void test_document_has_every_key(void **state)
 {
 	(void)state;
-	char *doc = NULL;
-	size_t len;
-	const char *why;
-	assert_int_equal(file_read("docs/mirrormon-config.md", 1 << 20, &doc, &len, &why), 0);
+	static char doc[64 * 1024];
+	FILE *file = fopen("docs/mirrormon-config.md", "re");
+	if (!file) {
+		fail_msg("docs/mirrormon-config.md: run from the top of the tree");
+		return;
+	}
+	assert_true(fread(doc, 1, sizeof(doc) - 1, file) > 1000);
+	fclose(file);
 	for (size_t i = 0; i < conf_schema_monitor.keys_n; i++)
 		check_section(doc, conf_schema_monitor.keys[i].name, conf_schema_monitor.keys[i].group);
-	free(doc);
 }
 
 int main(void)

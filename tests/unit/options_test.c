@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/support/hex.h"
 #include "tests/unit/support/store_fixture.h"
-#include "wire/name.h"
 #include "wire/query.h"
 #include "wire/wire.h"
 
@@ -37,60 +37,28 @@ static struct sockaddr_in example_peer(void)
 	return (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(0xc6336464) };
 }
 
+static uint32_t idle_ms = 12300;
+static bool tells_idle = true;
+
 static int setup(void **state)
 {
-	struct fixture *fixture = calloc(1, sizeof(*fixture));
-	assert_non_null(fixture);
-	fixture_init(fixture, zone, NULL);
+	struct fixture *fixture = fixture_create(zone, NULL);
 	fixture->data.ident = &ident;
 	*state = fixture;
 	return 0;
 }
 
-static int teardown(void **state)
-{
-	fixture_fini(*state);
-	free(*state);
-	return 0;
-}
-
-static size_t unhex(const char *hex, uint8_t *bytes)
-{
-	size_t n = 0;
-	for (; *hex; hex++) {
-		unsigned byte;
-		if (*hex == ' ')
-			continue;
-		assert_int_equal(sscanf(hex, "%2x", &byte), 1);
-		bytes[n++] = (uint8_t)byte;
-		hex++;
-	}
-	return n;
-}
-
 /* A message with these options; name NULL = without a question. Returns its length. */
 static size_t make_request(const char *name, uint16_t type, uint16_t edns_size, const char *options,
-                           uint8_t req[1024])
+                           uint8_t req[FIXTURE_REQUEST_MAX])
 {
-	memset(req, 0, WIRE_HEADER_LEN);
-	req[1] = 9;
-	req[5] = name != NULL;
-	req[11] = 1;
-	uint8_t *at = req + WIRE_HEADER_LEN;
-	if (name) {
-		int len = name_from_text(name, NULL, 0, at);
-		assert_true(len > 0);
-		at += len;
-		wire_put16(at, type);
-		wire_put16(at + 2, WIRE_CLASS_IN);
-		at += 4;
-	}
-	memset(at, 0, WIRE_OPT_LEN);
-	wire_put16(at + 1, WIRE_TYPE_OPT);
-	wire_put16(at + 3, edns_size);
-	size_t options_len = unhex(options, at + WIRE_OPT_LEN);
-	wire_put16(at + 9, (uint16_t)options_len);
-	return (size_t)(at - req) + WIRE_OPT_LEN + options_len;
+	uint8_t bytes[FIXTURE_REQUEST_MAX];
+	struct fixture_question question = { .name = name,
+		                             .type = type,
+		                             .edns_size = edns_size,
+		                             .options = bytes,
+		                             .options_len = unhex(options, bytes) };
+	return fixture_make_request(&question, req);
 }
 
 struct got {
@@ -149,7 +117,10 @@ static const struct got *ask(struct fixture *fixture, enum transport transport, 
 	static struct got got;
 	uint8_t req[1024];
 	struct sockaddr_in from = example_peer();
-	struct client client = { .peer = (const struct sockaddr *)&from, .transport = transport };
+	struct client client = { .peer = (const struct sockaddr *)&from,
+		                 .transport = transport,
+		                 .tells_idle = tells_idle,
+		                 .idle_ms = idle_ms };
 	size_t req_len = make_request(name, WIRE_TYPE_A, 1232, options, req);
 	got.len = answer_query(&fixture->data, &client, req, req_len, got.resp,
 	                       transport == TRANSPORT_UDP ? ANSWER_UDP_MAX : ANSWER_TCP_MAX, fixture->state);
@@ -320,12 +291,17 @@ static void test_keepalive(void **state)
 	expect(ask(fixture, TRANSPORT_UDP, NAME, "000b 0002 0064"), 0, 1, "");
 	assert_int_equal(fixture->state->counters.formerr, 0);
 	expect(ask(fixture, TRANSPORT_TCP, NAME, "000b 0002 0064"), WIRE_RCODE_FORMERR, 0, "");
-	expect(ask(fixture, TRANSPORT_TLS, NAME, CLIENT "000b 0001 00"), WIRE_RCODE_FORMERR, 0, "");
+	expect(ask(fixture, TRANSPORT_TLS, NAME, CLIENT "000b 0001 00"), WIRE_RCODE_FORMERR, 0, COOKIE_2);
 	assert_int_equal(fixture->state->counters.formerr, 2);
-	fixture->data.tcp_idle_ms = 10000000;
+	uint32_t usual_ms = idle_ms;
+	idle_ms = 10000000;
 	expect(ask(fixture, TRANSPORT_TCP, NAME, "000b 0000"), 0, 1, "000b 0002 ffff");
-	fixture->data.tcp_idle_ms = 0;
+	idle_ms = 0;
+	expect(ask(fixture, TRANSPORT_TCP, NAME, "000b 0000"), 0, 1, "000b 0002 0000");
+	idle_ms = usual_ms;
+	tells_idle = false;
 	expect(ask(fixture, TRANSPORT_TCP, NAME, "000b 0000"), 0, 1, "");
+	tells_idle = true;
 }
 
 /* Order is ours and always the same: zone version, cookie, keepalive, id, padding. */
@@ -452,23 +428,57 @@ static void test_room_for_id(void **state)
 	assert_false(had_id);
 }
 
-/* What could not be read, or is of a version nobody knows, has no options answered. */
+static const struct got *ask_raw(struct fixture *fixture, const uint8_t *req, size_t req_len)
+{
+	static struct got got;
+	struct sockaddr_in from = example_peer();
+	struct client client = { .peer = (const struct sockaddr *)&from, .transport = TRANSPORT_TLS };
+	got.len =
+	        answer_query(&fixture->data, &client, req, req_len, got.resp, ANSWER_TCP_MAX, fixture->state);
+	assert_true(got.len >= WIRE_HEADER_LEN);
+	return read_answer(&got);
+}
+
+/* What is turned down has a cookie and nothing else, wherever the client's stands; RFC 7873 section 5.3:
+ * without one a client that knows ours takes the answer for forged. */
 static void test_errors(void **state)
 {
 	struct fixture *fixture = *state;
-	static struct got got;
+	struct answer_counters *counters = &fixture->state->counters;
 	uint8_t req[1024];
-	struct sockaddr_in from = example_peer();
-	struct client client = { .peer = (const struct sockaddr *)&from, .transport = TRANSPORT_TLS };
 	expect(ask(fixture, TRANSPORT_TLS, NAME, CLIENT "0003 0000 000c 0000 0013 0001 00"),
-	       WIRE_RCODE_FORMERR, 0, "");
-	expect(ask(fixture, TRANSPORT_UDP, NAME, CLIENT "0003 0000 0008 0001 00"), WIRE_RCODE_FORMERR, 0, "");
+	       WIRE_RCODE_FORMERR, 0, COOKIE_2);
+	expect(ask(fixture, TRANSPORT_UDP, NAME, CLIENT "0003 0000 0008 0001 00"), WIRE_RCODE_FORMERR, 0,
+	       COOKIE_2);
+	expect(ask(fixture, TRANSPORT_UDP, NAME, "0008 0001 00 0003 0000" COOKIE_1), WIRE_RCODE_FORMERR, 0,
+	       COOKIE_2);
+	assert_int_equal(counters->cookie_client, 2);
+	assert_int_equal(counters->cookie_valid, 1);
+	/* no cookie of its own, or options that can't be told apart */
+	expect(ask(fixture, TRANSPORT_UDP, NAME, "0008 0001 00 0003 0000"), WIRE_RCODE_FORMERR, 0, "");
+	expect(ask(fixture, TRANSPORT_UDP, NAME, CLIENT "0003 0001"), WIRE_RCODE_FORMERR, 0, "");
+	expect(ask(fixture, TRANSPORT_UDP, NAME, CLIENT "00"), WIRE_RCODE_FORMERR, 0, "");
+	expect(ask(fixture, TRANSPORT_UDP, NAME, "0008 0001 00 000a 0007 2464c4abcf10c9"), WIRE_RCODE_FORMERR,
+	       0, "");
+	/* a version nobody knows, whose options may look different */
 	size_t req_len = make_request(NAME, WIRE_TYPE_A, 1232, CLIENT "0003 0000", req);
-	req[WIRE_HEADER_LEN + 17 + 4 + 6] = 1; /* the version */
-	got.len =
-	        answer_query(&fixture->data, &client, req, req_len, got.resp, ANSWER_TCP_MAX, fixture->state);
-	expect(read_answer(&got), WIRE_RCODE_BADVERS, 0, "");
-	assert_int_equal(fixture->state->counters.cookie_client, 0);
+	uint8_t *version = req + WIRE_HEADER_LEN + 17 + 4 + 6;
+	*version = 1;
+	expect(ask_raw(fixture, req, req_len), WIRE_RCODE_BADVERS, 0, "");
+	/* opcodes: STATUS of that version, and of ours; UPDATE with a cookie that is required */
+	req[2] = 2 << 3;
+	expect(ask_raw(fixture, req, req_len), WIRE_RCODE_NOTIMP, 0, "");
+	*version = 0;
+	expect(ask_raw(fixture, req, req_len), WIRE_RCODE_NOTIMP, 0, COOKIE_2);
+	struct answer_cookies required = *fixture->data.cookies;
+	required.required = true;
+	fixture->data.cookies = &required;
+	req[2] = 5 << 3;
+	expect(ask_raw(fixture, req, req_len), WIRE_RCODE_NOTIMP, 0, COOKIE_2);
+	fixture->data.cookies = NULL;
+	expect(ask_raw(fixture, req, req_len), WIRE_RCODE_NOTIMP, 0, "");
+	assert_int_equal(counters->cookie_client, 4);
+	assert_int_equal(counters->badcookie, 0);
 }
 
 /* Who limits rates asks for note.cookie_ok: it is set anew for each request of a batch. */
@@ -498,6 +508,7 @@ static void test_batch(void **state)
 		};
 		batch[i].req_len = make_request(i == 8 ? NULL : NAME, WIRE_TYPE_A, 1232, options[i], reqs[i]);
 	}
+	reqs[7][2] = 15 << 3; /* an opcode that nobody knows, and a valid cookie all the same */
 	answer_queries(&fixture->data, batch, N, resps, fixture->state);
 	for (size_t i = 0; i < N; i++)
 		assert_int_equal(batch[i].note.cookie_ok,
@@ -510,20 +521,20 @@ static void test_batch(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_cookie, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cookie_length, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cookie_required, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_cookie_off, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_no_question, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_nsid, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_keepalive, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_all_together, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_padding, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_padding_at_limit, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_room, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_room_for_id, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_batch, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cookie, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_cookie_length, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_cookie_required, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_cookie_off, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_no_question, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_nsid, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_keepalive, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_all_together, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_padding, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_padding_at_limit, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_room, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_room_for_id, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_errors, setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_batch, setup, fixture_teardown),
 	};
 	return cmocka_run_group_tests_name("options", tests, NULL, NULL);
 }

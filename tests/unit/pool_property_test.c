@@ -319,7 +319,7 @@ static void check_member(const struct draw *draw, const struct pool_decision *de
 		for (size_t i = 0; i < member->addrs_n; i++)
 			in |= addr_equal(&member->addrs[i], addr);
 		found_n += in;
-		if (in && reason != REASON_NONE && !reason_is_readmissible(reason))
+		if (in && reason > REASON_HARD_LAST)
 			fail_msg("m%zu is in, and %s", number, reason_text(reason));
 		if (in)
 			check_lifetime(draw, number, k, decision->ttl_s);

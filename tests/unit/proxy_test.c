@@ -3,7 +3,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,26 +10,11 @@
 
 #include "base/addr.h"
 #include "net/proxy.h"
+#include "tests/unit/support/hex.h"
 
 #define SIG   "0d0a0d0a000d0a515549540a "
 #define ADDR4 "c0000207 c6336401 1234 0035 "
 #define ADDR6 "20010db8000100000000000000000007 20010db8000200000000000000000001 1234 0035 "
-
-static size_t unhex(const char *hex, uint8_t *bytes)
-{
-	size_t n = 0;
-	while (*hex) {
-		unsigned byte;
-		if (*hex == ' ') {
-			hex++;
-			continue;
-		}
-		assert_int_equal(sscanf(hex, "%2x", &byte), 1);
-		bytes[n++] = (uint8_t)byte;
-		hex += 2;
-	}
-	return n;
-}
 
 /* At the end of memory of its own, so that a sanitizer sees a read past it. */
 static enum proxy_verdict parse(const uint8_t *data, size_t len, struct proxy_header *ret_header)

@@ -244,6 +244,49 @@ static void test_feed_state(void **state)
 	fixture_fini(&fixture);
 }
 
+/* Whatever the verdicts: each address is out in dnsd by the worse of its own and its mirror's. */
+static void test_feed_of_any_view(void **state)
+{
+	(void)state;
+	struct fixture fixture;
+	uint64_t random = 5;
+	fixture_init(&fixture);
+	for (int round = 0; round < 1000; round++) {
+		for (size_t i = 0; i < MIRRORS_N; i++) {
+			struct mirror_view *mirror = &fixture.mirrors[i];
+			mirror->verdict.reason =
+			        random_below(&random, 3) ? 0 : random_below(&random, REASON_N);
+			mirror->ramp_permille =
+			        random_below(&random, 2) ? 1000 : 1 + random_below(&random, 999);
+			mirror->ramp_from_s = NOW_S;
+			mirror->ramp_full_s = NOW_S + 1 + random_below(&random, 9999);
+			for (size_t k = 0; k < mirror->addrs_n; k++)
+				fixture.addrs[i][k].verdict.reason =
+				        random_below(&random, 2) ? 0 : random_below(&random, REASON_N);
+		}
+		struct feed *feed = feed_of(&fixture.view);
+		struct pool_state pool = pool_fixture_state(fixture.pool.pool, feed, NULL, NOW_S);
+		for (size_t i = 0; i < MIRRORS_N; i++) {
+			const struct mirror_state *got = &pool.mirrors[i];
+			bool is_in = false;
+			for (size_t k = 0; k < fixture.mirrors[i].addrs_n; k++) {
+				enum reason whole = fixture.mirrors[i].verdict.reason;
+				enum reason own = fixture.addrs[i][k].verdict.reason;
+				enum reason addr = got->addr_reasons ? got->addr_reasons[k] : REASON_NONE;
+				assert_int_equal(addr > got->reason ? addr : got->reason,
+				                 own > whole ? own : whole);
+				is_in |= own == REASON_NONE && whole == REASON_NONE;
+			}
+			assert_int_equal(got->reason == REASON_NONE, is_in);
+			if (is_in)
+				assert_int_equal(got->permille, fixture.mirrors[i].ramp_permille);
+		}
+		pool_state_fini(&pool);
+		feed_unref(feed);
+	}
+	fixture_fini(&fixture);
+}
+
 /* What dnsd would rather not read is left out; what a mirror wrote is made harmless. */
 static void test_feed_edges(void **state)
 {
@@ -276,15 +319,17 @@ static void test_feed_edges(void **state)
 
 	set_verdict(&fixture.addrs[M_HALF][1].verdict, REASON_LATE, 0, "\x1b[31m\"\\\n\xff\xc3\xa4</b>");
 	feed = feed_of(view);
-	const struct feed_exclusion *found = NULL;
+	size_t found_n = 0;
 	for (size_t i = 0; i < feed->exclusions_n; i++) {
-		if (feed->exclusions[i].reason == REASON_LATE)
-			found = &feed->exclusions[i];
+		const struct feed_exclusion *exclusion = &feed->exclusions[i];
+		if (exclusion->reason != REASON_LATE)
+			continue;
+		assert_string_equal(exclusion->detail, "?[31m\"\\???"
+		                                       "?</b>");
+		assert_int_equal(exclusion->since_s, 0);
+		found_n++;
 	}
-	assert_non_null(found);
-	assert_string_equal(found->detail, "?[31m\"\\???"
-	                                   "?</b>");
-	assert_int_equal(found->since_s, 0);
+	assert_int_equal(found_n, 1);
 	feed_unref(feed);
 
 	view->mirrors_n = 0;
@@ -718,6 +763,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_feed_head),
 		cmocka_unit_test(test_feed_state),
+		cmocka_unit_test(test_feed_of_any_view),
 		cmocka_unit_test(test_feed_edges),
 		cmocka_unit_test_setup_teardown(test_signed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unsigned, setup, teardown),

@@ -1,4 +1,5 @@
 /* TLS without sockets: a client of OpenSSL and a session of ours, whose bytes are carried by hand. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -372,6 +373,46 @@ static void test_tickets(void **state)
 	}
 }
 
+/* Another process, of another certificate, goes on with the keys: tickets of both ages are good. */
+static void test_keys_of_another(void **state)
+{
+	(void)state;
+	uint8_t keys[TLS_KEYS_LEN + 1] = { 0 };
+	struct tls_context *first = make_context("good", NULL);
+	struct tls_context *second = make_context("other", NULL);
+	/* None yet: made when they are needed. */
+	tls_context_export_keys(first, keys);
+	assert_int_equal(tls_context_import_keys(second, keys, TLS_KEYS_LEN), 0);
+	assert_false(connect_again(second, TLS1_3_VERSION));
+	SSL_SESSION_free(saved);
+	saved = NULL;
+
+	assert_false(connect_again(first, TLS1_3_VERSION));
+	tls_context_export_keys(first, keys);
+	assert_int_equal(tls_context_import_keys(second, keys, TLS_KEYS_LEN), 0);
+	assert_true(connect_again(second, TLS1_3_VERSION));
+	tls_context_turn_keys(first, boot_s() + TLS_TICKET_KEY_S);
+	/* Their time is one to come: refused, and nothing has changed. */
+	tls_context_export_keys(first, keys);
+	assert_int_equal(tls_context_import_keys(second, keys, TLS_KEYS_LEN), -EINVAL);
+	assert_true(connect_again(second, TLS1_3_VERSION));
+	assert_int_equal(tls_context_import_keys(second, keys, TLS_KEYS_LEN - 1), -EINVAL);
+	assert_int_equal(tls_context_import_keys(second, keys, TLS_KEYS_LEN + 1), -EINVAL);
+	assert_int_equal(tls_context_import_keys(second, keys, 0), -EINVAL);
+	/* With a time that has been: the ticket is of the key before. */
+	struct tls_context *third = make_context("good", NULL);
+	uint64_t now_s = boot_s();
+	for (int i = 0; i < 8; i++)
+		keys[i] = (uint8_t)(now_s >> 8 * (7 - i));
+	assert_int_equal(tls_context_import_keys(third, keys, TLS_KEYS_LEN), 0);
+	assert_true(connect_again(third, TLS1_3_VERSION));
+	tls_context_unref(third);
+	tls_context_unref(second);
+	tls_context_unref(first);
+	SSL_SESSION_free(saved);
+	saved = NULL;
+}
+
 /* A context that is replaced lives on in the sessions it was made for. */
 static void test_replaced(void **state)
 {
@@ -616,12 +657,12 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_versions),    cmocka_unit_test(test_alpn),
-		cmocka_unit_test(test_pieces),      cmocka_unit_test(test_tickets),
-		cmocka_unit_test(test_replaced),    cmocka_unit_test(test_strangers),
-		cmocka_unit_test(test_damaged),     cmocka_unit_test(test_renegotiation),
-		cmocka_unit_test(test_key_updates), cmocka_unit_test(test_half_closed),
-		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_versions),        cmocka_unit_test(test_alpn),
+		cmocka_unit_test(test_pieces),          cmocka_unit_test(test_tickets),
+		cmocka_unit_test(test_keys_of_another), cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_strangers),       cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_renegotiation),   cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_half_closed),     cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -122,6 +122,7 @@ static void ask_after_error(struct world *world)
 	assert_int_equal(answer[7], 1);
 	close(client);
 	assert_true(world->net->counters.udp_receive_errors > 0);
+	assert_int_equal(world->net->counters.udp_socket_errors, world->net->counters.udp_receive_errors);
 	/* Nothing is left that would keep the loop awake. */
 	for (unsigned i = 0; i < 3; i++)
 		uv_run(&world->loop, UV_RUN_NOWAIT);

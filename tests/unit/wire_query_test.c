@@ -3,29 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
+#include "tests/unit/support/hex.h"
 #include "wire/name.h"
 #include "wire/query.h"
-
-static size_t unhex(const char *hex, uint8_t *bytes)
-{
-	size_t n = 0;
-	for (; hex[0]; hex += 2) {
-		if (*hex == ' ') {
-			hex--;
-			continue;
-		}
-		unsigned byte;
-		assert_int_equal(sscanf(hex, "%2x", &byte), 1);
-		bytes[n++] = (uint8_t)byte;
-	}
-	return n;
-}
 
 static const struct {
 	const char *name;
@@ -89,7 +74,7 @@ static const struct {
 	{ "nothing", "", WIRE_DROP_SHORT, 0 },
 	{ "11 bytes", "1234 0100 0001 0000 0000 00", WIRE_DROP_SHORT, 0 },
 	{ "a response", "1234 8100 0001 0000 0000 0000" QUESTION, WIRE_DROP_RESPONSE, 0 },
-	{ "NOTIFY", "1234 2000 0001 0000 0000 0000" QUESTION, WIRE_NOTIMP, 0 },
+	{ "NOTIFY", "1234 2000 0001 0000 0000 0000" QUESTION, WIRE_NOTIMP, 21 },
 	{ "opcode 15", "1234 7800 0001 0000 0000 0000" QUESTION, WIRE_NOTIMP, 0 },
 	{ "header only", "1234 0100 0000 0000 0000 0000", WIRE_FORMERR, 0 },
 	{ "one question promised, none there", "1234 0100 0001 0000 0000 0000", WIRE_FORMERR, 0 },
@@ -213,6 +198,68 @@ static void test_turned_down(void **state)
 	}
 }
 
+/* Of what is turned down: is there a cookie, how long is the question that comes back? */
+#define COOKIE      "000a 0008 0102030405060708"
+#define OPT_OF(len) "00 0029 04d0 00000000 " len " "
+static const struct {
+	const char *name;
+	const char *hex;
+	enum wire_verdict verdict;
+	bool has_cookie;
+	unsigned question_len;
+} salvaged[] = {
+	{ "two questions", "1234 0100 0002 0000 0000 0001" QUESTION QUESTION OPT_OF("000c") COOKIE,
+	  WIRE_FORMERR, true, 0 },
+	{ "a record is missing", "1234 0100 0001 0000 0000 0002" QUESTION OPT_OF("000c") COOKIE, WIRE_FORMERR,
+	  true, 21 },
+	{ "bad subnet before", "1234 0100 0001 0000 0000 0001" QUESTION OPT_OF("0010") "0008 0000" COOKIE,
+	  WIRE_FORMERR, true, 21 },
+	{ "bad subnet behind", "1234 0100 0001 0000 0000 0001" QUESTION OPT_OF("0010") COOKIE "0008 0000",
+	  WIRE_FORMERR, true, 21 },
+	{ "options cut", "1234 0100 0001 0000 0000 0001" QUESTION OPT_OF("000f") COOKIE "0003 00",
+	  WIRE_FORMERR, false, 21 },
+	{ "two OPTs, the first counts", "1234 0100 0001 0000 0000 0002" QUESTION OPT_OF("000c") COOKIE OPT,
+	  WIRE_FORMERR, true, 21 },
+	{ "NSID and no question", "1234 0100 0000 0000 0000 0001" OPT_OF("0004") "0003 0000", WIRE_FORMERR,
+	  false, 0 },
+	{ "version 1", "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00010000 000c " COOKIE,
+	  WIRE_BADVERS, false, 21 },
+	{ "version 1 and two questions",
+	  "1234 0100 0002 0000 0000 0001" QUESTION QUESTION "00 0029 04d0 00010000 000c " COOKIE,
+	  WIRE_FORMERR, false, 0 },
+	{ "NOTIFY", "1234 2000 0001 0000 0000 0001" QUESTION OPT_OF("000c") COOKIE, WIRE_NOTIMP, true, 21 },
+	{ "UPDATE", "1234 2800 0001 0000 0000 0000" QUESTION, WIRE_NOTIMP, false, 21 },
+	{ "UPDATE of a pointer", "1234 2800 0001 0000 0000 0000 c00c 0006 0001", WIRE_NOTIMP, false, 0 },
+	{ "NOTIFY, cut", "1234 2000 0001 0000 0000 0000 0161 00 0006", WIRE_NOTIMP, false, 0 },
+	{ "UPDATE of two zones", "1234 2800 0002 0000 0000 0000" QUESTION QUESTION, WIRE_NOTIMP, false, 0 },
+	{ "STATUS", "1234 1000 0001 0000 0000 0001" QUESTION OPT_OF("000c") COOKIE, WIRE_NOTIMP, true, 0 },
+	{ "opcode 15", "1234 7800 0001 0000 0000 0000" QUESTION, WIRE_NOTIMP, false, 0 },
+};
+
+static void test_salvaged(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(salvaged) / sizeof(salvaged[0]); i++) {
+		uint8_t bytes[600];
+		size_t len = unhex(salvaged[i].hex, bytes);
+		uint8_t *copy = malloc(len);
+		assert_non_null(copy);
+		memcpy(copy, bytes, len);
+		struct wire_query query;
+		if (wire_query_parse(copy, len, &query) != salvaged[i].verdict)
+			fail_msg("%s: another verdict", salvaged[i].name);
+		if (query.asked != (salvaged[i].has_cookie ? WIRE_ASKED_COOKIE : 0) ||
+		    query.question_len != salvaged[i].question_len)
+			fail_msg("%s: asked %x, question of %u bytes", salvaged[i].name, query.asked,
+			         query.question_len);
+		if (salvaged[i].has_cookie) {
+			assert_int_equal(query.cookie_len, 8);
+			assert_memory_equal(query.cookie, "\1\2\3\4\5\6\7\10", 8);
+		}
+		free(copy);
+	}
+}
+
 /* Lower case and padding, for every length of name. */
 static void test_names_lowered(void **state)
 {
@@ -327,9 +374,10 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_subnets),      cmocka_unit_test(test_messages),
-		cmocka_unit_test(test_turned_down),  cmocka_unit_test(test_names_lowered),
-		cmocka_unit_test(test_longest_name), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_subnets),       cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_turned_down),   cmocka_unit_test(test_salvaged),
+		cmocka_unit_test(test_names_lowered), cmocka_unit_test(test_longest_name),
+		cmocka_unit_test(test_names),
 	};
 	return cmocka_run_group_tests_name("wire_query", tests, NULL, NULL);
 }

@@ -16,7 +16,8 @@
  */
 int checker_parse_timestamp(const char *text, size_t text_len, uint64_t *ret_s);
 
-/** "HTTP/1.1 404 Not Found", or of 1.0. ret_phrase gets what is printable of the phrase, cut. Returns 0 or -EINVAL. */
+/** "HTTP/1.1 404 Not Found", or of 1.0. ret_phrase gets what is printable of the phrase, cut. Returns 0 or
+ * -EINVAL. */
 #define CHECKER_PHRASE_MAX 40
 int checker_parse_status(const char *line, size_t line_len, unsigned *ret_status,
                          char ret_phrase[CHECKER_PHRASE_MAX]);

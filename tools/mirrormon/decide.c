@@ -16,9 +16,10 @@ static bool is_at_once(enum reason reason)
 	return reason == REASON_WRONG_CONTENT || reason == REASON_REFUSED;
 }
 
-static uint64_t behind_s(uint64_t timestamp_s, uint64_t newest_s)
+/** A clock that went back has not gone on. */
+static uint64_t passed_s(uint64_t from_s, uint64_t now_s)
 {
-	return newest_s > timestamp_s ? newest_s - timestamp_s : 0;
+	return now_s > from_s ? now_s - from_s : 0;
 }
 
 /** late_after_s and old_after_s behind are reached, not passed. */
@@ -27,7 +28,7 @@ static enum reason age_reason(const struct standing *standing, uint64_t newest_s
 {
 	if (newest_s == 0 || standing->timestamp_s == 0)
 		return REASON_NONE;
-	uint64_t behind = behind_s(standing->timestamp_s, newest_s);
+	uint64_t behind = passed_s(standing->timestamp_s, newest_s);
 	if (behind >= conf->old_after_s)
 		return REASON_OLD;
 	return behind >= conf->late_after_s ? REASON_LATE : REASON_NONE;
@@ -66,7 +67,7 @@ static void describe(struct standing *standing, enum reason reason, uint64_t new
 {
 	char text[MODEL_DETAIL_MAX];
 	if (reason == REASON_OLD || reason == REASON_LATE) {
-		uint64_t behind = behind_s(standing->timestamp_s, newest_s);
+		uint64_t behind = passed_s(standing->timestamp_s, newest_s);
 		snprintf(text, sizeof(text), "its timestamp is %llu h %02llu min behind the newest",
 		         (unsigned long long)(behind / 3600), (unsigned long long)(behind / 60 % 60));
 	} else if (reason == REASON_SLOW) {
@@ -82,8 +83,8 @@ static void describe(struct standing *standing, enum reason reason, uint64_t new
 static uint32_t count_outs(const struct standing *standing, uint64_t now_s, const struct conf_decision *conf)
 {
 	uint32_t n = 0;
-	while (n < standing->outs_n && n < OUTS_N && standing->outs_s[n] + conf->flap_window_s > now_s)
-		n++;
+	for (uint32_t i = 0; i < standing->outs_n && i < OUTS_N; i++)
+		n += passed_s(standing->outs_s[i], now_s) < conf->flap_window_s;
 	return n;
 }
 
@@ -108,10 +109,21 @@ static void go_out(struct standing *standing, enum reason reason, uint64_t now_s
 	standing->since_s = now_s;
 }
 
-/** What holds at a moment, after a check or without one. failing: reason of the last check, if that failed.
+/**
+ * A mirror that had wrong content and is now unreachable may not be used when too few are left, which an
+ * unreachable one may: nobody has seen it right since.
  */
-static void settle(struct standing *standing, enum reason failing, uint64_t now_s, uint64_t newest_s,
-                   const struct conf_decision *conf)
+static bool outlasts(const struct standing *standing, enum reason failing)
+{
+	return failing != REASON_NONE && !is_at_once(failing) && is_at_once(standing->reason);
+}
+
+/**
+ * What holds at a moment. failing: reason of the last check, if that failed; is_check: it is that check's
+ * moment. Nothing comes back by waiting: only a check shows that it is good.
+ */
+static void settle(struct standing *standing, enum reason failing, bool is_check, uint64_t now_s,
+                   uint64_t newest_s, const struct conf_decision *conf)
 {
 	enum reason now = reason_now(standing, failing, newest_s, conf);
 	enum reason age = age_reason(standing, newest_s, conf);
@@ -119,10 +131,13 @@ static void settle(struct standing *standing, enum reason failing, uint64_t now_
 	if (now != REASON_NONE) {
 		standing->successes_n = 0;
 		standing->good_since_s = 0;
-		if (now != standing->reason)
-			go_out(standing, now, now_s);
-		describe(standing, now, newest_s, conf);
-	} else if (standing->reason != REASON_NONE && standing->successes_n >= conf->return_after &&
+		if (!outlasts(standing, failing)) {
+			if (now != standing->reason)
+				go_out(standing, now, now_s);
+			describe(standing, now, newest_s, conf);
+		}
+	} else if (is_check && standing->reason != REASON_NONE && standing->successes_n > 0 &&
+	           standing->successes_n >= conf->return_after &&
 	           now_s - standing->good_since_s >= standing_probation_s(standing, now_s, conf)) {
 		standing->reason = REASON_NONE;
 		standing->since_s = standing->returned_s = now_s;
@@ -150,7 +165,7 @@ static enum reason failing_of(const struct standing *standing)
 void standing_observe(struct standing *standing, const struct check_result *result,
                       uint64_t newest_timestamp_s, const struct conf_decision *conf)
 {
-	if (result->at_s < standing->checked_s)
+	if (result->at_s == 0 || result->at_s < standing->checked_s)
 		return;
 	if (result->brief && result->reason != REASON_WRONG_CONTENT)
 		return;
@@ -166,9 +181,10 @@ void standing_observe(struct standing *standing, const struct check_result *resu
 		standing->failing = result->reason;
 		standing->successes_n = 0;
 		standing->good_since_s = 0;
-		set_detail(standing, result->detail);
+		if (!outlasts(standing, result->reason))
+			set_detail(standing, result->detail);
 	} else {
-		bool slow = conf->slow_over_ms && result->total_us / 1000 > conf->slow_over_ms;
+		bool slow = conf->slow_over_ms && result->total_us > conf->slow_over_ms * UINT64_C(1000);
 		standing->slow_bits = standing->slow_bits << 1 | slow;
 		standing->failures_n = 0;
 		standing->failing = REASON_NONE;
@@ -180,40 +196,35 @@ void standing_observe(struct standing *standing, const struct check_result *resu
 		if (standing->reason == REASON_NONE)
 			standing->detail[0] = '\0';
 	}
-	settle(standing, failing_of(standing), result->at_s, newest_timestamp_s, conf);
+	settle(standing, failing_of(standing), true, result->at_s, newest_timestamp_s, conf);
 }
 
 void standing_pass(struct standing *standing, uint64_t now_s, uint64_t newest_timestamp_s,
                    const struct conf_decision *conf)
 {
-	/* Nothing comes back by waiting: only a check shows that it is good. */
 	if (standing->checked_s == 0 || age_reason(standing, newest_timestamp_s, conf) == REASON_NONE)
 		return;
-	settle(standing, failing_of(standing), now_s, newest_timestamp_s, conf);
+	settle(standing, failing_of(standing), false, now_s, newest_timestamp_s, conf);
 }
 
-static void clamp(uint64_t *at_s, uint64_t now_s)
+void standing_set_back(struct standing *standing, uint64_t now_s)
 {
-	if (*at_s > now_s)
-		*at_s = now_s;
+	uint64_t *times[] = { &standing->since_s,      &standing->warning_since_s, &standing->failing_since_s,
+		              &standing->good_since_s, &standing->checked_s,       &standing->returned_s };
+	for (size_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+		if (*times[i] > now_s)
+			*times[i] = now_s;
+	}
+	for (size_t i = 0; i < OUTS_N; i++) {
+		if (standing->outs_s[i] > now_s)
+			standing->outs_s[i] = now_s;
+	}
 }
 
-void standing_clamp(struct standing *standing, uint64_t now_s)
+void standing_join(struct standing *standing, uint64_t now_s)
 {
-	clamp(&standing->since_s, now_s);
-	clamp(&standing->warning_since_s, now_s);
-	clamp(&standing->failing_since_s, now_s);
-	clamp(&standing->good_since_s, now_s);
-	clamp(&standing->checked_s, now_s);
-	clamp(&standing->returned_s, now_s);
-	for (size_t i = 0; i < OUTS_N; i++)
-		clamp(&standing->outs_s[i], now_s);
-}
-
-void standing_begin_probation(struct standing *standing, uint64_t now_s)
-{
-	*standing = (struct standing){ .reason = REASON_MAINTENANCE, .since_s = now_s };
-	set_detail(standing, "new in the pool: on probation");
+	*standing = (struct standing){ .reason = REASON_OUT_OF_SYNC, .since_s = now_s };
+	set_detail(standing, "new: on probation");
 }
 
 uint32_t standing_ramp(const struct standing *standing, uint64_t now_s, const struct conf_decision *conf,

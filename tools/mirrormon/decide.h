@@ -4,14 +4,18 @@
  *     standing ──standing_observe(result)──> standing ──standing_pass(now)──> standing
  *
  * The rules, in the order in which they are looked at:
- *   wrong content                                       out at once, `wrong-content`
- *   403 or 429                                          out at once, `refused`
- *   unreachable_after checks failed in a row            out, by the reason of the last (unreachable,
- * http-error) timestamp old_after_s behind the newest             out, `old`; late_after_s behind: warned,
- * `late` slow_after of the last 2 * slow_after - 1 slow      out, `slow` and back in after return_after good
- * checks in a row that span the probation, which doubles with each time it went out within flap_window_s;
- * then its weight rises from ramp_percent to all of it in ramp_s. A check is good when none of the above
- * holds for it. Nothing here looks at other mirrors.
+ *
+ *     wrong content                                     out at once, `wrong-content`
+ *     403 or 429                                        out at once, `refused`
+ *     unreachable_after checks failed in a row          out, by the last's reason: unreachable, http-error
+ *     timestamp old_after_s behind the newest           out, `old`; late_after_s behind: warned, `late`
+ *     slow_after of the last 2 * slow_after - 1 slow    out, `slow`; of those that did not fail, 32 at most
+ *
+ * and back in after return_after good checks in a row that span the probation, which doubles with each time
+ * it went out within flap_window_s; then its weight rises from ramp_percent to all of it in ramp_s. A check
+ * is good when it did not fail and none of the above holds at it. `wrong-content` and `refused` give way to a
+ * milder reason only when a check has not failed: a mirror that was last seen with wrong content does not
+ * become one that was merely unreachable. Nothing here looks at other mirrors.
  */
 #ifndef TOOLS_MIRRORMON_DECIDE_H
 #define TOOLS_MIRRORMON_DECIDE_H
@@ -27,17 +31,18 @@
 void standing_observe(struct standing *standing, const struct check_result *result,
                       uint64_t newest_timestamp_s, const struct conf_decision *conf);
 
-/** Time has passed, the newest timestamp has moved: a mirror can become late without a check. */
+/** Time has passed, the newest timestamp has moved: a mirror can become late without a check, never good. */
 void standing_pass(struct standing *standing, uint64_t now_s, uint64_t newest_timestamp_s,
                    const struct conf_decision *conf);
 
-/** The clock went back: no time in a standing is later than now, so that results are not taken for old ones.
+/**
+ * The clock has gone back to now_s: what happened in its future happened now. Otherwise no check would count
+ * until the clock has caught up.
  */
-void standing_clamp(struct standing *standing, uint64_t now_s);
+void standing_set_back(struct standing *standing, uint64_t now_s);
 
-/** A mirror that has just joined: out, `maintenance`, until it has shown for the probation that it is good.
- */
-void standing_begin_probation(struct standing *standing, uint64_t now_s);
+/** A mirror has joined: it is out until it has been good for the probation, then its weight rises. */
+void standing_join(struct standing *standing, uint64_t now_s);
 
 /** How long it has to be good before it is back. */
 uint64_t standing_probation_s(const struct standing *standing, uint64_t now_s,
@@ -78,7 +83,8 @@ struct gate_mirror {
  * never do, for who follows the record has to find what it announces.
  *
  * With its quorum a version is ready: mirrors that lack it leave the pool. It is announced settle_s later,
- * when caches have forgotten them.
+ * when caches have forgotten them; unless less than quorum_percent of all mirrors that are in have it by
+ * then: it waits again. A clock that went back begins a wait anew.
  *
  * Versions count that a reference has, or, where no reference was asked (reference 0), two mirrors; one where
  * there is only one.

@@ -98,10 +98,27 @@ static void tell_waiting(const struct share shares[COUNTRY_N + 1], uint32_t perc
 	}
 }
 
+/** Has what is ready been lost again, by mirrors that went out or back to an older version? */
+static bool is_lost(const struct conf_announce *conf, const struct gate_mirror *mirrors, size_t mirrors_n,
+                    uint32_t version)
+{
+	struct share shares[COUNTRY_N + 1];
+	count(mirrors, mirrors_n, version, shares);
+	return !has_quorum(shares, conf->quorum_percent, true);
+}
+
 void gate_pass(const struct conf_announce *conf, const struct gate_mirror *mirrors, size_t mirrors_n,
                uint32_t reference, uint64_t now_s, struct announced *announced, bool *ret_lacks)
 {
 	struct share shares[COUNTRY_N + 1];
+	if (announced->candidate_since_s > now_s)
+		announced->candidate_since_s = now_s;
+	if (announced->ready_since_s > now_s)
+		announced->ready_since_s = now_s;
+	if (announced->ready && is_lost(conf, mirrors, mirrors_n, announced->ready)) {
+		announced->ready = 0;
+		announced->ready_since_s = 0;
+	}
 	uint32_t held = announced->ready ? announced->ready : announced->version;
 	uint32_t newest = next_version(mirrors, mirrors_n, reference, held, UINT32_MAX);
 	if (reference > held && reference > newest)

@@ -7,7 +7,9 @@
  * Steps of an incident: the team at once; the mirror's admin after admin_after failed checks; both when it is
  * taken out; both when it is well again, if they had heard of it. While more than digest_over_percent of the
  * pool are not well, admins hear nothing and the team gets one letter: then it is us. Nothing during
- * announced maintenance.
+ * announced maintenance but that it is well again. A mirror that only waits for a new version (out-of-sync)
+ * is well: each version makes some wait, and one that stays behind gets late. While the monitor itself is not
+ * well, nothing is said of mirrors, and after ten minutes the team hears of that.
  */
 #ifndef TOOLS_MIRRORMON_MAIL_H
 #define TOOLS_MIRRORMON_MAIL_H
@@ -31,7 +33,7 @@ void letters_fini(struct letters *letters);
 struct incidents;
 struct incidents *incidents_create(void);
 void incidents_destroy(struct incidents *incidents);
-/** Returns 0 or negative errno with diag; unreadable: begun anew, told. */
+/** Returns 0, also when there is none, or negative errno with diag: it is then begun anew. */
 int incidents_load(struct incidents *incidents, const char *path, struct diag *diag);
 int incidents_save(const struct incidents *incidents, const char *path, struct diag *diag);
 
@@ -44,17 +46,21 @@ int incidents_save(const struct incidents *incidents, const char *path, struct d
 int mail_plan(struct incidents *incidents, const struct view *view, struct history *history,
               struct letters *ret_letters);
 
-/** "Name <a> || <alerts>": alerts if there are, else a; only what is an address gets out. Returns 0, -EINVAL.
- */
+/** "Name <a> || <alerts>": alerts if that is an address, else a; only what is an address gets out. Returns 0,
+ * -EINVAL. */
 int mail_admin_address(const char *admin, char *ret_address, size_t cap);
 
-/** Send by sendmail -t, one after the other, on the loop. A letter that can't be sent is told in the log and
- * tried again, three times in all. Takes the letters over. */
+/** Sends by sendmail -t -i, one letter after the other, on the loop; no shell. A letter that can't be sent is
+ * told in the log and tried again, three times in all, after one and ten minutes. Without a sendmail that can
+ * be started letters wait for a day. At most 1,000 wait. */
 struct mailer;
+/** Returns 0 or -ENOMEM. */
 int mailer_create(uv_loop_t *loop, const char *sendmail, struct mailer **ret_mailer);
+/** Takes the letters over. */
 void mailer_send(struct mailer *mailer, struct letters *letters);
-/** Letters that are being sent or wait for it. */
-size_t mailer_waiting_n(const struct mailer *mailer);
+/** Letters that have not been tried once; none while there is no sendmail. */
+size_t mailer_untried_n(const struct mailer *mailer);
+/** What waits is not sent. The loop has to run on for it to be freed. NULL is fine. */
 void mailer_close(struct mailer *mailer);
 
 #endif

@@ -127,7 +127,7 @@ static void end_once(struct monitor *monitor)
 			fputc('\n', stderr);
 		monitor->final = true;
 		monitor_judge(monitor);
-	} else if (mailer_waiting_n(monitor->mailer) == 0) {
+	} else if (mailer_untried_n(monitor->mailer) == 0) {
 		begin_stop(monitor);
 	}
 }

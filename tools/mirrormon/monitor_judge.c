@@ -21,7 +21,7 @@ static void notice_jump(struct monitor *monitor, uint64_t now_s)
 			        "the clock was set by %lld s: nothing is decided before the next self-test",
 			        (long long)off_s);
 			for (size_t i = 0; i < monitor->watched_n; i++)
-				standing_clamp(&monitor->watched[i]->standing, now_s);
+				standing_set_back(&monitor->watched[i]->standing, now_s);
 			if (monitor->verified_s > now_s)
 				monitor->verified_s = now_s;
 			monitor->self_ok = false;

@@ -11,7 +11,7 @@
 #define FLUSH_MS      1000
 #define SAVE_MS       600000
 #define PRUNE_MS      60000
-#define PRUNE_ROWS    5000
+#define PRUNE_ROWS    2000
 #define STATE_FILE    "history.db"
 #define INCIDENT_FILE "incidents.json"
 
@@ -119,8 +119,9 @@ static int keep_history(struct monitor *monitor, uint64_t now_ms, bool changed, 
 		monitor->flushed_ms = now_ms;
 	}
 	if (now_ms - monitor->pruned_ms >= PRUNE_MS) {
-		history_prune(monitor->history, monitor->view->now_s, PRUNE_ROWS, diag);
-		monitor->pruned_ms = now_ms;
+		int more = history_prune(monitor->history, monitor->view->now_s, PRUNE_ROWS, diag);
+		/* A slice a second until all is done. */
+		monitor->pruned_ms = more == 1 ? now_ms - PRUNE_MS + FLUSH_MS : now_ms;
 	}
 	return rc;
 }

@@ -61,20 +61,25 @@ static json_t *append(struct writer *writer, json_t *list)
 	return object;
 }
 
-/* Consumes root. The caller frees the text. */
+/*
+ * Consumes root. The caller frees the text. Into a buffer of our own: where json_dumps() lacks memory, it may
+ * leave out a key and go on (jansson 2.14).
+ */
 static char *finish(const struct writer *writer, json_t *root, size_t *ret_len)
 {
-	char *text = writer->failed ? NULL : json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(3));
-	json_decref(root);
-	size_t len = text ? strlen(text) : 0;
-	char *ended = text ? realloc(text, len + 2) : NULL;
-	if (!ended) {
+	const size_t flags = JSON_INDENT(1) | JSON_REAL_PRECISION(3);
+	size_t len = writer->failed ? 0 : json_dumpb(root, NULL, 0, flags);
+	char *text = len ? malloc(len + 2) : NULL;
+	if (text && json_dumpb(root, text, len, flags) != len) {
 		free(text);
-		return NULL;
+		text = NULL;
 	}
-	memcpy(ended + len, "\n", 2);
+	json_decref(root);
+	if (!text)
+		return NULL;
+	memcpy(text + len, "\n", 2);
 	*ret_len = len + 1;
-	return ended;
+	return text;
 }
 
 /* --- the feed --- */

@@ -101,10 +101,6 @@ static void admit_region(struct choice *choice, const struct region *region, enu
 	}
 }
 
-/* Reasons that leave a mirror working: it is behind or slow. */
-#define REASON_MILD_LAST REASON_OUT_OF_SYNC
-#define REASON_HARD_LAST REASON_UNREACHABLE
-
 int pool_region_of(const struct pool *pool, uint16_t country)
 {
 	for (size_t i = 0; i < pool->regions_n; i++) {

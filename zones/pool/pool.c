@@ -210,12 +210,3 @@ int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *
 	*ret_pool = pool;
 	return 0;
 }
-
-int pool_find_region(const struct pool *pool, const char *name)
-{
-	for (size_t i = 0; i < pool->regions_n; i++) {
-		if (strcmp(pool->regions[i].name, name) == 0)
-			return (int)i;
-	}
-	return -1;
-}

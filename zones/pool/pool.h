@@ -159,9 +159,6 @@ int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *
 /** Number of the region that a country is in, or -1. */
 int pool_region_of(const struct pool *pool, uint16_t country);
 
-/** Number of the region of that name, or -1. */
-int pool_find_region(const struct pool *pool, const char *name);
-
 /**
  * Who answers for a country; COUNTRY_UNKNOWN asks for the world. ipv6_only: for a name that has AAAA records
  * only, so that only mirrors with such an address count.

@@ -19,8 +19,3 @@ enum reason reason_from_text(const char *text)
 	}
 	return REASON_N;
 }
-
-bool reason_is_readmissible(enum reason reason)
-{
-	return reason > REASON_NONE && reason < REASON_MAINTENANCE;
-}

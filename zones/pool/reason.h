@@ -5,8 +5,6 @@
 #ifndef ZONES_POOL_REASON_H
 #define ZONES_POOL_REASON_H
 
-#include <stdbool.h>
-
 /* In the order in which mirrors are taken back when too few are left: the first are the least bad. */
 enum reason {
 	REASON_NONE, /* in the pool */
@@ -24,11 +22,14 @@ enum reason {
 	REASON_N
 };
 
+/* Up to here a mirror works: it is behind or slow. */
+#define REASON_MILD_LAST REASON_OUT_OF_SYNC
+/* Up to here it is taken back when too few are left. */
+#define REASON_HARD_LAST REASON_UNREACHABLE
+
 /** "out-of-sync"; "none" for REASON_NONE. */
 const char *reason_text(enum reason reason);
 /** REASON_N when there is no such reason. "none" is not one that can be given. */
 enum reason reason_from_text(const char *text);
-/** May a mirror that is out for this reason be used when too few are left? */
-bool reason_is_readmissible(enum reason reason);
 
 #endif

@@ -90,7 +90,7 @@ static size_t ask(const struct checked *checked, enum transport transport, uint8
 		at += WIRE_OPT_LEN;
 	}
 	struct sockaddr_in peer = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	struct client client = { (struct sockaddr *)&peer, transport };
+	struct client client = { .peer = (struct sockaddr *)&peer, .transport = transport };
 	return answer_query(checked->data, &client, req, (size_t)(at - req), resp,
 	                    transport == TRANSPORT_TCP ? ANSWER_TCP_MAX : ANSWER_UDP_MAX, checked->state);
 }

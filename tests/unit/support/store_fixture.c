@@ -180,8 +180,7 @@ void fixture_init(struct fixture *fixture, const char *zone_text, const char *ch
 		                              .geo = fixture->geo,
 		                              .edns_size = 1232,
 		                              .serial = 7,
-		                              .cookies = &cookies,
-		                              .tcp_idle_ms = 12300 };
+		                              .cookies = &cookies };
 	fixture->state = calloc(1, sizeof(*fixture->state));
 	assert_non_null(fixture->state);
 	fixture->state->now_s = FIXTURE_NOW_S;
@@ -195,15 +194,35 @@ void fixture_fini(struct fixture *fixture)
 	free(fixture->state);
 }
 
-size_t fixture_send(struct fixture *fixture, const struct fixture_question *question, uint8_t *resp)
+struct fixture *fixture_create(const char *zone_text, const char *child_text)
 {
-	uint8_t req[1024] = { 0x12, 0x34, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0 };
-	int len = name_from_text(question->name, NULL, 0, req + WIRE_HEADER_LEN);
-	assert_true(len > 0);
-	uint8_t *at = req + WIRE_HEADER_LEN + len;
-	wire_put16(at, question->type);
-	wire_put16(at + 2, question->class ? question->class : WIRE_CLASS_IN);
-	at += 4;
+	struct fixture *fixture = calloc(1, sizeof(*fixture));
+	assert_non_null(fixture);
+	fixture_init(fixture, zone_text, child_text);
+	return fixture;
+}
+
+int fixture_teardown(void **state)
+{
+	fixture_fini(*state);
+	free(*state);
+	return 0;
+}
+
+size_t fixture_make_request(const struct fixture_question *question, uint8_t req[FIXTURE_REQUEST_MAX])
+{
+	static const uint8_t header[WIRE_HEADER_LEN] = { 0x12, 0x34, 0x01, 0x00 };
+	memcpy(req, header, sizeof(header));
+	uint8_t *at = req + WIRE_HEADER_LEN;
+	if (question->name) {
+		int len = name_from_text(question->name, NULL, 0, at);
+		assert_true(len > 0);
+		at += len;
+		wire_put16(at, question->type);
+		wire_put16(at + 2, question->class ? question->class : WIRE_CLASS_IN);
+		at += 4;
+		req[5] = 1;
+	}
 	if (question->edns_size) {
 		req[11] = 1;
 		memset(at, 0, WIRE_OPT_LEN);
@@ -215,11 +234,18 @@ size_t fixture_send(struct fixture *fixture, const struct fixture_question *ques
 			memcpy(at, question->options, question->options_len);
 		at += question->options_len;
 	}
+	return (size_t)(at - req);
+}
+
+size_t fixture_send(struct fixture *fixture, const struct fixture_question *question, uint8_t *resp)
+{
+	uint8_t req[FIXTURE_REQUEST_MAX];
+	size_t req_len = fixture_make_request(question, req);
 	struct sockaddr_in usual = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7f020001) };
 	struct client client = { .peer = question->peer ? question->peer : (struct sockaddr *)&usual,
 		                 .transport = question->transport };
 	size_t cap = question->transport != TRANSPORT_UDP ? ANSWER_TCP_MAX : ANSWER_UDP_MAX;
-	return answer_query(&fixture->data, &client, req, (size_t)(at - req), resp, cap, fixture->state);
+	return answer_query(&fixture->data, &client, req, req_len, resp, cap, fixture->state);
 }
 
 size_t fixture_ask(struct fixture *fixture, const char *name, uint16_t type, uint16_t edns_size,

@@ -20,6 +20,8 @@ struct fixture {
 /* The time in RFC 9018 appendix A.2, whose secret makes the cookies of every fixture. */
 #define FIXTURE_NOW_S 1559734385
 
+#define FIXTURE_REQUEST_MAX 1024
+
 /* Slots of the pools in every fixture. */
 enum {
 	FIXTURE_SLOT_COUNTRY,
@@ -40,12 +42,16 @@ enum {
 void fixture_init(struct fixture *fixture, const char *zone_text, const char *child_text);
 void fixture_fini(struct fixture *fixture);
 
+/** The same in memory of its own, for cmocka: a setup function puts it into *state, this frees it. */
+struct fixture *fixture_create(const char *zone_text, const char *child_text);
+int fixture_teardown(void **state);
+
 /** Ask over UDP with an EDNS size (0 = no OPT) from 127.2.0.1. Returns the answer's length. */
 size_t fixture_ask(struct fixture *fixture, const char *name, uint16_t type, uint16_t edns_size,
                    uint8_t *resp);
 /** A question with all that can be said of it. Fields of zero: class IN, no OPT, from 127.2.0.1, over UDP. */
 struct fixture_question {
-	const char *name;
+	const char *name; /* NULL = a message without a question */
 	uint16_t type;
 	uint16_t class;
 	uint16_t edns_size;
@@ -54,6 +60,8 @@ struct fixture_question {
 	const struct sockaddr *peer;
 	enum transport transport;
 };
+/** The message alone. Returns its length. */
+size_t fixture_make_request(const struct fixture_question *question, uint8_t req[FIXTURE_REQUEST_MAX]);
 /** resp has ANSWER_TCP_MAX bytes for TCP and TLS, else ANSWER_UDP_MAX. */
 size_t fixture_send(struct fixture *fixture, const struct fixture_question *question, uint8_t *resp);
 

@@ -1,4 +1,4 @@
-#include "net/accept.h"
+#include "loop/accept.h"
 
 #include <errno.h>
 #include <sys/socket.h>
@@ -34,7 +34,19 @@ static void on_readable(uv_poll_t *poll, int status, int events);
 static void on_rested(uv_timer_t *timer)
 {
 	struct acceptor *acceptor = timer->data;
-	uv_poll_start(&acceptor->poll, UV_READABLE, on_readable);
+	if (!acceptor->paused)
+		uv_poll_start(&acceptor->poll, UV_READABLE, on_readable);
+}
+
+/* Connections that wait, at most so many. */
+static void accept_waiting(struct acceptor *acceptor, unsigned most, bool *ret_exhausted)
+{
+	for (unsigned i = 0; i < most && !acceptor->paused; i++) {
+		int fd = accept_one(acceptor, ret_exhausted);
+		if (fd < 0)
+			break;
+		acceptor->accepted(acceptor, fd);
+	}
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -42,12 +54,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	struct acceptor *acceptor = (struct acceptor *)poll;
 	bool exhausted = status < 0;
 	(void)events;
-	for (unsigned i = 0; i < ACCEPTS_A_WAKEUP && !exhausted; i++) {
-		int fd = accept_one(acceptor, &exhausted);
-		if (fd < 0)
-			break;
-		acceptor->accepted(acceptor, fd);
-	}
+	if (!exhausted)
+		accept_waiting(acceptor, ACCEPTS_A_WAKEUP, &exhausted);
 	if (exhausted) {
 		uv_poll_stop(poll);
 		uv_timer_start(&acceptor->rest, on_rested, REST_MS, 0);
@@ -58,36 +66,54 @@ int acceptor_open(struct acceptor *acceptor, uv_loop_t *loop, int fd,
                   void (*accepted)(struct acceptor *acceptor, int fd),
                   bool (*failed)(struct acceptor *acceptor))
 {
+	int rc = uv_poll_init(loop, &acceptor->poll, fd);
+	if (rc < 0)
+		return rc;
+	uv_timer_init(loop, &acceptor->rest);
+	acceptor->rest.data = acceptor;
 	acceptor->fd = fd;
+	acceptor->paused = false;
 	acceptor->accepted = accepted;
 	acceptor->failed = failed;
-	int rc = uv_timer_init(loop, &acceptor->rest);
-	acceptor->rest.data = acceptor;
-	if (rc == 0)
-		rc = uv_poll_init(loop, &acceptor->poll, fd);
-	if (rc == 0)
-		rc = uv_poll_start(&acceptor->poll, UV_READABLE, on_readable);
-	return rc;
+	uv_poll_start(&acceptor->poll, UV_READABLE, on_readable);
+	return 0;
+}
+
+void acceptor_pause(struct acceptor *acceptor)
+{
+	acceptor->paused = true;
+	uv_poll_stop(&acceptor->poll);
+}
+
+void acceptor_resume(struct acceptor *acceptor)
+{
+	acceptor->paused = false;
+	uv_poll_start(&acceptor->poll, UV_READABLE, on_readable);
+}
+
+void acceptor_drain(struct acceptor *acceptor)
+{
+	bool exhausted = false;
+	accept_waiting(acceptor, ACCEPTS_AT_CLOSE, &exhausted);
 }
 
 static void on_rest_closed(uv_handle_t *handle)
 {
 	struct acceptor *acceptor = handle->data;
-	uv_close((uv_handle_t *)&acceptor->poll, acceptor->closed);
+	if (acceptor->closed)
+		acceptor->closed((uv_handle_t *)&acceptor->poll);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+	uv_close((uv_handle_t *)&((struct acceptor *)handle)->rest, on_rest_closed);
 }
 
 void acceptor_close(struct acceptor *acceptor, uv_close_cb closed)
 {
-	/* Connections the kernel has accepted for us would be reset with the socket. */
-	bool exhausted = false;
-	for (unsigned i = 0; i < ACCEPTS_AT_CLOSE; i++) {
-		int fd = accept_one(acceptor, &exhausted);
-		if (fd < 0)
-			break;
-		acceptor->accepted(acceptor, fd);
-	}
 	acceptor->closed = closed;
-	uv_poll_stop(&acceptor->poll);
+	/* uv_close() takes the number out of epoll, even behind uv_poll_stop(): by then it must be ours
+	 * still. */
+	uv_close((uv_handle_t *)&acceptor->poll, on_poll_closed);
 	close(acceptor->fd);
-	uv_close((uv_handle_t *)&acceptor->rest, on_rest_closed);
 }

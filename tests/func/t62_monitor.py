@@ -1,0 +1,206 @@
+"""mirrormon over real web servers, and dnsd that follows its signed feed: faults are switched, the answers change.
+
+One world of 40 mirrors in twelve countries, checked once a second, for all tests; t63 and t64 are about versions and numbers.
+"""
+import json
+import os
+import re
+import time
+
+from harness import Lookups, addresses, check, check_equal, need_program, run, text_of, wait_until, ask
+from mirror_world import MirrorWorld, members
+
+COUNTRIES = {"DE": 6, "US": 6, "FR": 4, "JP": 4, "GB": 3, "NL": 3, "SE": 3, "IT": 3, "AU": 2, "CZ": 2, "BR": 2, "ZA": 2}
+MIRRORS = [(f"m{i}.{country.lower()}.example", country) for country, n in COUNTRIES.items() for i in range(1, n + 1)]
+TEAM = "team@pool.example"
+SENDMAIL = "#!/bin/sh\ncat >\"$(dirname \"$0\")/.$$\" && mv \"$(dirname \"$0\")/.$$\" \"$(dirname \"$0\")/letter-$$\"\n"
+INTERVAL_S = 1
+
+
+class Pool:
+    """The world, a monitor of all of it and the dnsd behind."""
+
+    def __init__(self, case):
+        mirrors = [(host, country, [f"192.0.2.{i}", f"2001:db8::{i:x}"]) for i, (host, country) in enumerate(MIRRORS, 1)]
+        self.world = MirrorWorld(case, mirrors, more=[("new.de.example", "DE", ["198.51.100.1", "2001:db8:1::1"])],
+                                 raw=[(f"h{i}.fr.example", "FR", [f"198.51.100.{i}"]) for i in range(101, 110)])
+        self.world.release({"daily": 100}, {"daily-100.cdiff": b"ClamAV-Diff:"})
+        self.world.push(self.world.mirrors + self.world.more)
+        self.site = case.site()
+        self.make_mail()
+        key = self.site.file("monitor")
+        status, text = run([need_program("minisign"), "-G", "-W", "-p", key + ".pub", "-s", key + ".key"])
+        check_equal(status, 0, f"minisign: {text}")
+        with open(key + ".pub") as file:
+            public = file.read().splitlines()[1]
+        self.monitor = self.world.monitor(
+            self.site, monitor={"feed-key": '"monitor.key"'}, metrics={"listen": '[ "127.0.0.1@0" ]'}, votes={"file": '"vote.json"'},
+            mail={"team": f'"{TEAM}"', "sendmail": f'"{self.site.file("mail/sendmail")}"', "admin-after": "2"},
+            site={"directory": '"html"', "interval": '"1s"'})
+        self.monitor.wait_feed()
+        self.site.pool_site([(m.host, m.country, m.addresses) for m in self.world.mirrors],
+                            versions='{ name = "current.cvd"; feed = "clamav"; software = "1.4.3"; database-names = "%d.cvd"; main = 62;'
+                                     ' bytecode = 335; renew = "1s"; stale-after = "3s"; refuse-after = "1h"; }',
+                            pool={"feed": '"feed.json"', "feed_key": f'"{public}"', "max_removal": 30, "feed_hold": '"10m"'})
+        self.dnsd = case.daemon(self.site)
+
+    def make_mail(self):
+        self.site.write("mail/sendmail", SENDMAIL)
+        os.chmod(self.site.file("mail/sendmail"), 0o755)
+
+    def letters(self):
+        found = []
+        for name in os.listdir(self.site.file("mail")):
+            if name.startswith("letter-"):
+                with open(self.site.file(f"mail/{name}")) as file:
+                    found.append(file.read())
+        return found
+
+    def forget_letters(self):
+        for name in os.listdir(self.site.file("mail")):
+            if name.startswith("letter-"):
+                os.unlink(self.site.file(f"mail/{name}"))
+
+    def of(self, country):
+        """Addresses of the mirrors of a country."""
+        return {address for mirror in self.world.mirrors if mirror.country == country for address in mirror.addresses}
+
+    def wait_members(self, country, *but, deadline_s=None):
+        """Until a country's name has all of its addresses but these."""
+        want = self.of(country) - set(but)
+        wait_until(lambda: members(self.dnsd, country) == want, f"db.{country.lower()} is {sorted(want)}", deadline_s)
+
+    def wait_well(self):
+        """Everybody is in, by the feed and in DNS."""
+        self.monitor.wait_out({})
+        for country in COUNTRIES:
+            self.wait_members(country)
+
+    def first_places(self, address, n):
+        """The share of an address in the first places of its country's answers."""
+        first = 0
+        with Lookups(self.dnsd.addr) as lookups:
+            for _ in range(n):
+                first += addresses(lookups.ask("db.de.clamav.test"))[0] == address
+        return first / n
+
+
+def setup(case):
+    return Pool(case)
+
+
+def test_well(case, pool):
+    """All are in; the version is announced; nobody has had a letter."""
+    pool.wait_well()
+    wait_until(lambda: text_of(ask(pool.dnsd, "current.cvd.clamav.test", "TXT")).split(":")[2] == "100", "daily 100 in the TXT record")
+    feed = pool.monitor.feed()
+    check_equal((feed["excluded"], feed["weights"], feed["monitor"]), ([], [], "mon1.example"), "the feed")
+    check_equal(pool.letters(), [], "letters")
+
+
+def test_stale(case, pool):
+    """A mirror whose timestamp has stopped leaves within one interval, and comes back with a tenth of its share."""
+    mirror = pool.world.by_host["m1.de.example"]
+    serial = pool.monitor.feed()["serial"]
+    begin = time.monotonic()
+    mirror.stamp(time.time() - 3 * 3600)
+    pool.wait_members("DE", *mirror.addresses)
+    took = time.monotonic() - begin
+    check(took < INTERVAL_S * 1.1 + 2, f"{took:.1f} s until it had left, where checks are {INTERVAL_S} s apart")
+    feed = pool.monitor.wait_feed(serial)
+    check_equal([(e.get("mirror"), e["reason"]) for e in feed["excluded"] if "mirror" in e], [(mirror.host, "old")], "the feed")
+    check(re.fullmatch(r"its timestamp is (2 h 59|3 h 00) min behind the newest", feed["excluded"][0]["detail"]), feed["excluded"][0])
+
+    mirror.sync("timestamp")
+    pool.wait_members("DE")
+    share = pool.first_places(mirror.addresses[0], 600)
+    weight = pool.monitor.feed()["weights"]
+    check_equal([(w["mirror"], w["factor"]) for w in weight], [(mirror.host, 0.1)], "weights of the feed")
+    # A tenth of a sixth when it begins; 29 % of it after two of ten seconds.
+    check(share < 0.085, f"{share:.1%} of the first places right after its return, where a sixth is its full share")
+
+
+def test_at_once(case, pool):
+    """Wrong content and a refusal: with the first check that finds it. Its admin hears of it, and what it is."""
+    wrong, refused = (pool.world.by_host[host] for host in ("m1.us.example", "m2.us.example"))
+    pool.forget_letters()
+    begin = time.monotonic()
+    wrong.put("daily.cvd", b"<html>It works!</html>" * 100)
+    refused.answer(403)
+    pool.wait_members("US", *wrong.addresses, *refused.addresses)
+    took = time.monotonic() - begin
+    check(took < INTERVAL_S * 1.1 + 2, f"{took:.1f} s until both had left")
+    pool.monitor.wait_out({wrong.host: "wrong-content", refused.host: "refused"})
+    letter = wait_until(lambda: next((text for text in pool.letters() if f"admin@{wrong.host}" in text.split("\n\n")[0]), None), "a letter")
+    check("wrong-content" in letter and "/daily.cvd" in letter, f"the letter:\n{letter}")
+    wrong.sync("daily.cvd")
+    refused.answer(None)
+    pool.wait_members("US")
+
+
+def test_faults(case, pool):
+    """404, a redirect, nobody there, slow: after the checks that each of them takes, by its reason. One family: that address alone."""
+    by_host = pool.world.by_host
+    missing, moved, gone, slow, half = (by_host[f"m1.{c}.example"] for c in ("fr", "jp", "gb", "se", "nl"))
+    mark = pool.monitor.log.mark()
+    missing.answer(404)
+    moved.answer(301)
+    gone.down()
+    slow.answer("slow")
+    half.down(half.addresses[1])
+    for mirror, reason, detail in ((missing, "http-error", "404 Not Found"), (moved, "http-error", r"301 .*elsewhere\.example"),
+                                   (gone, "unreachable", "No route to host"), (slow, "slow", r"took longer than 1\.5 s")):
+        pool.monitor.log.wait(rf"mirror {mirror.host}: none -> {reason}: .*{detail}", mark)
+        pool.wait_members(mirror.country, *mirror.addresses)
+    pool.wait_members("NL", half.addresses[1])
+    pool.monitor.wait_out({missing.host: "http-error", moved.host: "http-error", gone.host: "unreachable", slow.host: "slow",
+                           half.addresses[1]: "unreachable"})
+    # It takes three checks in a row: two have only warned.
+    status, text = pool.monitor.get()
+    failed = re.search(rf'mirrormon_check_failures_total{{mirror="{gone.host}",family="ipv4",address="[^"]*",reason="unreachable"}} (\d+)', text)
+    check(status == 200 and failed and int(failed[1]) >= 3, f"{failed and failed[0]}")
+    check_equal([line for line in pool.monitor.log.since(mark) if f"mirror {half.host}:" in line], [], "lines about the mirror with one family")
+    for mirror in missing, moved, gone, slow, half:
+        mirror.answer(None)
+        mirror.up()
+    pool.wait_well()
+
+
+def test_one_check(case, pool):
+    """One failed check, or two: nobody leaves."""
+    mirror = pool.world.by_host["m2.fr.example"]
+    before = pool.monitor.feed()
+    mirror.answer(503)
+    wait_until(lambda: re.search(rf'check_failures_total{{mirror="{mirror.host}"', pool.monitor.get()[1]), "a failed check")
+    mirror.answer(None)
+    after = pool.monitor.wait_feed(before["serial"] + 1)
+    check_equal((after["excluded"], members(pool.dnsd, "FR")), ([], pool.of("FR")), "what is out after it")
+
+
+def test_most_at_once(case, pool):
+    """60 % gone in a moment, and the references well: the monitor says so, the breaker of dnsd keeps them. One letter."""
+    pool.wait_well()
+    pool.forget_letters()
+    gone = [mirror for i, mirror in enumerate(pool.world.mirrors) if i % 5 < 3]
+    check_equal(len(gone), 24, "60 % of the mirrors")
+    mark, monitor_mark = pool.dnsd.log.mark(), pool.monitor.log.mark()
+    pool.world.cut(*(address for mirror in gone for address in mirror.addresses))
+    pool.monitor.wait_out({mirror.host: "unreachable" for mirror in gone})
+    pool.dnsd.log.wait(r"takes out \d+ of 40 mirrors at once: held back", mark)
+    # The serial that says 24 has been read: those which came before it were below the limit.
+    serial = pool.monitor.feed()["serial"]
+    pool.monitor.wait_feed(serial + 1)
+    held = run_feed_show(pool)
+    kept = {country: len(members(pool.dnsd, country)) for country in COUNTRIES}
+    check(all(kept.values()), f"addresses by country: {kept}")
+    out_n = 80 - sum(kept.values())
+    check(out_n <= 2 * 12, f"{out_n} of 80 addresses have left, more than 30 %: {kept}; {held}")
+    check(not any("self-test failed" in line for line in pool.monitor.log.since(monitor_mark)), "the self-test is to blame")
+    letter = wait_until(lambda: [text for text in pool.letters() if re.search(r"^Subject: .*\d+ of 40", text, re.M)], "the digest")
+    check_equal(len(letter), 1, "digests")
+    pool.world.mend(*(address for mirror in gone for address in mirror.addresses))
+    pool.wait_well()
+
+
+def run_feed_show(pool):
+    return [line for line in pool.dnsd.log.since(0) if "feed" in line][-3:]
