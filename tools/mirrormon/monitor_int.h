@@ -37,6 +37,7 @@ struct watched {
 	struct verdict verdict;
 	uint64_t checks_n, failures_n[REASON_N];
 	uint64_t changes_n;
+	double score; /* of the last hundred checks or so, for metrics; it starts at 0 */
 };
 
 /** A reference and what was last seen of it. */
