@@ -30,8 +30,8 @@ MON_LIBS   := -lcurl -lsqlite3 -lz -lm
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBS := $(BUILD)/libdnsserve.a $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
-TEST_LIBS := $(BUILD)/libmirrormon.a $(LIBS)
-PROGRAMS := $(BUILD)/bin/dnsd $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb
+MON_ALL := $(BUILD)/libmirrormon.a $(LIBS)
+PROGRAMS := $(addprefix $(BUILD)/bin/,dnsd dnsdctl dnsd-geodb mirrormon)
 UNIT := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(sort $(wildcard tests/unit/*_test.c)))
 REPLAY := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
 SOURCES := $(sort $(wildcard dnsd/*.c dnsd/*/*.[ch] zones/*.[ch] zones/*/*.[ch] geo/*.[ch] tools/*/*.[ch] tests/*/*.[ch] tests/unit/*/*.[ch]))
@@ -140,7 +140,7 @@ geodb: all ## rebuild the country database from a fresh download
 .PHONY: install
 install: all ## install programs, examples and the map if there is one below PREFIX (/usr/local); honours DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/dnsd/examples
-	install -m 755 $(BUILD)/bin/dnsd $(DESTDIR)$(PREFIX)/sbin/
+	install -m 755 $(BUILD)/bin/dnsd $(BUILD)/bin/mirrormon $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb $(DESTDIR)$(PREFIX)/bin/
 	cp -r contrib/clamav.net $(DESTDIR)$(PREFIX)/share/doc/dnsd/examples/
 	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/dnsd/
@@ -155,8 +155,8 @@ install: all ## install programs, examples and the map if there is one below PRE
 		echo "no world map: the status site goes without; to have one, make map"; \
 	fi
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
-	install -m 644 contrib/dnsd.service contrib/dnsd.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/
-	sed -i 's,/usr/local,$(PREFIX),g' $(DESTDIR)$(PREFIX)/lib/systemd/system/dnsd.service
+	install -m 644 contrib/dnsd.service contrib/dnsd.socket contrib/mirrormon.service $(DESTDIR)$(PREFIX)/lib/systemd/system/
+	sed -i 's,/usr/local,$(PREFIX),g' $(DESTDIR)$(PREFIX)/lib/systemd/system/{dnsd,mirrormon}.service
 	install -m 644 contrib/sysusers.d/dnsd.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/
 	install -m 644 contrib/tmpfiles.d/dnsd.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/
 
@@ -195,27 +195,30 @@ $(BUILD)/world.tsv: scripts/worldmap.mjs $(MAP_FOLDER)/package.json
 	@[ "$(V)" = 1 ] || echo "  MAP  $@"
 	$(Q)node scripts/worldmap.mjs $@
 
+$(BUILD)/bin/mirrormon: $(call obj,tools/mirrormon/main.c) $(MON_ALL)
+	$(link) $(MON_LIBS) $(LOAD_LIBS) $(SERVE_LIBS)
+
 # Helpers of the unit tests are linked to each: the geodb writer, for databases of their own, among them.
 TEST_OBJ := $(call obj,tools/geodb/mmdb_writer.c $(wildcard tests/unit/support/*.c))
-$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_OBJ) $(TEST_LIBS)
+$(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(TEST_OBJ) $(MON_ALL)
 	$(link) -lcmocka $(MON_LIBS) $(LOAD_LIBS) $(SERVE_LIBS)
 
 # With memory that runs out when the test wants it.
 WRAPPED := malloc calloc realloc aligned_alloc strdup asprintf vasprintf
 MEMORY_TESTS := $(filter %memory_test,$(UNIT))
 $(MEMORY_TESTS): LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
-$(MEMORY_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/failing/failing.o $(TEST_OBJ) $(TEST_LIBS)
+$(MEMORY_TESTS): $(BUILD)/tests/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/failing/failing.o $(TEST_OBJ) $(MON_ALL)
 	$(link) -lcmocka $(MON_LIBS) $(LOAD_LIBS) $(SERVE_LIBS)
 
 # A fuzz target with a main() that replays files: no fuzzer needed.
-$(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(TEST_OBJ) $(TEST_LIBS)
+$(BUILD)/tests/fuzz/replay_%: $(BUILD)/tests/fuzz/%.o $(call obj,tests/fuzz/replay.c) $(TEST_OBJ) $(MON_ALL)
 	$(link) -lcmocka $(MON_LIBS) $(LOAD_LIBS) $(SERVE_LIBS)
 
 $(BUILD)/tests/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/queries.o $(BUILD)/libdnsload.a $(BUILD)/libdnscore.a
 	$(link) $(LOAD_LIBS)
 
 # Answers from the zone of the unit tests.
-$(BUILD)/tests/bench/instructions: $(BUILD)/tests/bench/instructions.o $(TEST_OBJ) $(TEST_LIBS)
+$(BUILD)/tests/bench/instructions: $(BUILD)/tests/bench/instructions.o $(TEST_OBJ) $(MON_ALL)
 	$(link) -lcmocka $(MON_LIBS) $(LOAD_LIBS) $(SERVE_LIBS)
 
 # Keep the objects that only pattern rules mention.

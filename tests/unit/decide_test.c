@@ -458,6 +458,26 @@ static void test_clock_jumps(void **state)
 	assert_int_equal(s.reason, REASON_WRONG_CONTENT);
 }
 
+static void test_join(void **state)
+{
+	(void)state;
+	struct standing s = { .failures_n = 7 };
+	uint64_t full_s;
+	standing_join(&s, T0);
+	assert_int_equal(s.reason, REASON_OUT_OF_SYNC);
+	assert_int_equal(s.since_s, T0);
+	assert_int_equal(s.failures_n, 0);
+	assert_string_equal(s.detail, "new: on probation");
+	observe(&s, T0 + 1, REASON_NONE);
+	observe(&s, T0 + 600, REASON_NONE);
+	assert_int_equal(s.reason, REASON_OUT_OF_SYNC);
+	assert_string_equal(s.detail, "new: on probation");
+	observe(&s, T0 + 601, REASON_NONE);
+	assert_int_equal(s.reason, REASON_NONE);
+	assert_int_equal(standing_ramp(&s, T0 + 601, &conf, &full_s), 100);
+	assert_int_equal(s.outs_n, 0); /* it was never in */
+}
+
 static struct verdict decide(const char *opinions, uint32_t quorum, const struct verdict *before)
 {
 	static const enum reason reasons[] = {
@@ -465,7 +485,7 @@ static struct verdict decide(const char *opinions, uint32_t quorum, const struct
 		['w'] = REASON_WRONG_CONTENT, ['r'] = REASON_REFUSED, ['s'] = REASON_SLOW,
 	};
 	struct opinion list[16];
-	char details[16][8];
+	char details[16][24];
 	size_t n = strlen(opinions);
 	for (size_t i = 0; i < n; i++) {
 		snprintf(details[i], sizeof(details[i]), "%zu", i);
@@ -546,6 +566,7 @@ int main(void)
 		cmocka_unit_test(test_brief),
 		cmocka_unit_test(test_out_of_order),
 		cmocka_unit_test(test_clock_jumps),
+		cmocka_unit_test(test_join),
 		cmocka_unit_test(test_judge),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,10 +39,10 @@ static void close_watch(uv_handle_t *handle)
 
 static void list_remove(struct job **list, struct job *job)
 {
-	if (job->prev)
-		job->prev->next = job->next;
-	else
+	if (*list == job)
 		*list = job->next;
+	else
+		job->prev->next = job->next;
 	if (job->next)
 		job->next->prev = job->prev;
 	job->next = job->prev = NULL;
@@ -76,11 +76,11 @@ static void fetched(const struct job *job)
 	if (transfer) {
 		enum reason reason = transfer_judge(transfer, job->checker->conf, why, sizeof(why));
 		status = 0;
-		if (transfer->reply.is_cut) {
+		if (reason != REASON_NONE) {
+			status = reason == REASON_UNREACHABLE ? -EHOSTUNREACH : -EPROTO;
+		} else if (transfer->reply.is_cut) {
 			status = -EMSGSIZE;
 			snprintf(why, sizeof(why), "longer than %zu bytes", job->fetch_max);
-		} else if (reason != REASON_NONE) {
-			status = reason == REASON_UNREACHABLE ? -EHOSTUNREACH : -EPROTO;
 		} else if (transfer->reply.status != 200) {
 			status = -EPROTO;
 			snprintf(why, sizeof(why), "%u %s, not 200", transfer->reply.status,
@@ -94,6 +94,17 @@ static void fetched(const struct job *job)
 
 static void kick(struct checker *checker);
 
+/* It is in no list any more. What is called may close the checker, or start another job. */
+static void report(struct job *job)
+{
+	switch (job->kind) {
+	case JOB_CHECK: job->done(job->context, job->request, &job->result); break;
+	case JOB_REFERENCE: job->reference_done(job->context, job->reference, &job->result); break;
+	case JOB_FETCH: fetched(job); break;
+	}
+	job_free(job);
+}
+
 void checker_job_end(struct job *job)
 {
 	struct checker *checker = job->checker;
@@ -103,12 +114,7 @@ void checker_job_end(struct job *job)
 		checker->checks_n--;
 	if (checker->queue)
 		kick(checker);
-	switch (job->kind) {
-	case JOB_CHECK: job->done(job->context, job->request, &job->result); break;
-	case JOB_REFERENCE: job->reference_done(job->context, job->reference, &job->result); break;
-	case JOB_FETCH: fetched(job); break;
-	}
-	job_free(job);
+	report(job);
 }
 
 int checker_job_ask(struct job *job, const struct ask *ask)
@@ -238,11 +244,13 @@ static void on_kick(uv_timer_t *timer)
 	struct checker *checker = timer->data;
 	struct job *job;
 	while (!checker->is_closing && (job = queue_take(checker))) {
+		if (job_begin(job) < 0) {
+			report(job);
+			continue;
+		}
 		list_add(&checker->running, job);
 		checker->running_n++;
 		checker->checks_n += job->kind == JOB_CHECK;
-		if (job_begin(job) < 0)
-			checker_job_end(job);
 	}
 }
 
@@ -360,7 +368,9 @@ static void free_all(struct job **list)
 {
 	struct job *job;
 	while ((job = *list)) {
-		list_remove(list, job);
+		*list = job->next;
+		if (*list)
+			(*list)->prev = NULL;
 		job_free(job);
 	}
 }

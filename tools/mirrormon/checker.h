@@ -41,7 +41,11 @@ typedef void checker_done_fn(void *context, const struct check_request *request,
 /** conf is borrowed. Returns 0 or negative errno. */
 int checker_create(uv_loop_t *loop, const struct conf_checks *conf, struct checker **ret_checker);
 
-/** done is called from the loop, once, later; never from within. Returns 0 or -ENOMEM. */
+/**
+ * done is called from the loop, once, later; never from within. A result with at_s 0: there was no check, for
+ * want of memory or file descriptors of ours, which says nothing about the mirror. deep is set only when all
+ * of it could be verified; a sigtool that is missing or fails is told in the log, once. Returns 0 or -ENOMEM.
+ */
 int checker_start(struct checker *checker, const struct check_request *request, checker_done_fn *done,
                   void *context);
 

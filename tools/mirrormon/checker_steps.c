@@ -33,13 +33,14 @@ static uint64_t now_of(const struct job *job)
 	return job->request && job->request->now_s ? job->request->now_s : utc_now();
 }
 
-/* "db.%c.clamav.net": as clients of that country write it. */
+/* "db.%c.clamav.net": as clients of that country write it, or those whose country is not known. */
 static void expand_host(const char *pattern, uint16_t country, char host[CHECKER_HOST_MAX])
 {
-	char code[3];
+	char code[8] = "local";
 	size_t len = 0;
-	country_to_code(country, code);
-	for (const char *at = pattern; *at && len < CHECKER_HOST_MAX - 3; at++) {
+	if (country != COUNTRY_UNKNOWN)
+		country_to_code(country, code);
+	for (const char *at = pattern; *at && len < CHECKER_HOST_MAX - sizeof(code); at++) {
 		if (at[0] == '%' && at[1] == 'c') {
 			for (const char *c = code; *c; c++)
 				host[len++] = (char)(*c >= 'A' && *c <= 'Z' ? *c + ('a' - 'A') : *c);

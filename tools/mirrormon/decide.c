@@ -221,10 +221,10 @@ void standing_set_back(struct standing *standing, uint64_t now_s)
 	}
 }
 
-void standing_begin_probation(struct standing *standing, uint64_t now_s)
+void standing_join(struct standing *standing, uint64_t now_s)
 {
-	*standing = (struct standing){ .reason = REASON_MAINTENANCE, .since_s = now_s };
-	set_detail(standing, "new in the pool: on probation");
+	*standing = (struct standing){ .reason = REASON_OUT_OF_SYNC, .since_s = now_s };
+	set_detail(standing, "new: on probation");
 }
 
 uint32_t standing_ramp(const struct standing *standing, uint64_t now_s, const struct conf_decision *conf,

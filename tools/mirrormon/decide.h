@@ -41,9 +41,8 @@ void standing_pass(struct standing *standing, uint64_t now_s, uint64_t newest_ti
  */
 void standing_set_back(struct standing *standing, uint64_t now_s);
 
-/** A mirror that has just joined: out, `maintenance`, until it has shown for the probation that it is good.
- */
-void standing_begin_probation(struct standing *standing, uint64_t now_s);
+/** A mirror has joined: it is out until it has been good for the probation, then its weight rises. */
+void standing_join(struct standing *standing, uint64_t now_s);
 
 /** How long it has to be good before it is back. */
 uint64_t standing_probation_s(const struct standing *standing, uint64_t now_s,

@@ -360,10 +360,14 @@ int history_save_standings(struct history *history, const struct view *view, str
 	    (rc = history_begin_anew(history, diag)) == 0)
 		rc = write_standings(history, view, sums);
 	free(history->saved);
-	history->saved = rc == 0 ? sums : NULL;
-	history->saved_n = rc == 0 ? n : 0;
-	if (rc < 0)
+	history->saved = NULL;
+	history->saved_n = 0;
+	if (rc == 0) {
+		history->saved = sums;
+		history->saved_n = n;
+	} else {
 		free(sums);
+	}
 	return history_tell(history, rc, diag);
 }
 

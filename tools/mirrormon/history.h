@@ -1,7 +1,7 @@
 /*
  * history: what was measured and what was decided, in an SQLite database (WAL).
  *
- *     results (7 days) ──history_prune()──> hourly means (a year)          changes of state (a year)
+ *     results (7 to 8 days) ──history_prune()──> hourly means (a year)          changes of state (a year)
  *     standings: what decide made of it all, for the next start            versions: when each mirror had
  * which
  *

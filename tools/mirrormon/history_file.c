@@ -25,14 +25,13 @@ static const char schema[] =
         "CREATE TABLE addresses (id INTEGER PRIMARY KEY, mirror INTEGER NOT NULL, address TEXT NOT NULL,"
         " UNIQUE (mirror, address));"
         "CREATE TABLE databases (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);"
-        "CREATE TABLE results (id INTEGER PRIMARY KEY, address INTEGER NOT NULL, at_s INTEGER NOT NULL,"
+        /* By address, as they are asked for and pruned; n parts those of one second. */
+        "CREATE TABLE results (address INTEGER, at_s INTEGER, n INTEGER,"
         " reason INTEGER NOT NULL, state INTEGER NOT NULL, warnings INTEGER NOT NULL, flags INTEGER NOT NULL,"
         " timestamp_s INTEGER NOT NULL, connect_us INTEGER NOT NULL, first_us INTEGER NOT NULL,"
         " total_us INTEGER NOT NULL, version_0 INTEGER, built_0 INTEGER, cdiffs_0 INTEGER, version_1 INTEGER,"
         " built_1 INTEGER, cdiffs_1 INTEGER, version_2 INTEGER, built_2 INTEGER, cdiffs_2 INTEGER,"
-        " detail TEXT NOT NULL);"
-        "CREATE INDEX results_by_address ON results (address, at_s);"
-        "CREATE INDEX results_by_time ON results (at_s);"
+        " detail TEXT NOT NULL, PRIMARY KEY (address, at_s, n)) WITHOUT ROWID;"
         /* Sums, so that slices of an hour add up: the means are made when they are read. */
         "CREATE TABLE hours (address INTEGER, hour INTEGER, checks_n INTEGER NOT NULL, good_n INTEGER NOT "
         "NULL,"
@@ -62,10 +61,11 @@ static const char *const texts[HISTORY_SQL_N] = {
 	[HISTORY_DATABASE_ADD] = "INSERT INTO databases (name) VALUES (?)",
 	[HISTORY_DATABASE_FIND] = "SELECT id FROM databases WHERE name = ?",
 	[HISTORY_RESULT_ADD] =
-	        "INSERT INTO results (address, at_s, reason, state, warnings, flags, timestamp_s,"
+	        "INSERT INTO results (address, at_s, n, reason, state, warnings, flags, timestamp_s,"
 	        " connect_us, first_us, total_us, version_0, built_0, cdiffs_0, version_1, built_1,"
-	        " cdiffs_1, version_2, built_2, cdiffs_2, detail)"
-	        " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+	        " cdiffs_1, version_2, built_2, cdiffs_2, detail) VALUES (?1, ?2,"
+	        " (SELECT coalesce(max(n) + 1, 0) FROM results WHERE address = ?1 AND at_s = ?2), ?3, ?4, ?5,"
+	        " ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
 	[HISTORY_CHANGE_ADD] =
 	        "INSERT INTO changes (at_s, mirror, address, old, new, detail) VALUES (?, ?, ?, ?, ?, ?)",
 	[HISTORY_ARRIVAL_ADD] = "INSERT INTO arrivals (database, mirror, version, at_s) VALUES (?, ?, ?, ?)"
@@ -106,11 +106,11 @@ static const char *const texts[HISTORY_SQL_N] = {
 	                   " r.first_us, r.total_us, r.version_0, r.built_0, r.cdiffs_0, r.version_1, "
 	                   "r.built_1, r.cdiffs_1,"
 	                   " r.version_2, r.built_2, r.cdiffs_2, r.detail"
-	                   " FROM addresses a JOIN results r ON r.id IN"
-	                   " (SELECT n.id FROM results n WHERE n.address = a.id ORDER BY n.at_s DESC, n.id "
-	                   "DESC LIMIT ?1)"
+	                   " FROM addresses a JOIN results r ON r.address = a.id AND r.at_s >="
+	                   " (SELECT min(n.at_s) FROM (SELECT at_s FROM results WHERE address = a.id"
+	                   " ORDER BY at_s DESC LIMIT ?1) n)"
 	                   " WHERE a.mirror = (SELECT id FROM mirrors WHERE host = ?2)"
-	                   " ORDER BY r.at_s DESC, r.id DESC LIMIT ?1",
+	                   " ORDER BY r.at_s DESC, r.address DESC, r.n DESC LIMIT ?1",
 	/* A mirror may skip versions, and for a while go back: the first of the next eight that it had. */
 	[HISTORY_ARRIVALS] = "SELECT m.host, (SELECT min(n.at_s) FROM (SELECT at_s FROM arrivals"
 	                     " WHERE database = (SELECT id FROM databases WHERE name = ?1) AND mirror = m.id"
@@ -119,6 +119,7 @@ static const char *const texts[HISTORY_SQL_N] = {
 	[HISTORY_VERSIONS] = "SELECT version FROM versions"
 	                     " WHERE database = (SELECT id FROM databases WHERE name = ?1)"
 	                     " ORDER BY version DESC LIMIT ?2",
+	[HISTORY_PRUNE_DUE] = "SELECT 1 FROM results WHERE address = ?1 AND at_s < ?2 LIMIT 1",
 	[HISTORY_PRUNE_CONDENSE] =
 	        "INSERT INTO hours (address, hour, checks_n, good_n, out_n, worst, timed_n, total_us, "
 	        "aged_n, age_s)"
@@ -126,17 +127,17 @@ static const char *const texts[HISTORY_SQL_N] = {
 	        " max(max(reason, state)), sum(reason = 0 AND total_us > 0), sum(iif(reason = 0, total_us, "
 	        "0)),"
 	        " sum(timestamp_s > 0), sum(iif(timestamp_s > 0, max(at_s - timestamp_s, 0), 0))"
-	        " FROM (SELECT * FROM results WHERE at_s < ?1 ORDER BY at_s, id LIMIT ?2)"
+	        " FROM (SELECT * FROM results WHERE address = ?1 AND at_s < ?2 ORDER BY at_s, n LIMIT ?3)"
 	        " WHERE true GROUP BY 1, 2"
 	        " ON CONFLICT DO UPDATE SET checks_n = checks_n + excluded.checks_n,"
 	        " good_n = good_n + excluded.good_n, out_n = out_n + excluded.out_n,"
 	        " worst = max(worst, excluded.worst), timed_n = timed_n + excluded.timed_n,"
 	        " total_us = total_us + excluded.total_us, aged_n = aged_n + excluded.aged_n,"
 	        " age_s = age_s + excluded.age_s",
-	[HISTORY_PRUNE_RESULTS] = "DELETE FROM results WHERE id IN"
-	                          " (SELECT id FROM results WHERE at_s < ?1 ORDER BY at_s, id LIMIT ?2)",
-	[HISTORY_PRUNE_RESULTS_AHEAD] =
-	        "DELETE FROM results WHERE id IN (SELECT id FROM results WHERE at_s > ?1 LIMIT ?2)",
+	[HISTORY_PRUNE_RESULTS] =
+	        "DELETE FROM results WHERE (address, at_s, n) IN (SELECT address, at_s, n FROM results"
+	        " WHERE address = ?1 AND at_s < ?2 ORDER BY at_s, n LIMIT ?3)",
+	[HISTORY_PRUNE_RESULTS_AHEAD] = "DELETE FROM results WHERE address = ?1 AND at_s > ?2",
 	[HISTORY_PRUNE_CHANGES] = "DELETE FROM changes WHERE id IN"
 	                          " (SELECT id FROM changes WHERE at_s < ?1 LIMIT ?2)",
 	[HISTORY_PRUNE_ARRIVALS] =
@@ -256,9 +257,9 @@ static int execute(struct history *history, const char *text)
 /* Tables, when there are none; refused when they are not ours. */
 static int have_schema(struct history *history)
 {
-	int64_t application;
-	int64_t version;
-	int64_t tables_n;
+	int64_t application = 0;
+	int64_t version = 0;
+	int64_t tables_n = 0;
 	int rc;
 	if ((rc = get_pragma(history, "PRAGMA application_id", &application)) < 0 ||
 	    (rc = get_pragma(history, "PRAGMA user_version", &version)) < 0 ||
@@ -315,7 +316,7 @@ static int set_up(struct history *history)
 
 static int connect_file(struct history *history)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	/* One that is shared by the connections of this process, and ends with the last. */
 	const char *path = history->path ? history->path : "file:/mirrormon?vfs=memdb";
 	int flags = SQLITE_OPEN_NOMUTEX | (history->path ? 0 : SQLITE_OPEN_URI);

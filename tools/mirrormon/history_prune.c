@@ -5,7 +5,7 @@
 #define DAY_S   86400
 #define SLICE_N 64
 
-/* A statement of (before or after which second, how many rows); counts what it changed. */
+/* A statement of (before which second, how many rows); counts what it changed. */
 static int prune_rows(struct history *history, enum history_sql sql, uint64_t at_s, size_t rows_max,
                       size_t *changed_n)
 {
@@ -45,21 +45,56 @@ static int find_next(struct history *history, enum history_sql sql, int64_t *las
 	return rc;
 }
 
-/* Hours are found by their address only: each call looks at some addresses, and goes on where it was. Returns
- * 1 when there are more. */
-static int prune_addresses(struct history *history, uint64_t before_s, size_t rows_max)
+/* Raw rows of an address become means a day at a time: its hours of a day are on one page, and each page that
+ * changes has to be written. Returns 1 when rows_max were not enough, 0, or negative errno. */
+static int condense(struct history *history, int64_t address, uint64_t raw_s, size_t rows_max)
 {
-	size_t changed_n = 0;
-	int rc = 1;
-	for (size_t i = 0; i < SLICE_N && changed_n < rows_max; i++) {
+	sqlite3_stmt *due = history_statement(history, HISTORY_PRUNE_DUE);
+	sqlite3_bind_int64(due, 1, address);
+	history_bind_number(due, 2, raw_s > DAY_S ? raw_s - DAY_S : 0);
+	int rc = history_step(history, due);
+	if (rc != 1)
+		return rc;
+	sqlite3_reset(due);
+	static const enum history_sql both[] = { HISTORY_PRUNE_CONDENSE, HISTORY_PRUNE_RESULTS };
+	for (size_t i = 0; i < 2; i++) {
+		sqlite3_stmt *statement = history_statement(history, both[i]);
+		sqlite3_bind_int64(statement, 1, address);
+		history_bind_number(statement, 2, raw_s);
+		history_bind_number(statement, 3, rows_max);
+		if ((rc = history_step(history, statement)) < 0)
+			return rc;
+	}
+	return (size_t)sqlite3_changes(history->db) >= rows_max;
+}
+
+/* Each call looks at some addresses, and goes on where it was. Returns 1 when there are more. */
+static int prune_addresses(struct history *history, uint64_t now_s, size_t rows_max)
+{
+	uint64_t raw_s = now_s > HISTORY_RAW_S ? now_s - HISTORY_RAW_S : 0;
+	uint64_t year_s = now_s > HISTORY_YEAR_S ? now_s - HISTORY_YEAR_S : 0;
+	int before = sqlite3_total_changes(history->db);
+	for (size_t i = 0; i < SLICE_N && (size_t)(sqlite3_total_changes(history->db) - before) < rows_max;
+	     i++) {
 		int64_t mirror;
 		size_t gone_n = 0;
-		rc = find_next(history, HISTORY_PRUNE_NEXT_ADDRESS, &history->pruned_address, &mirror);
+		int64_t last = history->pruned_address;
+		int rc = find_next(history, HISTORY_PRUNE_NEXT_ADDRESS, &history->pruned_address, &mirror);
 		if (rc != 1)
 			return rc;
 		int64_t address = history->pruned_address;
-		if ((rc = prune_by_id(history, HISTORY_PRUNE_HOURS, address, before_s, &changed_n)) < 0 ||
-		    (rc = prune_by_id(history, HISTORY_PRUNE_STANDING, address, 0, &gone_n)) < 0 ||
+		if ((rc = condense(history, address, raw_s, rows_max)) == 1) {
+			history->pruned_address = last;
+			return 1;
+		}
+		if (rc < 0 ||
+		    /* Of a clock that was ahead. */
+		    (rc = prune_by_id(history, HISTORY_PRUNE_RESULTS_AHEAD, address, now_s + DAY_S,
+		                      &gone_n)) < 0 ||
+		    (rc = prune_by_id(history, HISTORY_PRUNE_HOURS, address, year_s, &gone_n)) < 0)
+			return rc;
+		gone_n = 0;
+		if ((rc = prune_by_id(history, HISTORY_PRUNE_STANDING, address, 0, &gone_n)) < 0 ||
 		    (rc = prune_by_id(history, HISTORY_PRUNE_ADDRESS, address, (uint64_t)mirror, &gone_n)) <
 		            0)
 			return rc;
@@ -87,20 +122,13 @@ static int prune_mirrors(struct history *history)
 
 static int prune_all(struct history *history, uint64_t now_s, size_t rows_max, size_t *changed_n)
 {
-	uint64_t raw_s = now_s > HISTORY_RAW_S ? now_s - HISTORY_RAW_S : 0;
 	uint64_t year_s = now_s > HISTORY_YEAR_S ? now_s - HISTORY_YEAR_S : 0;
-	size_t condensed_n = 0;
 	int rc;
 	if ((rc = history_begin(history)) == 0 &&
-	    (rc = prune_rows(history, HISTORY_PRUNE_CONDENSE, raw_s, rows_max, &condensed_n)) == 0 &&
-	    (rc = prune_rows(history, HISTORY_PRUNE_RESULTS, raw_s, rows_max, changed_n)) == 0 &&
-	    /* Of a clock that was ahead. */
-	    (rc = prune_rows(history, HISTORY_PRUNE_RESULTS_AHEAD, now_s + DAY_S, rows_max, changed_n)) ==
-	            0 &&
 	    (rc = prune_rows(history, HISTORY_PRUNE_CHANGES, year_s, rows_max, changed_n)) == 0 &&
 	    (rc = prune_rows(history, HISTORY_PRUNE_ARRIVALS, year_s, rows_max, changed_n)) == 0 &&
 	    (rc = prune_rows(history, HISTORY_PRUNE_VERSIONS, year_s, rows_max, changed_n)) == 0)
-		rc = history->pruned_mirror ? 0 : prune_addresses(history, year_s, rows_max);
+		rc = history->pruned_mirror ? 0 : prune_addresses(history, now_s, rows_max);
 	if (rc == 0)
 		rc = prune_mirrors(history);
 	int ended = history_end(history, rc < 0 ? rc : 0);

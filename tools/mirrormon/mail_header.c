@@ -7,6 +7,7 @@
 
 #define LOCAL_MAX  64  /* RFC 5321 section 4.5.3.1.1 */
 #define DOMAIN_MAX 253 /* RFC 1035 section 2.3.4, as text */
+#define TEXT_MAX   400 /* of a line of at most 998 (RFC 5322 section 2.1.1) */
 #define WORD_BYTES 45  /* of an encoded word: 60 characters of base 64, of at most 75 in all */
 
 static bool is_alnum(char c)
@@ -117,7 +118,8 @@ static size_t utf8_len(const char *text)
 
 void mail_put_text(FILE *out, const char *text)
 {
-	while (*text) {
+	const char *end = text + TEXT_MAX;
+	while (*text && text < end) {
 		size_t len = utf8_len(text);
 		if (len)
 			fwrite(text, 1, len, out);
@@ -125,6 +127,8 @@ void mail_put_text(FILE *out, const char *text)
 			fputc('?', out);
 		text += len ? len : 1;
 	}
+	if (*text)
+		fputs("...", out);
 }
 
 static void put_base64(FILE *out, const unsigned char *bytes, size_t len)

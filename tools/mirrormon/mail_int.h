@@ -64,7 +64,8 @@ void mail_put_date(FILE *out, uint64_t at_s);
 /** "<PARTS@domain of from>", of characters that need no quoting. */
 void mail_put_id(FILE *out, const char *name, uint64_t since_s, const char *what, const char *host,
                  const char *from);
-/** Text of any bytes for the body: UTF-8 stays, control characters and all else become a mark. */
+/** Text of any bytes for the body: UTF-8 stays, control characters and all else become a mark; cut
+ * after 400 bytes. */
 void mail_put_text(FILE *out, const char *text);
 
 /** For tests: waits before the second and third try, and before the next after sendmail was missing; how long

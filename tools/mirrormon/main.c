@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -160,6 +161,11 @@ int main(int argc, char **argv)
 	}
 	arguments.words = argv + optind;
 	arguments.words_n = argc - optind;
+	struct rlimit files;
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
 	signal(SIGPIPE, SIG_IGN); /* a mirror that is gone is an error return, not a signal */
 	signal(SIGXFSZ, SIG_IGN);
 	return run(&arguments);

@@ -37,6 +37,7 @@ struct watched {
 	struct verdict verdict;
 	uint64_t checks_n, failures_n[REASON_N];
 	uint64_t changes_n;
+	double score; /* of the last hundred checks or so, for metrics; it starts at 0 */
 };
 
 /** A reference and what was last seen of it. */
@@ -162,6 +163,8 @@ int monitor_output(struct monitor *monitor, bool is_deciding, bool changed);
 int monitor_output_open(struct monitor *monitor, struct diag *diag);
 /** What a new configuration changes of it. */
 int monitor_output_reload(struct monitor *monitor, const struct settings *settings, struct diag *diag);
+/** What the gate has come to, for the next start. */
+void monitor_keep_announced(struct monitor *monitor, const struct announced *announced);
 void monitor_output_close(struct monitor *monitor);
 
 /* monitor_metrics.c */

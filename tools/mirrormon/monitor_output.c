@@ -11,7 +11,7 @@
 #define FLUSH_MS      1000
 #define SAVE_MS       600000
 #define PRUNE_MS      60000
-#define PRUNE_ROWS    5000
+#define PRUNE_ROWS    2000
 #define STATE_FILE    "history.db"
 #define INCIDENT_FILE "incidents.json"
 
@@ -119,8 +119,9 @@ static int keep_history(struct monitor *monitor, uint64_t now_ms, bool changed, 
 		monitor->flushed_ms = now_ms;
 	}
 	if (now_ms - monitor->pruned_ms >= PRUNE_MS) {
-		history_prune(monitor->history, monitor->view->now_s, PRUNE_ROWS, diag);
-		monitor->pruned_ms = now_ms;
+		int more = history_prune(monitor->history, monitor->view->now_s, PRUNE_ROWS, diag);
+		/* A slice a second until all is done. */
+		monitor->pruned_ms = more == 1 ? now_ms - PRUNE_MS + FLUSH_MS : now_ms;
 	}
 	return rc;
 }
@@ -245,6 +246,45 @@ int monitor_output_reload(struct monitor *monitor, const struct settings *settin
 	                            settings->conf->metrics_listen_n, diag);
 }
 
+/* What of the gate outlives a restart, and the time between two runs with --once. */
+#define GATE_NUMBERS_N 5
+static const char *const gate_numbers[GATE_NUMBERS_N] = { "announced", "announced-since", "ready",
+	                                                  "ready-since", "candidate-since" };
+
+static void name_number(char *key, size_t cap, size_t number, const char *database)
+{
+	snprintf(key, cap, "%s:%s", gate_numbers[number], database);
+}
+
+static void read_announced(struct monitor *monitor, const char *database, struct announced *announced)
+{
+	uint64_t numbers[GATE_NUMBERS_N];
+	char key[VERSION_NAME_MAX + 24];
+	for (size_t i = 0; i < GATE_NUMBERS_N; i++) {
+		name_number(key, sizeof(key), i, database);
+		numbers[i] = history_get_number(monitor->history, key);
+	}
+	snprintf(announced->name, sizeof(announced->name), "%s", database);
+	announced->version = (uint32_t)numbers[0];
+	announced->since_s = numbers[1];
+	announced->ready = (uint32_t)numbers[2];
+	announced->ready_since_s = numbers[3];
+	/* Which one waits the gate finds by itself; since when is all that it has to be told. */
+	announced->candidate_since_s = numbers[4];
+	announced->candidate = numbers[4] ? announced->version + 1 : 0;
+}
+
+void monitor_keep_announced(struct monitor *monitor, const struct announced *announced)
+{
+	const uint64_t numbers[GATE_NUMBERS_N] = { announced->version, announced->since_s, announced->ready,
+		                                   announced->ready_since_s, announced->candidate_since_s };
+	char key[VERSION_NAME_MAX + 24];
+	for (size_t i = 0; i < GATE_NUMBERS_N; i++) {
+		name_number(key, sizeof(key), i, announced->name);
+		history_set_number(monitor->history, key, numbers[i]); /* nothing, when it is the same */
+	}
+}
+
 int monitor_output_open(struct monitor *monitor, struct diag *diag)
 {
 	const struct conf_monitor *conf = monitor->settings->conf;
@@ -255,12 +295,8 @@ int monitor_output_open(struct monitor *monitor, struct diag *diag)
 		return rc;
 	monitor->serial = history_get_number(monitor->history, "serial");
 	monitor->any_history = monitor->serial != 0;
-	for (size_t i = 0; i < conf->checks.databases_n; i++) {
-		char key[VERSION_NAME_MAX + 16];
-		snprintf(monitor->databases[i].name, VERSION_NAME_MAX, "%s", conf->checks.databases[i]);
-		snprintf(key, sizeof(key), "announced:%s", monitor->databases[i].name);
-		monitor->databases[i].version = (uint32_t)history_get_number(monitor->history, key);
-	}
+	for (size_t i = 0; i < conf->checks.databases_n; i++)
+		read_announced(monitor, conf->checks.databases[i], &monitor->databases[i]);
 	monitor->incidents = incidents_create();
 	if (!monitor->incidents)
 		return -ENOMEM;

@@ -112,9 +112,12 @@ static void note_versions(struct watched *watched, const struct check_result *re
 	struct monitor *monitor = watched->monitor;
 	const struct conf_checks *conf = &monitor->settings->conf->checks;
 	for (size_t i = 0; i < conf->databases_n; i++) {
-		if (result->databases[i].version > watched->last.databases[i].version)
+		/* A mirror may say anything; what no reference has is no version. */
+		uint32_t known = monitor_reference_version(monitor, i),
+		         version = result->databases[i].version;
+		if (version > watched->last.databases[i].version && (known == 0 || version <= known))
 			history_add_version(monitor->history, result->at_s, watched->host, conf->databases[i],
-			                    result->databases[i].version);
+			                    version);
 	}
 }
 
@@ -134,6 +137,7 @@ void watched_observe(struct watched *watched, const struct check_result *result)
 	history_add_result(monitor->history, watched->host, &watched->addr, result, watched->standing.reason);
 
 	watched->checks_n++;
+	watched->score = 0.95 * watched->score + (result->reason == REASON_NONE ? 1 : -5);
 	if (result->reason != REASON_NONE)
 		watched->failures_n[result->reason]++;
 	/* What was not asked for is as it was. */
@@ -163,6 +167,12 @@ static void on_result(void *context, const struct check_request *request, const 
 	watched->busy = false;
 	if (watched->mirror == SIZE_MAX) {
 		drop(watched);
+		return;
+	}
+	if (result->at_s == 0 && !monitor->once) {
+		/* Our own lack of memory or descriptors: it was no check. */
+		monitor->dropped_n++;
+		watched_wait(watched, monitor->settings->conf->checks.retry_ms);
 		return;
 	}
 	if (watched->last.at_s == 0 && watched->held_ms == 0)
@@ -216,7 +226,7 @@ static struct watched *begin(struct monitor *monitor, const char *host, const st
 	if (history_load_standing(monitor->history, host, addr, &watched->standing) == 1)
 		standing_set_back(&watched->standing, now_s);
 	else if (monitor->any_history)
-		standing_begin_probation(&watched->standing, now_s);
+		standing_join(&watched->standing, now_s);
 	watched->verdict.reason = watched->standing.reason;
 	watched->verdict.since_s = watched->standing.since_s;
 	memcpy(watched->verdict.detail, watched->standing.detail, sizeof(watched->verdict.detail));

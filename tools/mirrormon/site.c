@@ -12,9 +12,10 @@ int site_create(const char *map, struct diag *diag, struct site **ret_site)
 	if (!site)
 		return -ENOMEM;
 	site->spans = calloc(SITE_HOURS, sizeof(*site->spans));
+	site->sums = calloc(SITE_HOURS, sizeof(*site->sums));
 	site->checks = calloc(SITE_CHECKS, sizeof(*site->checks));
 	site->events = calloc(SITE_EVENTS, sizeof(*site->events));
-	if (!site->spans || !site->checks || !site->events ||
+	if (!site->spans || !site->sums || !site->checks || !site->events ||
 	    (map && site_world_load(&site->world, map, diag) == -ENOMEM)) {
 		site_destroy(site);
 		return -ENOMEM;
@@ -30,6 +31,7 @@ void site_destroy(struct site *site)
 	site_world_fini(&site->world);
 	free(site->memos);
 	free(site->spans);
+	free(site->sums);
 	free(site->checks);
 	free(site->events);
 	free(site->arrivals);
@@ -62,10 +64,12 @@ static uint64_t hash_mirror(const struct site_run *run, const struct mirror_view
 	const struct view *view = run->view;
 	const struct conf_monitor *conf = view->conf;
 	uint64_t hash = hash_text(hash_text(HASH_START, conf->site.title), conf->site.url);
+	hash = hash_number(hash_text(hash, conf->site.directory), conf->decision.slow_over_ms);
+	for (size_t i = 0; i < conf->checks.databases_n; i++)
+		hash = hash_text(hash, conf->checks.databases[i]);
 	hash = hash_text(hash_text(hash, conf->name), conf->pool->name);
 	hash = hash_number(hash_number(hash, conf->decision.late_after_s), conf->decision.old_after_s);
-	/* Means move on with the hours, and a file that somebody has removed is there again. */
-	hash = hash_number(hash_number(hash, view->now_s / 3600), view->newest_timestamp_s);
+	hash = hash_number(hash_number(hash, run->until_s), view->newest_timestamp_s);
 	hash = hash_number(hash, view->self_ok ? 0 : view->self_since_s + 1);
 	hash = hash_text(hash_text(hash, mirror->host), mirror->admin);
 	hash = hash_number(hash_number(hash, mirror->country), mirror->weight);
@@ -107,7 +111,7 @@ static void write_mirror_pages(struct site_run *run)
 			mirror->row = old->row;
 		else
 			site_write_mirror(run, mirror);
-		if (run->files.failed_n > failed_n)
+		if (run->files.failed_n > failed_n || run->files.status == -ENOMEM)
 			key.made_from = 0; /* again next time */
 		key.row = mirror->row;
 		if (memos)

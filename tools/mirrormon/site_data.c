@@ -50,7 +50,7 @@ static json_t *make_address(const struct site_run *run, const struct mirror_view
 	json_t *object = json_object();
 	char addr[ADDR_TEXT_MAX];
 	struct site_judgement judgement;
-	site_facts_judge_address(run->view, mirror, address, &judgement);
+	site_facts_judge_address(mirror, address, &judgement);
 	object_set_text(object, "address", addr_format(&address->addr, addr, sizeof(addr)));
 	object_set_number(object, "family", address->addr.family);
 	set_judgement(object, &judgement);
@@ -359,7 +359,7 @@ static void write_pool_csv(struct site_run *run)
 			char addr[ADDR_TEXT_MAX];
 			char code[3];
 			country_to_code(mirror->view->country, code);
-			site_facts_judge_address(run->view, mirror->view, address, &judgement);
+			site_facts_judge_address(mirror->view, address, &judgement);
 			site_add(&text,
 			         "\"%s\",%s,%s,%d,%s,%s,%" PRIu64 ",%" PRIu64 ",%u,%" PRIu64 ",%" PRIu64
 			         ",%u,%u\n",

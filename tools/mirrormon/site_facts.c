@@ -87,10 +87,9 @@ static bool is_good_again(const struct standing *standing)
 	       standing->good_since_s != 0 && standing->warning == REASON_NONE;
 }
 
-void site_facts_judge_address(const struct view *view, const struct mirror_view *mirror,
-                              const struct address_view *address, struct site_judgement *ret)
+void site_facts_judge_address(const struct mirror_view *mirror, const struct address_view *address,
+                              struct site_judgement *ret)
 {
-	(void)view;
 	const struct standing *standing = &address->standing;
 	const struct verdict *verdict = &address->verdict;
 	if (mirror->in_maintenance)
@@ -110,7 +109,7 @@ void site_facts_judge_address(const struct view *view, const struct mirror_view 
 		*ret = judgement(SITE_OK, REASON_NONE, verdict->since_s, "");
 }
 
-static struct site_judgement judge_mirror(const struct view *view, const struct mirror_view *mirror)
+static struct site_judgement judge_mirror(const struct mirror_view *mirror)
 {
 	const struct verdict *verdict = &mirror->verdict;
 	if (mirror->in_maintenance)
@@ -122,7 +121,7 @@ static struct site_judgement judge_mirror(const struct view *view, const struct 
 	bool one_checked = false;
 	for (size_t i = 0; i < mirror->addrs_n; i++) {
 		struct site_judgement one;
-		site_facts_judge_address(view, mirror, &mirror->addrs[i], &one);
+		site_facts_judge_address(mirror, &mirror->addrs[i], &one);
 		one_checked |= one.state != SITE_NEW;
 		if (one.state == SITE_OUT || one.state == SITE_PROBATION || one.state == SITE_MAINTENANCE)
 			one.state = SITE_PARTLY;
@@ -149,7 +148,7 @@ void site_facts_judge(const struct view *view, const struct mirror_view *from, s
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->view = from;
-	ret->judgement = judge_mirror(view, from);
+	ret->judgement = judge_mirror(from);
 	site_file_name(from->host, ret->file);
 	ret->weight = weight_now(view, from);
 	for (size_t i = 0; i < from->addrs_n; i++) {
@@ -189,9 +188,9 @@ void site_row_make(const struct history_span *hours, struct site_row *ret)
 		last = hours[i].checks_n ? i : last;
 	}
 	for (size_t i = 0; i < SITE_POINTS; i++)
-		ret->points[i] = points[i].checks_n
-		                         ? (uint8_t)(100 * (uint64_t)points[i].good_n / points[i].checks_n)
-		                         : 255;
+		ret->points[i] =
+		        (uint8_t)(points[i].checks_n ? 100 * (uint64_t)points[i].good_n / points[i].checks_n
+		                                     : 255);
 	double sum = 0;
 	double squares = 0;
 	double age = 0;

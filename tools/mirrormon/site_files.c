@@ -37,7 +37,7 @@ static bool make_folder(struct site_files *files, const char *path)
 
 void site_files_begin(struct site_files *files, const char *directory, struct diag *diag)
 {
-	*files = (struct site_files){ .directory = directory, .diag = diag };
+	*files = (struct site_files){ .directory = directory, .folder = -1, .diag = diag };
 	char path[PATH_MAX];
 	if (snprintf(path, sizeof(path), "%s", directory) >= (int)sizeof(path)) {
 		fail(files, ENAMETOOLONG, directory, "the folder can't be made");
@@ -51,9 +51,14 @@ void site_files_begin(struct site_files *files, const char *directory, struct di
 	}
 	if (!make_folder(files, path))
 		return;
+	files->folder = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (files->folder < 0) {
+		fail(files, errno, directory, "the folder can't be opened");
+		return;
+	}
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
-		if (snprintf(path, sizeof(path), "%s/%s", directory, folders[i]) < (int)sizeof(path))
-			make_folder(files, path);
+		if (mkdirat(files->folder, folders[i], 0755) < 0 && errno != EEXIST)
+			fail(files, errno, folders[i], "the folder can't be made");
 	}
 }
 
@@ -114,21 +119,15 @@ static int replace(int folder, const char *path, const char *bytes, size_t len)
 
 void site_files_write(struct site_files *files, const char *path, const char *bytes, size_t len)
 {
-	int folder = open(files->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (folder < 0) {
-		fail(files, errno, files->directory, "the folder can't be opened");
+	if (is_same(files->folder, path, bytes, len)) {
+		files->same_n++;
 		return;
 	}
-	if (is_same(folder, path, bytes, len)) {
-		files->same_n++;
-	} else {
-		int error = replace(folder, path, bytes, len);
-		if (error)
-			fail(files, error, path, "the file can't be written");
-		else
-			files->written_n++;
-	}
-	close(folder);
+	int error = replace(files->folder, path, bytes, len);
+	if (error)
+		fail(files, error, path, "the file can't be written");
+	else
+		files->written_n++;
 }
 
 static int name_order(const void *a, const void *b)
@@ -178,6 +177,9 @@ void site_files_clear(struct site_files *files, const char *folder, const char *
 
 void site_files_end(struct site_files *files)
 {
+	if (files->folder >= 0)
+		close(files->folder);
+	files->folder = -1;
 	if (files->failed_n > TOLD_MAX)
 		diag_error(files->diag, files->directory, 0, "%zu more files could not be written or removed",
 		           files->failed_n - TOLD_MAX);

@@ -16,6 +16,7 @@
 
 struct site_files {
 	const char *directory;
+	int folder; /* open; -1 = it could not be */
 	struct diag *diag;
 	int status;      /* 0, or the first error: negative errno */
 	size_t failed_n; /* files that could not be written */
@@ -34,7 +35,7 @@ void site_files_write(struct site_files *files, const char *path, const char *by
  */
 void site_files_clear(struct site_files *files, const char *folder, const char *const *names, size_t n);
 
-/** Tell of failures that were not told one by one. */
+/** Close, and tell of failures that were not told one by one. */
 void site_files_end(struct site_files *files);
 
 /**

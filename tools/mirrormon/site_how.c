@@ -169,7 +169,7 @@ static void add_words(struct site_text *text)
 
 static void add_data(struct site_text *text)
 {
-	site_add(text, "<section aria-labelledby=\"data\">\n<h2 id=\"data\">Data</h2>\n<dl>\n"
+	site_add(text, "<section aria-labelledby=\"data\">\n<h2 id=\"data\">Data</h2>\n<dl class=\"long\">\n"
 	               "<dt><a href=\"pool.json\">pool.json</a></dt><dd>All of it. Its <code>format</code> "
 	               "is raised when a field changes "
 	               "its meaning; new fields may come at any time.</dd>\n"

@@ -90,6 +90,7 @@ struct site {
 	struct site_memo *memos; /* sorted by host_hash */
 	size_t memos_n;
 	struct history_span *spans;   /* [SITE_HOURS] */
+	struct history_span *sums;    /* [SITE_HOURS] */
 	struct history_check *checks; /* [SITE_CHECKS] */
 	struct history_event *events; /* [SITE_EVENTS] */
 	struct history_arrival *arrivals;
@@ -116,8 +117,8 @@ void site_facts_fini(struct site_run *run);
 /** All but row of one mirror. */
 void site_facts_judge(const struct view *view, const struct mirror_view *from,
                       struct site_mirror *ret_mirror);
-void site_facts_judge_address(const struct view *view, const struct mirror_view *mirror,
-                              const struct address_view *address, struct site_judgement *ret_judgement);
+void site_facts_judge_address(const struct mirror_view *mirror, const struct address_view *address,
+                              struct site_judgement *ret_judgement);
 /** From hourly spans [SITE_HOURS]. */
 void site_row_make(const struct history_span *hours, struct site_row *ret_row);
 /** English, or the code when there is no world. */

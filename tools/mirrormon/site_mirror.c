@@ -202,7 +202,7 @@ static void add_address(const struct site_run *run, const struct site_mirror *mi
 	const struct standing *standing = &address->standing;
 	struct site_judgement judgement;
 	char addr[ADDR_TEXT_MAX];
-	site_facts_judge_address(run->view, mirror->view, address, &judgement);
+	site_facts_judge_address(mirror->view, address, &judgement);
 	site_add(text, "<h3>%s <span class=\"quiet\">IPv%d</span></h3>\n<dl>\n<dt>State</dt><dd>",
 	         addr_format(&address->addr, addr, sizeof(addr)), address->addr.family);
 	site_add_state(text, &judgement, true);
@@ -345,14 +345,34 @@ static void add_badge(const struct site_run *run, const struct site_mirror *mirr
 	         file, file);
 }
 
-static bool read_spans(struct site_run *run, const struct mirror_view *mirror, const struct addr *addr)
+static void read_spans(struct site_run *run, const char *host, const struct addr *addr)
 {
 	struct history_span *spans = run->site->spans;
-	if (history_spans(run->history, mirror->host, addr, run->until_s, 3600, spans, SITE_HOURS) >= 0)
-		return true;
 	/* Told by the history itself; the page is then without graphs. */
-	memset(spans, 0, SITE_HOURS * sizeof(*spans));
-	return false;
+	if (history_spans(run->history, host, addr, run->until_s, 3600, spans, SITE_HOURS) < 0)
+		memset(spans, 0, SITE_HOURS * sizeof(*spans));
+}
+
+/* The mirror is all of its addresses together: one reading less for each. */
+static void add_spans(struct history_span *sums, const struct history_span *spans)
+{
+	for (size_t i = 0; i < SITE_HOURS; i++) {
+		struct history_span *sum = &sums[i];
+		const struct history_span *span = &spans[i];
+		uint64_t good_n = (uint64_t)sum->good_n + span->good_n;
+		if (good_n) {
+			uint64_t total = (uint64_t)sum->total_ms_mean * sum->good_n +
+			                 (uint64_t)span->total_ms_mean * span->good_n;
+			uint64_t age = (uint64_t)sum->age_s_mean * sum->good_n +
+			               (uint64_t)span->age_s_mean * span->good_n;
+			sum->total_ms_mean = (uint32_t)(total / good_n);
+			sum->age_s_mean = (uint32_t)(age / good_n);
+		}
+		sum->checks_n += span->checks_n;
+		sum->good_n += span->good_n;
+		sum->out_n += span->out_n;
+		sum->worst = span->worst > sum->worst ? span->worst : sum->worst;
+	}
 }
 
 void site_write_mirror(struct site_run *run, struct site_mirror *mirror)
@@ -360,12 +380,14 @@ void site_write_mirror(struct site_run *run, struct site_mirror *mirror)
 	const struct mirror_view *view = mirror->view;
 	struct site *site = run->site;
 	struct curves curves = { 0 };
-	read_spans(run, view, NULL);
-	site_row_make(site->spans, &mirror->row);
-	for (size_t i = 0; i < view->addrs_n && i < LINES_MAX; i++) {
-		read_spans(run, view, &view->addrs[i].addr);
-		add_curve(&curves, site->spans);
+	memset(site->sums, 0, SITE_HOURS * sizeof(*site->sums));
+	for (size_t i = 0; i < view->addrs_n; i++) {
+		read_spans(run, view->host, &view->addrs[i].addr);
+		add_spans(site->sums, site->spans);
+		if (i < LINES_MAX)
+			add_curve(&curves, site->spans);
 	}
+	site_row_make(site->sums, &mirror->row);
 	size_t checks_n = history_checks(run->history, view->host, site->checks, SITE_CHECKS);
 	size_t events_n = history_events(run->history, view->host, site->events, SITE_EVENTS);
 	struct site_text text;

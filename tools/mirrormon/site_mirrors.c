@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utc.h"
 #include "mirrormon/site_svg.h"
 
 static void add_summary(const struct site_run *run, struct site_text *text)
@@ -48,15 +49,14 @@ static void add_age(const struct site_run *run, const struct site_mirror *mirror
 }
 
 /* The worst of the addresses of one family. */
-static void add_family(const struct site_run *run, const struct mirror_view *mirror, uint8_t family,
-                       struct site_text *text)
+static void add_family(const struct mirror_view *mirror, uint8_t family, struct site_text *text)
 {
 	struct site_judgement worst = { .state = SITE_STATE_N };
 	for (size_t i = 0; i < mirror->addrs_n; i++) {
 		struct site_judgement one;
 		if (mirror->addrs[i].addr.family != family)
 			continue;
-		site_facts_judge_address(run->view, mirror, &mirror->addrs[i], &one);
+		site_facts_judge_address(mirror, &mirror->addrs[i], &one);
 		if (one.state < worst.state)
 			worst = one;
 	}
@@ -91,6 +91,22 @@ static void add_percent(struct site_text *text, uint32_t good_n, uint32_t checks
 		site_add(text, " <span class=\"percent\">%.1f %%</span>", 100.0 * good_n / checks_n);
 }
 
+/* On a wide page there is room for the time of day alone; past a day from now it would mislead. */
+static void add_next_check(uint64_t now_s, uint64_t at_s, struct site_text *text)
+{
+	char utc[UTC_TEXT_MAX];
+	if (at_s == 0) {
+		site_add(text, "<span class=\"quiet\">not planned</span>");
+	} else if (at_s > now_s + 43200 || at_s + 43200 < now_s) {
+		site_add_time(text, at_s);
+	} else {
+		utc_format(at_s, utc);
+		site_add(text, "<time datetime=\"%s\">", utc);
+		utc[16] = '\0';
+		site_add(text, "%s</time>", utc + 11);
+	}
+}
+
 static void add_mirror(const struct site_run *run, const struct site_mirror *mirror, struct site_text *text)
 {
 	const struct mirror_view *view = mirror->view;
@@ -104,8 +120,8 @@ static void add_mirror(const struct site_run *run, const struct site_mirror *mir
 	site_add(text, "</td>\n");
 	add_age(run, mirror, text);
 	site_add(text, "\n");
-	add_family(run, view, 4, text);
-	add_family(run, view, 6, text);
+	add_family(view, 4, text);
+	add_family(view, 6, text);
 	site_add(text, "\n<td data-label=\"Last 14 days\">");
 	site_svg_days(text, &mirror->row);
 	site_add(text, "</td>\n<td data-label=\"Availability\">");
@@ -117,7 +133,7 @@ static void add_mirror(const struct site_run *run, const struct site_mirror *mir
 	site_add(text, "</td>\n");
 	add_votes(view, text);
 	site_add(text, "<td data-label=\"Next check\">");
-	site_add_time(text, mirror->next_check_s);
+	add_next_check(run->view->now_s, mirror->next_check_s, text);
 	site_add(text, "</td>\n</tr>\n");
 }
 

@@ -102,22 +102,59 @@ static void add_escaped(struct site_text *text, const char *value)
 	add_bytes(text, plain, (size_t)(value - plain));
 }
 
-/* One number, by the format between its % and its letter. */
+static void add_decimal(struct site_text *text, uint64_t number)
+{
+	char digits[24];
+	size_t at = sizeof(digits);
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	add_bytes(text, digits + at, sizeof(digits) - at);
+}
+
+/* "%.1f" of what is not large: graphs are made of these, and printf() would take most of a page's time. */
+static bool add_fixed(struct site_text *text, const char *spec, size_t spec_len, double number)
+{
+	if (spec_len != 4 || spec[1] != '.' || spec[2] < '1' || spec[2] > '3' ||
+	    !(number >= 0 && number < 1e9))
+		return false;
+	uint64_t scale = spec[2] == '1' ? 10 : spec[2] == '2' ? 100 : 1000;
+	uint64_t scaled = (uint64_t)(number * (double)scale + 0.5);
+	add_decimal(text, scaled / scale);
+	add_bytes(text, ".", 1);
+	for (scaled %= scale; scale > 1; scaled %= scale) {
+		scale /= 10;
+		add_bytes(text, &"0123456789"[scaled / scale], 1);
+	}
+	return true;
+}
+
+/* One number, by the format from its % to its letter. */
 static void add_number(struct site_text *text, const char *spec, size_t spec_len, va_list *args)
 {
 	char format[16];
 	char number[64];
-	int len;
+	char letter = spec[spec_len - 1];
+	bool is_float = strchr("fFeEgG", letter) != NULL;
+	bool is_long = memchr(spec, 'l', spec_len) || memchr(spec, 'z', spec_len);
+	double real = is_float ? va_arg(*args, double) : 0;
+	/* An int that is given for %d comes as the unsigned of the same bits. */
+	unsigned long whole = is_float ? 0 : is_long ? va_arg(*args, unsigned long) : va_arg(*args, unsigned);
+	bool is_plain = spec[1] == letter || ((spec[1] == 'l' || spec[1] == 'z') && spec[2] == letter);
+	if (is_float && add_fixed(text, spec, spec_len, real))
+		return;
+	if (!is_float && is_plain && (letter == 'u' || (letter == 'd' && (int)whole >= 0 && !is_long))) {
+		add_decimal(text, whole);
+		return;
+	}
 	if (spec_len >= sizeof(format))
 		return;
 	memcpy(format, spec, spec_len);
 	format[spec_len] = '\0';
-	if (strchr("fFeEgG", format[spec_len - 1]))
-		len = snprintf(number, sizeof(number), format, va_arg(*args, double));
-	else if (strchr(format, 'l') || strchr(format, 'z'))
-		len = snprintf(number, sizeof(number), format, va_arg(*args, unsigned long));
-	else
-		len = snprintf(number, sizeof(number), format, va_arg(*args, unsigned));
+	int len = is_float  ? snprintf(number, sizeof(number), format, real)
+	          : is_long ? snprintf(number, sizeof(number), format, whole)
+	                    : snprintf(number, sizeof(number), format, (unsigned)whole);
 	if (len > 0)
 		add_bytes(text, number, (size_t)len < sizeof(number) ? (size_t)len : sizeof(number) - 1);
 }
@@ -127,7 +164,7 @@ void site_text_add(struct site_text *text, const char *fmt, ...)
 	va_list args;
 	va_start(args, fmt);
 	while (*fmt) {
-		size_t plain_n = strcspn(fmt, "%");
+		size_t plain_n = (size_t)(strchrnul(fmt, '%') - fmt);
 		add_bytes(text, fmt, plain_n);
 		fmt += plain_n;
 		if (!*fmt)

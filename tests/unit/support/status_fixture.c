@@ -343,6 +343,14 @@ static void make_history(struct status_fixture *fixture, unsigned hours)
 		                                    REASON_SLOW, REASON_NONE, "2 good checks in a row"),
 		                 0);
 	flush(fixture);
+	/* As it would have been kept: a week of results, means before. */
+	struct diag diag;
+	diag_init(&diag);
+	while (history_prune(fixture->history, STATUS_NOW_S, FLUSH_EACH, &diag) > 0)
+		;
+	if (diag.messages_n)
+		fail_msg("history: %s", diag.messages[0].text);
+	diag_fini(&diag);
 }
 
 void status_fixture_init(struct status_fixture *fixture, size_t mirrors_n, unsigned hours,
