@@ -272,6 +272,8 @@ def test_reload(case, pool):
     pool.site.write("mirrors.conf", world.mirrors_text())
     monitor.reload()
     pool.dnsd.reload()
+    # It had been taken out: it has to show anew that it is good.
+    wait_until(lambda: removed.host in monitor.out(), "the one that was removed is on probation")
     pool.wait_well()
 
 

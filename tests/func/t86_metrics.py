@@ -52,7 +52,7 @@ def parse_metrics(text):
             check_equal(name.endswith("_total"), kind == "counter", f"_total of {name}, a {kind}")
             types[name] = kind
         else:
-            match = re.fullmatch(r"([a-zA-Z0-9_:]+)(?:\{(.*)\})? (\d+)(\.\d+)?", line)
+            match = re.fullmatch(r"([a-zA-Z0-9_:]+)(?:\{(.*)\})? (-?\d+)([.e][\d.e+-]+)?", line)
             check(match, f"bad line: {line!r}")
             check_equal(match[1], family, "the family of a sample")
             check(match[1] in types, f"no TYPE before: {line}")
