@@ -73,10 +73,7 @@ class Pool:
 
     def wait_well(self):
         """Mend what a test has broken, until everybody is in, by the feed and in DNS."""
-        self.world.mend(*self.world.cuts)
-        for mirror in self.world.mirrors:
-            mirror.answer(None)
-            mirror.sync()
+        self.world.heal()
         self.monitor.wait_out({})
         for country in COUNTRIES:
             self.wait_members(country)

@@ -62,7 +62,7 @@ static uint64_t next_serial(const struct monitor *monitor, uint64_t now_s)
 	return now_s > monitor->serial ? now_s : monitor->serial + 1;
 }
 
-static int write_feed(struct monitor *monitor, uint64_t now_ms, struct diag *diag)
+static int write_feed(struct monitor *monitor, uint64_t now_ms)
 {
 	struct view *view = monitor->view;
 	const struct conf_monitor *conf = view->conf;
@@ -73,11 +73,17 @@ static int write_feed(struct monitor *monitor, uint64_t now_ms, struct diag *dia
 	/* Only the loop's thread has this view so far. */
 	view->serial = next_serial(monitor, view->now_s);
 	size_t text_len;
+	struct diag diag;
+	diag_init(&diag);
 	char *text = feed_format(view, &text_len);
 	int rc = text ? feed_publish(conf->feed, monitor->is_signing ? &monitor->signer : NULL, text,
-	                             text_len, view->now_s, diag)
+	                             text_len, view->now_s, &diag)
 	              : -ENOMEM;
 	free(text);
+	/* It is tried again all the time, and told once. */
+	if (!monitor->feed_failed)
+		log_diag(&diag);
+	diag_fini(&diag);
 	if (rc == 0) {
 		monitor->serial = view->serial;
 		history_set_number(monitor->history, "serial", monitor->serial);
@@ -204,7 +210,7 @@ int monitor_output(struct monitor *monitor, bool is_deciding, bool changed)
 	diag_init(&diag);
 	int rc = 0, part = 0;
 	if (conf->feed && is_deciding)
-		rc = write_feed(monitor, now_ms, &diag);
+		rc = write_feed(monitor, now_ms);
 	if (conf->votes.file && monitor->unchecked_n == 0 &&
 	    (part = write_vote(monitor, now_ms, changed, &diag)) < 0)
 		rc = rc ? rc : part;
