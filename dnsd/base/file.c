@@ -90,11 +90,11 @@ static int sync_folder(const char *path)
 	return rc;
 }
 
-int file_replace(const char *path, const void *bytes, size_t len)
+/* PATH.new, on disk whole. */
+static int write_fresh(const char *path, const void *bytes, size_t len, char fresh[PATH_MAX])
 {
-	char fresh[PATH_MAX];
-	int fresh_len = snprintf(fresh, sizeof(fresh), "%s.new", path);
-	if (fresh_len < 0 || (size_t)fresh_len >= sizeof(fresh))
+	int fresh_len = snprintf(fresh, PATH_MAX, "%s.new", path);
+	if (fresh_len < 0 || fresh_len >= PATH_MAX)
 		return -ENAMETOOLONG;
 	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
 	if (fd < 0)
@@ -103,11 +103,48 @@ int file_replace(const char *path, const void *bytes, size_t len)
 	if (rc == 0 && fsync(fd) < 0)
 		rc = -errno;
 	close(fd);
-	if (rc == 0 && rename(fresh, path) < 0)
-		rc = -errno;
+	if (rc < 0)
+		unlink(fresh);
+	return rc;
+}
+
+static int move(const char *fresh, const char *path)
+{
+	if (rename(fresh, path) == 0)
+		return 0;
+	int rc = -errno;
+	unlink(fresh);
+	return rc;
+}
+
+int file_replace(const char *path, const void *bytes, size_t len)
+{
+	char fresh[PATH_MAX];
+	int rc = write_fresh(path, bytes, len, fresh);
+	if (rc == 0)
+		rc = move(fresh, path);
+	return rc < 0 ? rc : sync_folder(path);
+}
+
+int file_replace_two(const struct file_content *first, const struct file_content *second, bool *ret_half)
+{
+	*ret_half = false;
+	char fresh[PATH_MAX];
+	char fresh_second[PATH_MAX];
+	int rc = write_fresh(first->path, first->bytes, first->len, fresh);
+	if (rc < 0)
+		return rc;
+	rc = write_fresh(second->path, second->bytes, second->len, fresh_second);
 	if (rc < 0) {
 		unlink(fresh);
 		return rc;
 	}
-	return sync_folder(path);
+	rc = move(fresh, first->path);
+	if (rc < 0) {
+		unlink(fresh_second);
+		return rc;
+	}
+	rc = move(fresh_second, second->path);
+	*ret_half = rc < 0;
+	return rc < 0 ? rc : sync_folder(second->path);
 }

@@ -6,6 +6,7 @@
 #ifndef DNSD_BASE_FILE_H
 #define DNSD_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /**
@@ -20,5 +21,14 @@ int file_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_l
 /** Replace a file so that a reader, or a crash at any moment, finds the old one or the new one, whole. Mode
  * 0640. Returns 0 or negative errno, the old one then being as it was. */
 int file_replace(const char *path, const void *bytes, size_t len);
+
+struct file_content {
+	const char *path;
+	const void *bytes;
+	size_t len;
+};
+/** Two of one folder that belong together: nothing but the renames lies between the first and the second.
+ * Returns 0 or negative errno; both are then as they were, but with ret_half, where the first is new. */
+int file_replace_two(const struct file_content *first, const struct file_content *second, bool *ret_half);
 
 #endif
