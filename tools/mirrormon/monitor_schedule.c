@@ -178,7 +178,7 @@ static void on_result(void *context, const struct check_request *request, const 
 	if (watched->last.at_s == 0 && watched->held_ms == 0)
 		monitor->unchecked_n--;
 	bool fails_by_itself = result->reason == REASON_UNREACHABLE || result->reason == REASON_HTTP_ERROR;
-	if (fails_by_itself && monitor->settings->conf->references_n > 0) {
+	if (fails_by_itself && !result->brief && monitor->settings->conf->references_n > 0) {
 		/* It may be our network. Whether it is shows a self-test that begins after this moment. */
 		watched->held = *result;
 		watched->held_ms = uv_now(&monitor->loop) + 1;
@@ -187,10 +187,12 @@ static void on_result(void *context, const struct check_request *request, const 
 		watched_observe(watched, result);
 	}
 	if (!monitor->once) {
-		/* A look between does not put off the next whole check. */
+		/* A look between neither puts off the next whole check nor, where it takes long, keeps it
+		 * from coming at all. */
 		uint64_t now_ms = uv_now(&monitor->loop);
-		if (result->brief && watched->due_ms > now_ms)
-			uv_timer_start(&watched->timer, on_timer, watched->due_ms - now_ms, 0);
+		if (result->brief)
+			uv_timer_start(&watched->timer, on_timer,
+			               watched->due_ms > now_ms ? watched->due_ms - now_ms : 0, 0);
 		else
 			watched_wait(watched, 0);
 	}
