@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/object.h"
 #include "inspect/response.h"
 #include "loop/accept.h"
 
@@ -132,22 +133,24 @@ static void on_written(uv_write_t *write, int status)
 
 static void respond(struct client *client, json_t *response)
 {
-	static const char no_memory[] = "{\"ok\":false,\"error\":\"out of memory\"}";
-	char *text = response ? json_dumps(response, JSON_COMPACT) : NULL;
+	static const char no_memory[] = "{\"ok\":false,\"error\":\"out of memory\"}\n";
+	size_t len;
+	char *text = object_dump(response, JSON_COMPACT, "\n", &len);
 	json_decref(response);
-	if (!text)
+	if (!text) {
 		text = strdup(no_memory);
+		len = sizeof(no_memory) - 1;
+	}
 	if (client->closing || !text) {
 		free(text);
 		close_client(client);
 		return;
 	}
 	client->response = text;
-	static char newline[] = "\n";
-	uv_buf_t parts[2] = { uv_buf_init(text, (unsigned)strlen(text)), uv_buf_init(newline, 1) };
+	uv_buf_t part = uv_buf_init(text, (unsigned)len);
 	client->write.data = client;
 	limit_time(client, RESPONSE_MS);
-	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, parts, 2, on_written) < 0)
+	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &part, 1, on_written) < 0)
 		close_client(client);
 }
 
