@@ -131,12 +131,10 @@ static void on_written(uv_write_t *write, int status)
 		uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read);
 }
 
-static void respond(struct client *client, json_t *response)
+/* text is a line; it is freed later. NULL: memory ran out. */
+static void send_text(struct client *client, char *text, size_t len)
 {
 	static const char no_memory[] = "{\"ok\":false,\"error\":\"out of memory\"}\n";
-	size_t len;
-	char *text = object_dump(response, JSON_COMPACT, "\n", &len);
-	json_decref(response);
 	if (!text) {
 		text = strdup(no_memory);
 		len = sizeof(no_memory) - 1;
@@ -154,13 +152,21 @@ static void respond(struct client *client, json_t *response)
 		close_client(client);
 }
 
-void ctl_reply(struct ctl_request *request, json_t *response)
+void ctl_reply_text(struct ctl_request *request, char *text, size_t len)
 {
 	struct client *client = (struct client *)(void *)((char *)request - offsetof(struct client, request));
 	json_decref(request->body);
 	request->body = NULL;
-	respond(client, response);
+	send_text(client, text, len);
 	client_unref(client);
+}
+
+void ctl_reply(struct ctl_request *request, json_t *response)
+{
+	size_t len = 0;
+	char *text = object_dump(response, JSON_COMPACT, "\n", &len);
+	json_decref(response);
+	ctl_reply_text(request, text, len);
 }
 
 int ctl_take_socket(struct ctl_request *request)
@@ -219,16 +225,15 @@ static void take_request(struct client *client)
 	memmove(client->buffer, newline + 1, client->used);
 	client->busy = true;
 	uv_read_stop((uv_stream_t *)&client->pipe);
+	client->request.body = body;
+	client->open_n++;
 	if (!json_is_object(body)) {
-		respond(client, response_error("a request is a JSON object on a line: %s",
-		                               body ? "this is none" : error.text));
-		json_decref(body);
+		ctl_reply(&client->request, response_error("a request is a JSON object on a line: %s",
+		                                           body ? "this is none" : error.text));
 		return;
 	}
 	/* Its time is now that of whoever carries it out. */
 	uv_timer_stop(&client->timer);
-	client->request.body = body;
-	client->open_n++;
 	client->ctl->handler(client->ctl->context, &client->request);
 }
 
