@@ -262,14 +262,19 @@ static void read_peer(struct client *client)
 }
 
 /* Who keeps a place without anything being done for him has little time left. */
-static void set_crowded(struct ctl *ctl)
+static void hurry_clients(struct ctl *ctl)
 {
-	ctl->crowded = true;
 	for (struct client *client = ctl->clients; client; client = client->next) {
 		if (uv_is_active((uv_handle_t *)&client->timer) &&
 		    uv_timer_get_due_in(&client->timer) > CROWDED_MS)
 			limit_time(client, CROWDED_MS);
 	}
+}
+
+static void set_crowded(struct ctl *ctl)
+{
+	ctl->crowded = true;
+	hurry_clients(ctl);
 }
 
 static void take_client(struct ctl *ctl, int fd)
@@ -463,11 +468,7 @@ void ctl_release(struct ctl *ctl)
 	if (!ctl || ctl->retired)
 		return;
 	stop_listening(ctl);
-	for (struct client *client = ctl->clients; client; client = client->next) {
-		if (uv_is_active((uv_handle_t *)&client->timer) &&
-		    uv_timer_get_due_in(&client->timer) > CROWDED_MS)
-			limit_time(client, CROWDED_MS);
-	}
+	hurry_clients(ctl);
 }
 
 void ctl_retire(struct ctl *ctl)
