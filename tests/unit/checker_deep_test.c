@@ -190,7 +190,7 @@ static void test_close_in_the_middle(void **state)
 	/* After so many turns of the loop, so that each step is interrupted in some run. */
 	for (unsigned turns = 0; turns < 90; turns += turns < 30 ? 1 : 6) {
 		checker_close(fx->checker);
-		assert_int_equal(checker_create(&fx->loop, &fx->conf, &fx->checker), 0);
+		assert_int_equal(checker_create(&fx->loop, &fx->conf, NULL, &fx->checker), 0);
 		fx->conf.sigtool = path;
 		fx->conf.concurrency = 3;
 		fx->request.deep = true;

@@ -136,6 +136,7 @@ int transfer_prepare(struct transfer *transfer, const struct conf_checks *conf, 
 	uint64_t timeout_ms = conf->timeout_ms * times;
 	curl_easy_reset(easy);
 	memset(&transfer->reply, 0, sizeof(transfer->reply));
+	transfer->error[0] = '\0';
 	transfer->deep = deep;
 	transfer->body_max = ask->body_max;
 	if (!deep && transfer->body_max > transfer->body_cap)
@@ -157,6 +158,16 @@ int transfer_prepare(struct transfer *transfer, const struct conf_checks *conf, 
 	SET(HTTP09_ALLOWED, 0L);
 	SET(HTTP_CONTENT_DECODING, 0L);
 	SET(USERAGENT, CHECKER_USER_AGENT);
+	SET(ERRORBUFFER, transfer->error);
+	SET(SSL_VERIFYPEER, 1L);
+	SET(SSL_VERIFYHOST, 2L);
+	/* A session that is resumed has no certificate in it, so none is looked at: it may have expired. */
+	SET(SSL_SESSIONID_CACHE, 0L);
+	if (transfer->ca_file) {
+		SET(CAINFO, transfer->ca_file);
+		/* Else the system's folder counts too. */
+		SET(CAPATH, NULL);
+	}
 	SET(NOSIGNAL, 1L);
 	SET(NOPROXY, "*");
 	SET(PROXY, "");
@@ -219,9 +230,11 @@ bool transfer_is_our_fault(const struct transfer *transfer)
 }
 
 /* What went wrong between two hosts. */
-static enum reason judge_code(const struct reply *reply, const struct conf_checks *conf, char *ret_text,
+static enum reason judge_code(const struct transfer *transfer, const struct conf_checks *conf, char *ret_text,
                               size_t cap)
 {
+	const struct reply *reply = &transfer->reply;
+	char text[CURL_ERROR_SIZE];
 	switch (reply->code) {
 	case CURLE_COULDNT_CONNECT:
 		snprintf(ret_text, cap, "cannot connect: %s",
@@ -254,7 +267,10 @@ static enum reason judge_code(const struct reply *reply, const struct conf_check
 		return REASON_UNREACHABLE;
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_PEER_FAILED_VERIFICATION:
-		snprintf(ret_text, cap, "TLS: %s", curl_easy_strerror(reply->code));
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_CACERT_BADFILE:
+		checker_copy_printable(transfer->error, strlen(transfer->error), text, sizeof(text));
+		snprintf(ret_text, cap, "TLS: %s", text[0] ? text : curl_easy_strerror(reply->code));
 		return REASON_UNREACHABLE;
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_WEIRD_SERVER_REPLY:
@@ -277,7 +293,7 @@ enum reason transfer_judge(const struct transfer *transfer, const struct conf_ch
 		return REASON_HTTP_ERROR;
 	}
 	if (reply->code != CURLE_OK && !(reply->code == CURLE_WRITE_ERROR && reply->is_cut))
-		return judge_code(reply, conf, ret_text, cap);
+		return judge_code(transfer, conf, ret_text, cap);
 	if (reply->status < 300 || reply->status == 304)
 		return REASON_NONE;
 	snprintf(ret_text, cap, "%u %s%s%s", reply->status, reply->phrase, reply->location[0] ? ", to " : "",

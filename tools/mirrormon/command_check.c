@@ -135,7 +135,7 @@ static int run_checks(struct run *run, const struct conf_mirror *mirror)
 	int rc = uv_loop_init(&loop);
 	if (rc < 0)
 		return rc;
-	rc = checker_create(&loop, &run->conf->checks, &checker);
+	rc = checker_create(&loop, &run->conf->checks, run->conf->ca_file, &checker);
 	for (size_t i = 0; i < run->checks_n && rc == 0; i++) {
 		struct check_request *request = &run->checks[i].request;
 		request->host = mirror->host;
