@@ -30,6 +30,7 @@ enum step { STEP_TIMESTAMP, STEP_HEADER, STEP_CDIFF, STEP_OTHER_HOST, STEP_UNCHA
 /** What came of one request. */
 struct reply {
 	CURLcode code;
+	long verify_error; /* X509_V_... */
 	int os_error;
 	unsigned status; /* 0 = none came */
 	char phrase[CHECKER_PHRASE_MAX];
@@ -72,9 +73,8 @@ struct transfer {
 	uint64_t body_max;
 	char *body; /* [body_max], NULL: it goes to deep */
 	size_t body_cap;
-	struct deep *deep;           /* borrowed */
-	const char *ca_file;         /* borrowed; NULL = the system's */
-	char error[CURL_ERROR_SIZE]; /* by curl, of the last request; may have text of the other side */
+	struct deep *deep;   /* borrowed */
+	const char *ca_file; /* borrowed; NULL = the system's */
 };
 
 struct job {

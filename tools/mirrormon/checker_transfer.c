@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +137,6 @@ int transfer_prepare(struct transfer *transfer, const struct conf_checks *conf, 
 	uint64_t timeout_ms = conf->timeout_ms * times;
 	curl_easy_reset(easy);
 	memset(&transfer->reply, 0, sizeof(transfer->reply));
-	transfer->error[0] = '\0';
 	transfer->deep = deep;
 	transfer->body_max = ask->body_max;
 	if (!deep && transfer->body_max > transfer->body_cap)
@@ -158,7 +158,8 @@ int transfer_prepare(struct transfer *transfer, const struct conf_checks *conf, 
 	SET(HTTP09_ALLOWED, 0L);
 	SET(HTTP_CONTENT_DECODING, 0L);
 	SET(USERAGENT, CHECKER_USER_AGENT);
-	SET(ERRORBUFFER, transfer->error);
+	/* One request is all that is asked there, and what is left of a TLS connection costs the next one. */
+	SET(FORBID_REUSE, ask->is_https_only ? 1L : 0L);
 	SET(SSL_VERIFYPEER, 1L);
 	SET(SSL_VERIFYHOST, 2L);
 	/* A session that is resumed has no certificate in it, so none is looked at: it may have expired. */
@@ -205,6 +206,7 @@ void transfer_finish(struct transfer *transfer, CURLcode code)
 	long request_len = 0;
 	curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error);
 	curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &request_len);
+	curl_easy_getinfo(transfer->easy, CURLINFO_SSL_VERIFYRESULT, &reply->verify_error);
 	reply->code = code;
 	reply->os_error = (int)os_error;
 	reply->connect_us = get_time(transfer->easy, CURLINFO_CONNECT_TIME_T);
@@ -229,12 +231,26 @@ bool transfer_is_our_fault(const struct transfer *transfer)
 	}
 }
 
+/*
+ * Not by curl's own text (CURLOPT_ERRORBUFFER): that is of the first thing to fail, which may be the good-bye
+ * to a connection of before.
+ */
+static const char *tls_error(const struct reply *reply)
+{
+	if (reply->code == CURLE_SSL_CACERT_BADFILE)
+		return "the certificates of ca-file, or of the system, cannot be read";
+	/* UNSPECIFIED is where curl begins, and what it leaves when the name did not fit. */
+	if (reply->verify_error != X509_V_OK && reply->verify_error != X509_V_ERR_UNSPECIFIED)
+		return X509_verify_cert_error_string(reply->verify_error);
+	if (reply->code == CURLE_PEER_FAILED_VERIFICATION)
+		return "its certificate is not for this host name";
+	return curl_easy_strerror(reply->code);
+}
+
 /* What went wrong between two hosts. */
-static enum reason judge_code(const struct transfer *transfer, const struct conf_checks *conf, char *ret_text,
+static enum reason judge_code(const struct reply *reply, const struct conf_checks *conf, char *ret_text,
                               size_t cap)
 {
-	const struct reply *reply = &transfer->reply;
-	char text[CURL_ERROR_SIZE];
 	switch (reply->code) {
 	case CURLE_COULDNT_CONNECT:
 		snprintf(ret_text, cap, "cannot connect: %s",
@@ -269,8 +285,7 @@ static enum reason judge_code(const struct transfer *transfer, const struct conf
 	case CURLE_PEER_FAILED_VERIFICATION:
 	case CURLE_SSL_ISSUER_ERROR:
 	case CURLE_SSL_CACERT_BADFILE:
-		checker_copy_printable(transfer->error, strlen(transfer->error), text, sizeof(text));
-		snprintf(ret_text, cap, "TLS: %s", text[0] ? text : curl_easy_strerror(reply->code));
+		snprintf(ret_text, cap, "TLS: %s", tls_error(reply));
 		return REASON_UNREACHABLE;
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_WEIRD_SERVER_REPLY:
@@ -293,7 +308,7 @@ enum reason transfer_judge(const struct transfer *transfer, const struct conf_ch
 		return REASON_HTTP_ERROR;
 	}
 	if (reply->code != CURLE_OK && !(reply->code == CURLE_WRITE_ERROR && reply->is_cut))
-		return judge_code(transfer, conf, ret_text, cap);
+		return judge_code(reply, conf, ret_text, cap);
 	if (reply->status < 300 || reply->status == 304)
 		return REASON_NONE;
 	snprintf(ret_text, cap, "%u %s%s%s", reply->status, reply->phrase, reply->location[0] ? ", to " : "",

@@ -206,7 +206,7 @@ static void on_fetched(void *context, const char *url, int status, const char *t
 	struct monitor *monitor = context;
 	for (size_t i = 0; i < monitor->settings->conf->votes.others_n; i++) {
 		struct colleague *colleague = &monitor->colleagues[i];
-		if (colleague->source != url)
+		if (strcmp(colleague->source, url) != 0)
 			continue;
 		colleague->busy = false;
 		if (status == 0)
