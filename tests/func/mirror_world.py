@@ -81,9 +81,10 @@ class MirrorWorld:
 
     more  served like them, but in no list of mirrors yet
     raw   in no list either, and served by nobody: for serve()
+    servers  world -> more of nginx's configuration
     """
 
-    def __init__(self, case, mirrors, more=(), raw=()):
+    def __init__(self, case, mirrors, more=(), raw=(), servers=None):
         if os.geteuid() != 0:
             raise Skip("needs root, for a network namespace")
         self.case = case
@@ -111,7 +112,7 @@ class MirrorWorld:
         self.more = [Mirror(self, *mirror) for mirror in more]
         self.raw = [Mirror(self, *mirror) for mirror in raw]
         self.by_host = {mirror.host: mirror for mirror in self.mirrors}
-        self.start_nginx()
+        self.start_nginx(servers(self) if servers else "")
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -145,7 +146,7 @@ class MirrorWorld:
                 self.web.wait()
         run(["ip", "netns", "del", self.name])
 
-    def start_nginx(self):
+    def start_nginx(self, more):
         servers = []
         for mirror in self.mirrors + self.references + self.more:
             listens = " ".join(f"listen {f'[{a}]' if ':' in a else a}:80;" for a in mirror.addresses)
@@ -162,7 +163,7 @@ class MirrorWorld:
                 keepalive_requests 100; server_tokens off;
                 client_body_temp_path {self.path("temp/b")}; proxy_temp_path {self.path("temp/p")};
                 fastcgi_temp_path {self.path("temp/f")}; uwsgi_temp_path {self.path("temp/u")}; scgi_temp_path {self.path("temp/s")};
-                {chr(10).join(servers)} }}"""
+                {chr(10).join(servers)} {more} }}"""
         with open(self.path("nginx.conf"), "w") as file:
             file.write(conf)
         self.web = subprocess.Popen(["ip", "netns", "exec", self.name, self.nginx, "-p", self.folder, "-c", self.path("nginx.conf")],

@@ -179,6 +179,8 @@ static void take_vote(struct monitor *monitor, struct colleague *colleague, cons
 		bool is_new = !colleague->vote || colleague->vote->generated_s != vote->generated_s;
 		vote_destroy(colleague->vote);
 		colleague->vote = vote;
+		if (colleague->detail[0])
+			log_info("vote of %s again", colleague->source);
 		colleague->detail[0] = '\0';
 		if (is_new)
 			monitor_touch(monitor);
@@ -204,7 +206,7 @@ static void on_fetched(void *context, const char *url, int status, const char *t
 	struct monitor *monitor = context;
 	for (size_t i = 0; i < monitor->settings->conf->votes.others_n; i++) {
 		struct colleague *colleague = &monitor->colleagues[i];
-		if (colleague->source != url)
+		if (strcmp(colleague->source, url) != 0)
 			continue;
 		colleague->busy = false;
 		if (status == 0)
