@@ -1,19 +1,22 @@
 /* What the view becomes: feed, vote, history, mail, site. Each may fail without the others. */
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/utc.h"
 #include "mirrormon/monitor_int.h"
 
-#define FLUSH_MS      1000
-#define SAVE_MS       600000
-#define PRUNE_MS      60000
-#define PRUNE_ROWS    2000
-#define STATE_FILE    "history.db"
-#define INCIDENT_FILE "incidents.json"
+#define FLUSH_MS       1000
+#define SAVE_MS        600000
+#define PRUNE_MS       60000
+#define PRUNE_ROWS     2000
+#define FEED_MAX_BYTES (16 << 20)
+#define STATE_FILE     "history.db"
+#define INCIDENT_FILE  "incidents.json"
 
 static char *state_path(const struct conf_monitor *conf, const char *name)
 {
@@ -59,7 +62,7 @@ static uint64_t next_serial(const struct monitor *monitor, uint64_t now_s)
 	return now_s > monitor->serial ? now_s : monitor->serial + 1;
 }
 
-static int write_feed(struct monitor *monitor, uint64_t now_ms, struct diag *diag)
+static int write_feed(struct monitor *monitor, uint64_t now_ms)
 {
 	struct view *view = monitor->view;
 	const struct conf_monitor *conf = view->conf;
@@ -70,11 +73,17 @@ static int write_feed(struct monitor *monitor, uint64_t now_ms, struct diag *dia
 	/* Only the loop's thread has this view so far. */
 	view->serial = next_serial(monitor, view->now_s);
 	size_t text_len;
+	struct diag diag;
+	diag_init(&diag);
 	char *text = feed_format(view, &text_len);
 	int rc = text ? feed_publish(conf->feed, monitor->is_signing ? &monitor->signer : NULL, text,
-	                             text_len, view->now_s, diag)
+	                             text_len, view->now_s, &diag)
 	              : -ENOMEM;
 	free(text);
+	/* It is tried again all the time, and told once. */
+	if (!monitor->feed_failed)
+		log_diag(&diag);
+	diag_fini(&diag);
 	if (rc == 0) {
 		monitor->serial = view->serial;
 		history_set_number(monitor->history, "serial", monitor->serial);
@@ -201,7 +210,7 @@ int monitor_output(struct monitor *monitor, bool is_deciding, bool changed)
 	diag_init(&diag);
 	int rc = 0, part = 0;
 	if (conf->feed && is_deciding)
-		rc = write_feed(monitor, now_ms, &diag);
+		rc = write_feed(monitor, now_ms);
 	if (conf->votes.file && monitor->unchecked_n == 0 &&
 	    (part = write_vote(monitor, now_ms, changed, &diag)) < 0)
 		rc = rc ? rc : part;
@@ -285,6 +294,21 @@ void monitor_keep_announced(struct monitor *monitor, const struct announced *ann
 	}
 }
 
+/** Of the feed that is there: the history may have been lost, and dnsd believes no lower one. 0 = none. */
+static uint64_t written_serial(const struct conf_monitor *conf)
+{
+	char *text;
+	size_t text_len;
+	const char *why;
+	if (!conf->feed || file_read(conf->feed, FEED_MAX_BYTES, &text, &text_len, &why) < 0)
+		return 0;
+	json_t *feed = json_loadb(text, text_len, 0, NULL);
+	json_int_t serial = json_integer_value(json_object_get(feed, "serial"));
+	json_decref(feed);
+	free(text);
+	return serial > 0 ? (uint64_t)serial : 0;
+}
+
 int monitor_output_open(struct monitor *monitor, struct diag *diag)
 {
 	const struct conf_monitor *conf = monitor->settings->conf;
@@ -295,6 +319,9 @@ int monitor_output_open(struct monitor *monitor, struct diag *diag)
 		return rc;
 	monitor->serial = history_get_number(monitor->history, "serial");
 	monitor->any_history = monitor->serial != 0;
+	uint64_t written = written_serial(conf);
+	if (written > monitor->serial)
+		monitor->serial = written;
 	for (size_t i = 0; i < conf->checks.databases_n; i++)
 		read_announced(monitor, conf->checks.databases[i], &monitor->databases[i]);
 	monitor->incidents = incidents_create();

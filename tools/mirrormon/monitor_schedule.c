@@ -305,6 +305,7 @@ int monitor_watch_pool(struct monitor *monitor)
 	monitor->watched = list;
 	monitor->watched_n = n;
 	monitor->mirror_reasons = reasons;
+	monitor->any_history = true;
 	return 0;
 
 fail:
