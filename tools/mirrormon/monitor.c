@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -20,9 +20,12 @@
 static void on_judge(uv_timer_t *timer)
 {
 	struct monitor *monitor = timer->data;
-	uint64_t begun_ns = uv_hrtime();
+	struct timespec begun, ended;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begun);
 	monitor_judge(monitor);
-	monitor->judge_ms = (uv_hrtime() - begun_ns) / 1000000;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
+	monitor->judge_ms =
+	        (uint64_t)((ended.tv_sec - begun.tv_sec) * 1000 + (ended.tv_nsec - begun.tv_nsec) / 1000000);
 }
 
 void monitor_touch(struct monitor *monitor)
@@ -252,7 +255,9 @@ static void set_databases(struct monitor *monitor)
 			if (strcmp(before[k].name, conf->databases[i]) == 0)
 				monitor->databases[i] = before[k];
 		}
-		snprintf(monitor->databases[i].name, VERSION_NAME_MAX, "%s", conf->databases[i]);
+		/* One that was there before the configuration before goes on as well. */
+		if (!monitor->databases[i].name[0])
+			monitor_read_announced(monitor, conf->databases[i], &monitor->databases[i]);
 	}
 }
 

@@ -44,6 +44,7 @@ struct watched {
 	uint64_t checks_n, failures_n[REASON_N];
 	uint64_t changes_n;
 	struct watched *next; /* of those that have left, but are still being checked */
+	double score;         /* of the last hundred checks or so, for metrics; it starts at 0 */
 };
 
 /** A reference and what was last seen of it. */
@@ -103,7 +104,7 @@ struct monitor {
 	uint64_t serial;
 	uint64_t wall_s; /* at the last judgement, and the loop's clock then: to notice jumps */
 	uint64_t wall_loop_ms;
-	uint64_t judge_ms; /* that the last judgement took */
+	uint64_t judge_ms; /* of the processor, for the last judgement */
 
 	struct view *view; /* the last one */
 	struct feed_signer signer;
@@ -183,6 +184,9 @@ int monitor_output(struct monitor *monitor, bool is_deciding, bool changed);
 int monitor_output_open(struct monitor *monitor, struct diag *diag);
 /** What a new configuration changes of it. */
 int monitor_output_reload(struct monitor *monitor, const struct settings *settings, struct diag *diag);
+/** What the gate has come to, for the next start. */
+void monitor_read_announced(struct monitor *monitor, const char *database, struct announced *announced);
+void monitor_keep_announced(struct monitor *monitor, const struct announced *announced);
 void monitor_output_close(struct monitor *monitor);
 
 /* monitor_metrics.c */

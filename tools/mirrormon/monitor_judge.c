@@ -167,13 +167,11 @@ static bool pass_gate(struct monitor *monitor, struct view *view, struct mirror_
 		if (announced->ready && announced->ready != ready_before)
 			log_info("version ready: database=%s version=%u have=%u of=%u", announced->name,
 			         announced->ready, announced->have_n, announced->of_n);
+		monitor_keep_announced(monitor, announced);
 		if (announced->version == before)
 			continue;
 		log_info("version announced: database=%s version=%u before=%u have=%u of=%u", announced->name,
 		         announced->version, before, announced->have_n, announced->of_n);
-		char key[VERSION_NAME_MAX + 16];
-		snprintf(key, sizeof(key), "announced:%s", announced->name);
-		history_set_number(monitor->history, key, announced->version);
 	}
 	bool is_done = gate && lacks;
 	free(gate);

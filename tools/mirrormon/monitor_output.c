@@ -286,6 +286,45 @@ int monitor_output_reload(struct monitor *monitor, const struct settings *settin
 	return 0;
 }
 
+/* What of the gate outlives a restart, and the time between two runs with --once. */
+#define GATE_NUMBERS_N 5
+static const char *const gate_numbers[GATE_NUMBERS_N] = { "announced", "announced-since", "ready",
+	                                                  "ready-since", "candidate-since" };
+
+static void name_number(char *key, size_t cap, size_t number, const char *database)
+{
+	snprintf(key, cap, "%s:%s", gate_numbers[number], database);
+}
+
+void monitor_read_announced(struct monitor *monitor, const char *database, struct announced *announced)
+{
+	uint64_t numbers[GATE_NUMBERS_N];
+	char key[VERSION_NAME_MAX + 24];
+	for (size_t i = 0; i < GATE_NUMBERS_N; i++) {
+		name_number(key, sizeof(key), i, database);
+		numbers[i] = history_get_number(monitor->history, key);
+	}
+	snprintf(announced->name, sizeof(announced->name), "%s", database);
+	announced->version = (uint32_t)numbers[0];
+	announced->since_s = numbers[1];
+	announced->ready = (uint32_t)numbers[2];
+	announced->ready_since_s = numbers[3];
+	/* Which one waits the gate finds by itself; since when is all that it has to be told. */
+	announced->candidate_since_s = numbers[4];
+	announced->candidate = numbers[4] ? announced->version + 1 : 0;
+}
+
+void monitor_keep_announced(struct monitor *monitor, const struct announced *announced)
+{
+	const uint64_t numbers[GATE_NUMBERS_N] = { announced->version, announced->since_s, announced->ready,
+		                                   announced->ready_since_s, announced->candidate_since_s };
+	char key[VERSION_NAME_MAX + 24];
+	for (size_t i = 0; i < GATE_NUMBERS_N; i++) {
+		name_number(key, sizeof(key), i, announced->name);
+		history_set_number(monitor->history, key, numbers[i]); /* nothing, when it is the same */
+	}
+}
+
 int monitor_output_open(struct monitor *monitor, struct diag *diag)
 {
 	const struct conf_monitor *conf = monitor->settings->conf;
@@ -301,6 +340,8 @@ int monitor_output_open(struct monitor *monitor, struct diag *diag)
 		snprintf(key, sizeof(key), "announced:%s", monitor->databases[i].name);
 		monitor->databases[i].version = (uint32_t)history_get_number(monitor->history, key);
 	}
+	for (size_t i = 0; i < conf->checks.databases_n; i++)
+		monitor_read_announced(monitor, conf->checks.databases[i], &monitor->databases[i]);
 	monitor->incidents = incidents_create();
 	if (!monitor->incidents)
 		return -ENOMEM;

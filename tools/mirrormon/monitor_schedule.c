@@ -169,6 +169,7 @@ void watched_observe(struct watched *watched, const struct check_result *result)
 	history_add_result(monitor->history, watched->host, &watched->addr, result, watched->standing.reason);
 
 	watched->checks_n++;
+	watched->score = 0.95 * watched->score + (result->reason == REASON_NONE ? 1 : -5);
 	if (result->reason != REASON_NONE)
 		watched->failures_n[result->reason]++;
 	/* What was not asked for is as it was; a check that failed may have ended before the patches. */
