@@ -113,6 +113,7 @@ struct monitor {
 	uint64_t feed_written_ms; /* 0 = not yet */
 	uint64_t feed_tried_ms;
 	uint64_t vote_written_ms;
+	bool vote_changed, save_changed; /* since they were written */
 	uint64_t flushed_ms;
 	uint64_t saved_ms; /* the standings */
 	bool feed_failed;

@@ -10,6 +10,7 @@
 #include "mirrormon/monitor_int.h"
 
 #define FLUSH_MS      1000
+#define GAP_MS        2000  /* between two feeds with changes */
 #define AGAIN_MS      10000 /* between two tries of what can't be written */
 #define SAVE_MS       600000
 #define PRUNE_MS      60000
@@ -66,6 +67,12 @@ static uint64_t next_serial(const struct monitor *monitor, uint64_t now_s)
 	return now_s > monitor->serial ? now_s : monitor->serial + 1;
 }
 
+/** What changes at about the same time is written together: dnsd then sees how much leaves at once. */
+static uint64_t gap_ms(const struct conf_monitor *conf)
+{
+	return conf->feed_interval_ms < GAP_MS ? conf->feed_interval_ms : GAP_MS;
+}
+
 static int write_feed(struct monitor *monitor, uint64_t now_ms, struct diag *diag)
 {
 	struct view *view = monitor->view;
@@ -74,8 +81,9 @@ static int write_feed(struct monitor *monitor, uint64_t now_ms, struct diag *dia
 	if (monitor->feed_failed && now_ms - monitor->feed_tried_ms < AGAIN_MS &&
 	    now_ms - monitor->feed_tried_ms < conf->feed_interval_ms)
 		return 0;
-	if (monitor->feed_written_ms && state == monitor->feed_hash && !monitor->feed_failed &&
-	    now_ms - monitor->feed_written_ms < conf->feed_interval_ms)
+	uint64_t wait_ms =
+	        state != monitor->feed_hash || monitor->feed_failed ? gap_ms(conf) : conf->feed_interval_ms;
+	if (monitor->feed_written_ms && now_ms - monitor->feed_written_ms < wait_ms)
 		return 0;
 	/* Only the loop's thread has this view so far. */
 	view->serial = next_serial(monitor, view->now_s);
@@ -105,11 +113,11 @@ static int write_feed(struct monitor *monitor, uint64_t now_ms, struct diag *dia
 	return rc;
 }
 
-static int write_vote(struct monitor *monitor, uint64_t now_ms, bool changed, struct diag *diag)
+static int write_vote(struct monitor *monitor, uint64_t now_ms, struct diag *diag)
 {
 	const struct conf_monitor *conf = monitor->view->conf;
-	if (monitor->vote_written_ms && !changed &&
-	    now_ms - monitor->vote_written_ms < conf->feed_interval_ms)
+	uint64_t wait_ms = monitor->vote_changed ? gap_ms(conf) : conf->feed_interval_ms;
+	if (monitor->vote_written_ms && now_ms - monitor->vote_written_ms < wait_ms)
 		return 0;
 	size_t text_len;
 	char *text = vote_format(monitor->view, &text_len);
@@ -117,17 +125,20 @@ static int write_vote(struct monitor *monitor, uint64_t now_ms, bool changed, st
 	              : -ENOMEM;
 	free(text);
 	monitor->vote_written_ms = now_ms;
+	monitor->vote_changed = false;
 	return rc;
 }
 
-static int keep_history(struct monitor *monitor, uint64_t now_ms, bool changed, struct diag *diag)
+static int keep_history(struct monitor *monitor, uint64_t now_ms, struct diag *diag)
 {
 	int rc = 0;
-	if (changed || monitor->stopping || now_ms - monitor->saved_ms >= SAVE_MS) {
-		rc = history_save_standings(monitor->history, monitor->view, diag);
-		monitor->saved_ms = now_ms;
-	}
-	if (changed || monitor->stopping || now_ms - monitor->flushed_ms >= FLUSH_MS) {
+	bool is_end = monitor->stopping || monitor->final;
+	if (is_end || now_ms - monitor->flushed_ms >= FLUSH_MS) {
+		if (is_end || monitor->save_changed || now_ms - monitor->saved_ms >= SAVE_MS) {
+			rc = history_save_standings(monitor->history, monitor->view, diag);
+			monitor->saved_ms = now_ms;
+			monitor->save_changed = false;
+		}
 		int flush_rc = history_flush(monitor->history, diag);
 		rc = rc ? rc : flush_rc;
 		monitor->flushed_ms = now_ms;
@@ -225,14 +236,16 @@ int monitor_output(struct monitor *monitor, bool is_deciding, bool changed)
 	struct diag diag;
 	diag_init(&diag);
 	int rc = 0, part = 0;
+	monitor->vote_changed |= changed;
+	monitor->save_changed |= changed;
 	/* At the end the view is the one before, and letters would not be sent any more. */
 	bool is_end = monitor->stopping;
 	if (conf->feed && is_deciding && !is_end)
 		rc = write_feed(monitor, now_ms, &diag);
 	if (conf->votes.file && monitor->unchecked_n == 0 && !is_end &&
-	    (part = write_vote(monitor, now_ms, changed, &diag)) < 0)
+	    (part = write_vote(monitor, now_ms, &diag)) < 0)
 		rc = rc ? rc : part;
-	if ((part = keep_history(monitor, now_ms, changed, &diag)) < 0)
+	if ((part = keep_history(monitor, now_ms, &diag)) < 0)
 		rc = rc ? rc : part;
 	if (conf->mail.team && monitor->unchecked_n == 0 && !is_end)
 		write_mail(monitor, &diag);
