@@ -81,9 +81,10 @@ class MirrorWorld:
 
     more  served like them, but in no list of mirrors yet
     raw   in no list either, and served by nobody: for serve()
+    servers  world -> more of nginx's configuration
     """
 
-    def __init__(self, case, mirrors, more=(), raw=()):
+    def __init__(self, case, mirrors, more=(), raw=(), servers=None):
         if os.geteuid() != 0:
             raise Skip("needs root, for a network namespace")
         self.case = case
@@ -111,7 +112,7 @@ class MirrorWorld:
         self.more = [Mirror(self, *mirror) for mirror in more]
         self.raw = [Mirror(self, *mirror) for mirror in raw]
         self.by_host = {mirror.host: mirror for mirror in self.mirrors}
-        self.start_nginx()
+        self.start_nginx(servers(self) if servers else "")
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -157,7 +158,7 @@ class MirrorWorld:
             servers.append(f"server {{ {listens} root {mirror.folder}; {flags} }}")
         return "\n".join(servers)
 
-    def start_nginx(self):
+    def start_nginx(self, more=""):
         conf = f"""
             daemon off; master_process off; pid {self.path("nginx.pid")}; error_log {self.path("logs/error.log")};
             events {{ worker_connections 4096; }}
@@ -165,7 +166,7 @@ class MirrorWorld:
                 keepalive_requests 100; server_tokens off;
                 client_body_temp_path {self.path("temp/b")}; proxy_temp_path {self.path("temp/p")};
                 fastcgi_temp_path {self.path("temp/f")}; uwsgi_temp_path {self.path("temp/u")}; scgi_temp_path {self.path("temp/s")};
-                {self.servers_text()} }}"""
+                {self.servers_text()} {more} }}"""
         with open(self.path("nginx.conf"), "w") as file:
             file.write(conf)
         self.web = subprocess.Popen(["ip", "netns", "exec", self.name, self.nginx, "-p", self.folder, "-c", self.path("nginx.conf")],

@@ -177,7 +177,7 @@ static size_t sign(const struct feed_signer *signer, const char *path, const cha
 /* The signature that was there before belongs to the feed that still is. */
 static void put_back(const char *path, const char *old, size_t old_len, struct diag *diag)
 {
-	int rc = old ? file_replace(path, old, old_len) : unlink(path) < 0 ? -errno : 0;
+	int rc = old ? file_publish(path, old, old_len) : unlink(path) < 0 ? -errno : 0;
 	if (rc < 0)
 		diag_error(diag, path, 0,
 		           "cannot put the old signature back: %s; dnsd keeps the feed that it has",
@@ -193,7 +193,7 @@ int feed_publish(const char *path, const struct feed_signer *signer, const char 
 	size_t old_len = 0;
 	const char *why;
 	if (!signer) {
-		int feed_rc = file_replace(path, text, text_len);
+		int feed_rc = file_publish(path, text, text_len);
 		if (feed_rc < 0)
 			diag_error(diag, path, 0, "cannot write the feed: %s", strerror(-feed_rc));
 		return feed_rc;
@@ -212,7 +212,7 @@ int feed_publish(const char *path, const struct feed_signer *signer, const char 
 	/* dnsd looks as soon as one is renamed: the less lies between, the rarer it sees two that do not fit.
 	 */
 	bool is_half;
-	rc = file_replace_two(
+	rc = file_publish_two(
 	        &(struct file_content){ .path = signature_path, .bytes = signature, .len = signature_len },
 	        &(struct file_content){ .path = path, .bytes = text, .len = text_len }, &is_half);
 	if (rc < 0)
