@@ -98,13 +98,12 @@ void metrics_text_sample(struct metrics_text *text, uint64_t value, ...)
 	va_end(labels);
 }
 
-void metrics_text_sample_us(struct metrics_text *text, uint64_t microseconds, ...)
+void metrics_text_sample_real(struct metrics_text *text, double value, ...)
 {
 	char number[32];
-	snprintf(number, sizeof(number), "%" PRIu64 ".%06" PRIu64, microseconds / 1000000,
-	         microseconds % 1000000);
+	snprintf(number, sizeof(number), "%.6g", value);
 	va_list labels;
-	va_start(labels, microseconds);
+	va_start(labels, value);
 	append_sample(text, number, labels);
 	va_end(labels);
 }

@@ -36,7 +36,7 @@ void metrics_text_fini(struct metrics_text *text);
  * Start a family: its HELP and TYPE lines. Once for each name of a whole text, with all its samples behind
  * it: the format wants them together.
  *
- * name  [a-z_]+, borrowed until the next family
+ * name  [a-z_]+, borrowed until the last of its samples
  * help  one sentence; any bytes
  */
 void metrics_text_family(struct metrics_text *text, const char *name, enum metrics_kind kind,
@@ -49,8 +49,8 @@ void metrics_text_family(struct metrics_text *text, const char *name, enum metri
  */
 void metrics_text_sample(struct metrics_text *text, uint64_t value, ...) __attribute__((sentinel));
 
-/** The same of a time, which the format wants in seconds. */
-void metrics_text_sample_us(struct metrics_text *text, uint64_t microseconds, ...) __attribute__((sentinel));
+/** The same of a number with a fraction or a sign, with six significant digits; times are in seconds. */
+void metrics_text_sample_real(struct metrics_text *text, double value, ...) __attribute__((sentinel));
 
 /** Text that is already in the format, families whole. */
 void metrics_text_append(struct metrics_text *text, const char *bytes, size_t len);

@@ -25,6 +25,7 @@ US	United States	M180,90h140v60h-140z
 ZA	South Africa	M520,300h40v40h-40z
 """
 PHONE = (390, 844)
+WIDEST = ["index.html", "mirrors.html", "mirror/clamav.archive19.example.html"]
 # Of Debian's tidy, which is older than ARIA 1.1, and takes the coloured keys of legends for leftovers.
 TIDY_KNOWN = re.compile(r'proprietary attribute "aria-current"|trimming empty <span>')
 VOID = {"meta", "link", "img", "br", "hr", "input", "area", "base", "col", "embed", "source", "track", "wbr"}
@@ -49,7 +50,7 @@ def pages(folder):
     return found
 
 
-def some_pages(folder):
+def some_pages():
     """Each kind once; of mirrors one that is well, one that is not, and one that has never been checked."""
     return ["index.html", "mirrors.html", "versions.html", "how.html",
             *(f"mirror/clamav.{name}.example.html" for name in ("uni0", "mail9", "archive7", "archive19"))]
@@ -275,21 +276,21 @@ def test_browser(case, folder):
     keyboard(browser)
     for theme, background in (("light", "rgb(255, 255, 255)"), ("dark", "rgb(20, 23, 26)")):
         browser.theme(theme)
-        for page in some_pages(folder):
+        for page in some_pages():
             browser.show(page)
             texts_n, contrast, worst, body = browser.run(CONTRAST)
             check_equal(body, background, f"{page}: background, {theme}")
             check(texts_n > 20 and contrast >= 4.5, f"{page}, {theme}: contrast {contrast:.2f} of {worst}")
-    for width, height, phone in ((*PHONE, True), (320, 600, True), (768, 1024, False)):
+    for width, height, phone, shown in ((*PHONE, True, some_pages()), (320, 600, True, WIDEST), (768, 1024, False, WIDEST)):
         browser.size(width, height, phone)
-        for page in some_pages(folder):
+        for page in shown:
             browser.show(page)
             wide = browser.run("return [document.documentElement.scrollWidth, innerWidth, "
                                "...[...document.querySelectorAll('body *')].filter(e => !e.closest('.scroll,pre,.skip') && "
                                "e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 100))]")
             check(wide[0] <= width and wide[1:] == [width], f"{page} at {width}: {wide}")
     check_equal(browser.said(), [], "console")
-    without_scripts(browser, folder)
+    without_scripts(browser)
 
 
 def keyboard(browser):
@@ -315,10 +316,10 @@ def keyboard(browser):
     check_equal(browser.run(focused)[0], "Databases", "first stop behind the skip link")
 
 
-def without_scripts(browser, folder):
+def without_scripts(browser):
     """Not a pixel depends on JavaScript."""
     browser.size(1280, 900)
-    for page in some_pages(folder):
+    for page in WIDEST:
         browser.show(page)
         with_scripts = browser.call("GET", "/screenshot", None)
         browser.devtools("Emulation.setScriptExecutionDisabled", value=True)

@@ -34,6 +34,8 @@ static void test_families(void **state)
 	metrics_text_family(&text, "dnsd_b", METRICS_GAUGE, "what b is");
 	metrics_text_sample(&text, UINT64_MAX, "x", "1", NULL);
 	metrics_text_sample(&text, 7, "x", "2", "y", "", NULL);
+	metrics_text_sample_real(&text, -0.25, "x", "3", NULL);
+	metrics_text_sample_real(&text, 0.000227, NULL);
 	metrics_text_family(&text, "dnsd_c", METRICS_GAUGE, "nothing yet");
 	metrics_text_append(&text, "# HELP dnsd_d d\n", 16);
 	check_text(&text, "# HELP dnsd_a_total what a is\n"
@@ -43,6 +45,8 @@ static void test_families(void **state)
 	                  "# TYPE dnsd_b gauge\n"
 	                  "dnsd_b{x=\"1\"} 18446744073709551615\n"
 	                  "dnsd_b{x=\"2\",y=\"\"} 7\n"
+	                  "dnsd_b{x=\"3\"} -0.25\n"
+	                  "dnsd_b 0.000227\n"
 	                  "# HELP dnsd_c nothing yet\n"
 	                  "# TYPE dnsd_c gauge\n"
 	                  "# HELP dnsd_d d\n");

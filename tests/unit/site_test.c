@@ -605,6 +605,33 @@ static void a_full_folder_is_told_once(void **state)
 	folder_fini(&folder);
 }
 
+static void an_empty_pool_has_a_site(void **state)
+{
+	(void)state;
+	struct folder folder;
+	struct status_fixture fixture;
+	folder_init(&folder);
+	status_fixture_init(&fixture, 1, 0, folder.path);
+	/* Its only mirror has gone since; nothing has been checked, nothing announced. */
+	fixture.view.mirrors_n = 0;
+	fixture.view.databases_n = 0;
+	fixture.view.monitors_n = 0;
+	fixture.view.newest_timestamp_s = 0;
+	fixture.conf.site.url = NULL;
+	struct site *site = make_site(NULL);
+	write_site(site, &fixture);
+	expect_in(&folder, "mirrors.html", "The pool has no mirrors.");
+	expect_in(&folder, "index.html", "<strong>0 of 0 mirrors</strong>");
+	expect_in(&folder, "events.atom", "<updated>2026-11-21T00:00:00Z</updated>");
+	json_t *arch = read_json(&folder, "mirrors/status/json/index.json");
+	assert_true(json_is_null(json_object_get(arch, "last_check")));
+	assert_int_equal(json_array_size(json_object_get(arch, "urls")), 0);
+	json_decref(arch);
+	site_destroy(site);
+	status_fixture_fini(&fixture);
+	folder_fini(&folder);
+}
+
 static void rows_add_up(void **state)
 {
 	(void)state;
@@ -686,6 +713,7 @@ int main(void)
 		cmocka_unit_test(world_draws),
 		cmocka_unit_test(damaged_worlds_are_told),
 		cmocka_unit_test(a_full_folder_is_told_once),
+		cmocka_unit_test(an_empty_pool_has_a_site),
 		cmocka_unit_test(rows_add_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

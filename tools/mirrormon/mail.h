@@ -56,6 +56,8 @@ int mail_admin_address(const char *admin, char *ret_address, size_t cap);
 struct mailer;
 /** Returns 0 or -ENOMEM. */
 int mailer_create(uv_loop_t *loop, const char *sendmail, struct mailer **ret_mailer);
+/** Another program from the next letter on. Returns 0 or -ENOMEM. */
+int mailer_set_sendmail(struct mailer *mailer, const char *sendmail);
 /** Takes the letters over. */
 void mailer_send(struct mailer *mailer, struct letters *letters);
 /** Letters that have not been tried once; none while there is no sendmail. */

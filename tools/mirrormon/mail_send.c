@@ -53,6 +53,16 @@ int mailer_create(uv_loop_t *loop, const char *sendmail, struct mailer **ret_mai
 	return 0;
 }
 
+int mailer_set_sendmail(struct mailer *mailer, const char *sendmail)
+{
+	char *copy = strdup(sendmail);
+	if (!copy)
+		return -ENOMEM;
+	free(mailer->sendmail);
+	mailer->sendmail = copy;
+	return 0;
+}
+
 void mailer_set_times(struct mailer *mailer, uint64_t wait_ms, uint64_t missing_ms, uint64_t limit_ms)
 {
 	mailer->wait_ms = wait_ms;

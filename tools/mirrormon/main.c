@@ -107,6 +107,8 @@ static int run(const struct arguments *arguments)
 	struct diag diag;
 	diag_init(&diag);
 	int rc = settings_load(arguments->conf_path, &diag, &settings);
+	if (rc == 0 && arguments->test && (rc = monitor_check(settings, &diag)) < 0)
+		settings_unref(settings);
 	if (rc < 0 || arguments->test || command)
 		print_diag(&diag);
 	else

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -19,13 +20,21 @@
 
 static void on_judge(uv_timer_t *timer)
 {
-	monitor_judge(timer->data);
+	struct monitor *monitor = timer->data;
+	struct timespec begun, ended;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &begun);
+	monitor_judge(monitor);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
+	monitor->judge_ms =
+	        (uint64_t)((ended.tv_sec - begun.tv_sec) * 1000 + (ended.tv_nsec - begun.tv_nsec) / 1000000);
 }
 
 void monitor_touch(struct monitor *monitor)
 {
+	/* Of a large pool a judgement takes some time: at most a tenth of it all. */
+	uint64_t wait_ms = JUDGE_MS + 10 * monitor->judge_ms;
 	if (!monitor->stopping && !uv_is_active((uv_handle_t *)&monitor->judge_timer))
-		uv_timer_start(&monitor->judge_timer, on_judge, JUDGE_MS, 0);
+		uv_timer_start(&monitor->judge_timer, on_judge, wait_ms < BEAT_MS ? wait_ms : BEAT_MS, 0);
 }
 
 /** A version waits, or mirrors that lack one are out: the headers alone are looked at more often. */
@@ -127,6 +136,8 @@ static void end_once(struct monitor *monitor)
 			fputc('\n', stderr);
 		monitor->final = true;
 		monitor_judge(monitor);
+		if (!monitor->self_ok)
+			monitor->status = 1; /* nothing was decided, and no feed is written */
 	} else if (mailer_untried_n(monitor->mailer) == 0) {
 		begin_stop(monitor);
 	}
@@ -167,16 +178,48 @@ static void start_timers(struct monitor *monitor)
 		uv_timer_stop(&monitor->votes_timer);
 }
 
-static void free_colleagues(struct monitor *monitor, size_t n)
+static void free_colleagues(struct monitor *monitor)
 {
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < monitor->colleagues_n; i++)
 		vote_destroy(monitor->colleagues[i].vote);
 	free(monitor->colleagues);
 	monitor->colleagues = NULL;
+	monitor->colleagues_n = 0;
 }
 
-/** References and colleagues of a configuration. Votes are read anew at once. */
-static int set_peers(struct monitor *monitor, size_t colleagues_before_n)
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+/** Of those there were before it stays known what was last heard. */
+static void keep_peers(struct monitor *monitor, const struct conf_monitor *before,
+                       struct watched_reference *references, struct colleague *colleagues)
+{
+	const struct conf_monitor *conf = monitor->settings->conf;
+	for (size_t i = 0; i < conf->references_n; i++) {
+		for (size_t k = 0; k < before->references_n; k++) {
+			if (!same_text(conf->references[i].url, before->references[k].url) ||
+			    !same_text(conf->references[i].address, before->references[k].address))
+				continue;
+			references[i] = monitor->references[k];
+			monitor_move_databases(&before->checks, &conf->checks, references[i].last.databases);
+		}
+	}
+	for (size_t i = 0; i < conf->votes.others_n; i++) {
+		for (size_t k = 0; k < monitor->colleagues_n; k++) {
+			struct colleague *old = &monitor->colleagues[k];
+			if (strcmp(conf->votes.others[i], old->source) != 0)
+				continue;
+			colleagues[i].vote = old->vote;
+			old->vote = NULL;
+			memcpy(colleagues[i].detail, old->detail, sizeof(old->detail));
+		}
+	}
+}
+
+/** References and colleagues of a configuration; before: NULL at the start. All are asked anew at once. */
+static int set_peers(struct monitor *monitor, const struct conf_monitor *before)
 {
 	const struct conf_monitor *conf = monitor->settings->conf;
 	struct watched_reference *references =
@@ -190,11 +233,14 @@ static int set_peers(struct monitor *monitor, size_t colleagues_before_n)
 	}
 	for (size_t i = 0; i < conf->votes.others_n; i++)
 		colleagues[i].source = conf->votes.others[i];
+	if (before)
+		keep_peers(monitor, before, references, colleagues);
 	free(monitor->references);
-	free_colleagues(monitor, colleagues_before_n);
+	free_colleagues(monitor);
 	monitor->references = references;
 	monitor->references_busy_n = 0;
 	monitor->colleagues = colleagues;
+	monitor->colleagues_n = conf->votes.others_n;
 	return 0;
 }
 
@@ -210,16 +256,10 @@ static void set_databases(struct monitor *monitor)
 			if (strcmp(before[k].name, conf->databases[i]) == 0)
 				monitor->databases[i] = before[k];
 		}
-		snprintf(monitor->databases[i].name, VERSION_NAME_MAX, "%s", conf->databases[i]);
+		/* One that was there before the configuration before goes on as well. */
+		if (!monitor->databases[i].name[0])
+			monitor_read_announced(monitor, conf->databases[i], &monitor->databases[i]);
 	}
-}
-
-static bool same_databases(const struct conf_checks *a, const struct conf_checks *b)
-{
-	bool same = a->databases_n == b->databases_n;
-	for (size_t i = 0; same && i < a->databases_n; i++)
-		same = strcmp(a->databases[i], b->databases[i]) == 0;
-	return same;
 }
 
 static void reload(struct monitor *monitor)
@@ -230,7 +270,8 @@ static void reload(struct monitor *monitor)
 	diag_init(&diag);
 	int rc = settings_load(monitor->conf_path, &diag, &settings);
 	if (rc == 0)
-		rc = checker_create(&monitor->loop, &settings->conf->checks, &checker);
+		rc = checker_create(&monitor->loop, &settings->conf->checks, settings->conf->ca_file,
+		                    &checker);
 	if (rc == 0)
 		rc = monitor_output_reload(monitor, settings, &diag);
 	log_diag(&diag);
@@ -249,15 +290,18 @@ static void reload(struct monitor *monitor)
 	monitor->old_settings = before;
 	monitor->checker = checker;
 	/* Results by number of database would be taken for those of others. */
-	if (!same_databases(&before->conf->checks, &settings->conf->checks)) {
-		for (size_t i = 0; i < monitor->watched_n; i++)
-			memset(monitor->watched[i]->last.databases, 0,
-			       sizeof(monitor->watched[i]->last.databases));
+	for (size_t i = 0; i < monitor->watched_n; i++) {
+		struct watched *watched = monitor->watched[i];
+		monitor_move_databases(&before->conf->checks, &settings->conf->checks,
+		                       watched->last.databases);
+		monitor_move_databases(&before->conf->checks, &settings->conf->checks,
+		                       watched->held.databases);
 	}
 	set_databases(monitor);
-	if (set_peers(monitor, before->conf->votes.others_n) < 0 || monitor_watch_pool(monitor) < 0) {
+	if (set_peers(monitor, before->conf) < 0 || monitor_watch_pool(monitor) < 0) {
 		log_error("out of memory: stopping, to be started again");
 		monitor->status = 1;
+		monitor->is_broken = true;
 		begin_stop(monitor);
 		return;
 	}
@@ -265,16 +309,20 @@ static void reload(struct monitor *monitor)
 	log_info("reloaded: mirrors=%zu addresses=%zu", settings->pool->mirrors_n, monitor->watched_n);
 }
 
-/** The checker of the configuration before ends what it has begun; only then may another take its place. */
+/**
+ * The checker of the configuration before ends what it has begun, unless another is wanted meanwhile: a
+ * mirror that takes its time does not put that off.
+ */
 static void retire_old(struct monitor *monitor)
 {
-	if (monitor->old_checker && checker_busy_n(monitor->old_checker) == 0) {
+	if (monitor->old_checker && (monitor->reload_wanted || checker_busy_n(monitor->old_checker) == 0)) {
 		checker_close(monitor->old_checker);
+		monitor_watch_anew(monitor);
 		settings_unref(monitor->old_settings);
 		monitor->old_checker = NULL;
 		monitor->old_settings = NULL;
 	}
-	if (monitor->reload_wanted && !monitor->old_checker && !monitor->stopping) {
+	if (monitor->reload_wanted && !monitor->stopping) {
 		monitor->reload_wanted = false;
 		reload(monitor);
 	}
@@ -294,6 +342,8 @@ static void on_signal(uv_signal_t *signal, int number)
 		return;
 	}
 	log_info("stopping");
+	if (monitor->once && !monitor->final)
+		monitor->status = 1;
 	begin_stop(monitor);
 }
 
@@ -349,9 +399,10 @@ static void free_all(struct monitor *monitor)
 	history_close(monitor->site_history);
 	incidents_destroy(monitor->incidents);
 	site_destroy(monitor->site);
+	site_destroy(monitor->site_next);
 	view_unref(monitor->view);
 	free(monitor->references);
-	free_colleagues(monitor, monitor->colleagues ? monitor->settings->conf->votes.others_n : 0);
+	free_colleagues(monitor);
 	settings_unref(monitor->old_settings);
 	settings_unref(monitor->settings);
 	uv_loop_close(&monitor->loop);
@@ -375,9 +426,10 @@ int monitor_run(const char *conf_path, struct settings *settings, bool once)
 	diag_init(&diag);
 	int rc = monitor_output_open(monitor, &diag);
 	if (rc == 0)
-		rc = checker_create(&monitor->loop, &settings->conf->checks, &monitor->checker);
+		rc = checker_create(&monitor->loop, &settings->conf->checks, settings->conf->ca_file,
+		                    &monitor->checker);
 	if (rc == 0)
-		rc = set_peers(monitor, 0);
+		rc = set_peers(monitor, NULL);
 	if (rc == 0)
 		rc = monitor_watch_pool(monitor);
 	log_diag(&diag);
@@ -395,8 +447,8 @@ int monitor_run(const char *conf_path, struct settings *settings, bool once)
 		begin_stop(monitor);
 	}
 	uv_run(&monitor->loop, UV_RUN_DEFAULT);
-	int status = monitor->status;
+	/* What could not be written for a moment is no failure of the daemon. */
+	int status = once || rc < 0 || monitor->is_broken ? monitor->status : 0;
 	free_all(monitor);
-	/* What a check that failed for a moment has cost is no failure of the daemon. */
-	return once || rc < 0 ? status : 0;
+	return status;
 }

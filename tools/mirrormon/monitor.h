@@ -22,4 +22,7 @@
  */
 int monitor_run(const char *conf_path, struct settings *settings, bool once);
 
+/** What else a configuration names can be used: for -t. Returns 0 or negative errno with diag. */
+int monitor_check(const struct settings *settings, struct diag *diag);
+
 #endif

@@ -23,26 +23,33 @@ struct watched {
 	uv_timer_t timer; /* of its next check */
 	char *host;
 	struct addr addr;
-	size_t mirror;   /* in the pool; SIZE_MAX = no longer in it */
-	bool busy;       /* a check is under way */
-	uint64_t due_ms; /* of its next whole check, by the loop's clock */
+	size_t mirror;                      /* in the pool; SIZE_MAX = no longer in it */
+	bool busy;                          /* a check is under way, */
+	const struct conf_checks *asked_by; /* by this configuration */
+	bool is_checked;                    /* once since the start, whatever came of it */
+	bool is_new;                        /* while a pool is taken over: nothing is known of it */
+	bool is_kept;                       /* and: it is in the new one */
+	uint64_t due_ms;                    /* of its next whole check, by the loop's clock */
 	bool wants_deep;
 	uint32_t deep_database;
 	unsigned turn;
 	struct check_request request;
 	struct standing standing;
 	struct check_result last;
+	enum reason heard;        /* of the last check, whether it counted or not */
 	struct check_result held; /* failed, and waits for the self-test to say whether it is to blame */
-	uint64_t held_ms;         /* when it came in, by the loop's clock; 0 = none is held */
+	uint64_t held_ms; /* when it came in, by the loop's clock; 0 = none is held. No check begins meanwhile
+	                   */
 	struct verdict verdict;
 	uint64_t checks_n, failures_n[REASON_N];
 	uint64_t changes_n;
+	struct watched *next; /* of those that have left, but are still being checked */
+	double score;         /* of the last hundred checks or so, for metrics; it starts at 0 */
 };
 
 /** A reference and what was last seen of it. */
 struct watched_reference {
 	struct check_result last;
-	bool busy;
 };
 
 /** Another monitor. */
@@ -60,7 +67,8 @@ struct monitor {
 	bool once;
 	bool final; /* with once: all is known, and is written now */
 	bool stopping;
-	int status;
+	int status;     /* with once */
+	bool is_broken; /* it stops by itself, to be started again */
 
 	uv_signal_t signals[3];
 	uv_timer_t judge_timer; /* soon after something has changed */
@@ -77,13 +85,12 @@ struct monitor {
 	bool reload_wanted;
 	struct watched **watched;
 	size_t watched_n;
-	size_t unchecked_n; /* not checked since the start */
-	bool any_history;   /* addresses without a standing have joined since */
+	struct watched *leaving; /* no longer in the pool */
+	size_t unchecked_n;      /* not checked since the start */
 
 	struct watched_reference *references;
 	size_t references_busy_n;
 	uint64_t self_begun_ms; /* the self-test under way or the last one, by the loop's clock */
-	bool self_wanted;       /* again as soon as this one has ended */
 	bool self_ok;
 	uint64_t self_since_s;
 	char self_detail[MODEL_DETAIL_MAX];
@@ -91,18 +98,22 @@ struct monitor {
 	uint64_t verified_s;
 
 	struct colleague *colleagues;
+	size_t colleagues_n;
 	struct announced databases[MODEL_DATABASES_MAX];
 	enum reason *mirror_reasons; /* after the last judgement, by mirror of the pool: to notice changes */
 	uint64_t serial;
 	uint64_t wall_s; /* at the last judgement, and the loop's clock then: to notice jumps */
 	uint64_t wall_loop_ms;
+	uint64_t judge_ms; /* of the processor, for the last judgement */
 
 	struct view *view; /* the last one */
 	struct feed_signer signer;
 	bool is_signing;
 	uint64_t feed_hash;       /* of what matters of the feed last written */
 	uint64_t feed_written_ms; /* 0 = not yet */
+	uint64_t feed_tried_ms;
 	uint64_t vote_written_ms;
+	bool vote_changed, save_changed; /* since they were written */
 	uint64_t flushed_ms;
 	uint64_t saved_ms; /* the standings */
 	bool feed_failed;
@@ -112,6 +123,7 @@ struct monitor {
 	struct incidents *incidents;
 	struct mailer *mailer;
 	struct site *site;
+	struct site *site_next; /* of a new configuration, while the other is at work; NULL = none */
 	bool site_busy;
 	struct history *site_history; /* of the site's thread */
 	uint64_t site_begun_ms;
@@ -130,11 +142,13 @@ struct monitor {
 void monitor_touch(struct monitor *monitor);
 
 /* monitor_self.c */
-/** Are we well? Begins anew, or once more when one is under way. */
+/** Are we well? Nothing while one is under way. */
 void monitor_self_test(struct monitor *monitor);
+/** For results that are held: soon, but many are asked about at once. */
+void monitor_self_soon(struct monitor *monitor);
 /** Read what the others say. */
 void monitor_read_votes(struct monitor *monitor);
-/** Counts for the next judgement? why is set when not. */
+/** Counts for the next judgement? why is set when not. One voice has one vote, whatever the files. */
 bool monitor_vote_counts(const struct monitor *monitor, const struct colleague *colleague, uint64_t now_s,
                          const char **ret_why);
 /** Highest version of a database that a reference has; 0 = none is known. */
@@ -146,10 +160,19 @@ void watched_observe(struct watched *watched, const struct check_result *result)
 void watched_check(struct watched *watched, bool brief);
 /** Next check after so many ms, spread; 0 = as its state asks for. */
 void watched_wait(struct watched *watched, uint64_t ms);
-/** Take the addresses of a pool: those there are go on, new ones begin, old ones end. Returns 0 or -ENOMEM.
+/** The same after a check: a look between does not put off the whole check, one that failed brings it nearer.
  */
+void watched_wait_after(struct watched *watched, bool brief, bool failed, uint64_t ms);
+/** Take the addresses of a pool: those there are go on, new ones begin, old ones end. New ones are on
+ * probation, unless most of the pool is new: then nothing is known yet. Returns 0 or -ENOMEM. */
 int monitor_watch_pool(struct monitor *monitor);
 void monitor_watch_nothing(struct monitor *monitor);
+/** The checker that was asked by another configuration is closed: what it was at begins anew. */
+void monitor_watch_anew(struct monitor *monitor);
+/** What was seen by the databases of one configuration, by those of another; not seen where patches are now
+ * looked for, but were not then. */
+void monitor_move_databases(const struct conf_checks *from, const struct conf_checks *to,
+                            struct seen_database databases[MODEL_DATABASES_MAX]);
 
 /* monitor_judge.c */
 /** Everything that follows from what is known: verdicts, gate, view, and its publication. */
@@ -162,6 +185,9 @@ int monitor_output(struct monitor *monitor, bool is_deciding, bool changed);
 int monitor_output_open(struct monitor *monitor, struct diag *diag);
 /** What a new configuration changes of it. */
 int monitor_output_reload(struct monitor *monitor, const struct settings *settings, struct diag *diag);
+/** What the gate has come to, for the next start. */
+void monitor_read_announced(struct monitor *monitor, const char *database, struct announced *announced);
+void monitor_keep_announced(struct monitor *monitor, const struct announced *announced);
 void monitor_output_close(struct monitor *monitor);
 
 /* monitor_metrics.c */

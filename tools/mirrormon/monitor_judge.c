@@ -10,6 +10,25 @@
 /* The wall clock and the loop's may go apart by so much before it counts as set by somebody. */
 #define JUMP_S 60
 
+/** What happened in the future happened now, and what waits for a time to pass waits all of it. */
+static void set_back(struct monitor *monitor, uint64_t now_s)
+{
+	for (size_t i = 0; i < monitor->watched_n; i++) {
+		struct watched *watched = monitor->watched[i];
+		standing_set_back(&watched->standing, now_s);
+		if (watched->last.at_s > now_s)
+			watched->last.at_s = now_s;
+		if (watched->held.at_s > now_s)
+			watched->held.at_s = now_s;
+	}
+	for (size_t i = 0; i < MODEL_DATABASES_MAX; i++) {
+		if (monitor->databases[i].candidate)
+			monitor->databases[i].candidate_since_s = now_s;
+		if (monitor->databases[i].ready)
+			monitor->databases[i].ready_since_s = now_s;
+	}
+}
+
 static void notice_jump(struct monitor *monitor, uint64_t now_s)
 {
 	uint64_t loop_ms = uv_now(&monitor->loop);
@@ -20,8 +39,7 @@ static void notice_jump(struct monitor *monitor, uint64_t now_s)
 			log_warning(
 			        "the clock was set by %lld s: nothing is decided before the next self-test",
 			        (long long)off_s);
-			for (size_t i = 0; i < monitor->watched_n; i++)
-				standing_set_back(&monitor->watched[i]->standing, now_s);
+			set_back(monitor, now_s);
 			if (monitor->verified_s > now_s)
 				monitor->verified_s = now_s;
 			monitor->self_ok = false;
@@ -97,7 +115,10 @@ static bool is_in_window(const struct mirror *mirror, uint64_t now_s)
 	return false;
 }
 
-/** What of its addresses that are in counts for the gate: the least. */
+/**
+ * What of its addresses that are in counts for the gate: the least. One that has shown no version yet, since
+ * a start or a new configuration, neither has one nor lacks it.
+ */
 static void set_gate(const struct mirror_view *mirror, size_t database, bool has_patches,
                      struct gate_mirror *ret_gate)
 {
@@ -105,9 +126,9 @@ static void set_gate(const struct mirror_view *mirror, size_t database, bool has
 	        (struct gate_mirror){ .country = mirror->country, .version = UINT32_MAX, .has_patch = true };
 	for (size_t i = 0; i < mirror->addrs_n; i++) {
 		const struct address_view *addr = &mirror->addrs[i];
-		if (addr->verdict.reason != REASON_NONE || addr->last.at_s == 0)
-			continue;
 		const struct seen_database *seen = &addr->last.databases[database];
+		if (addr->verdict.reason != REASON_NONE || seen->version == 0)
+			continue;
 		ret_gate->is_in = true;
 		bool has_patch = !has_patches || (seen->cdiffs & 1);
 		if (seen->version < ret_gate->version) {
@@ -119,7 +140,8 @@ static void set_gate(const struct mirror_view *mirror, size_t database, bool has
 	}
 }
 
-static void pass_gate(struct monitor *monitor, struct view *view, struct mirror_view *mirrors)
+/** Returns false when out of memory. */
+static bool pass_gate(struct monitor *monitor, struct view *view, struct mirror_view *mirrors)
 {
 	const struct conf_checks *checks = &view->conf->checks;
 	struct gate_mirror *gate = calloc(view->mirrors_n ? view->mirrors_n : 1, sizeof(*gate));
@@ -145,16 +167,30 @@ static void pass_gate(struct monitor *monitor, struct view *view, struct mirror_
 		if (announced->ready && announced->ready != ready_before)
 			log_info("version ready: database=%s version=%u have=%u of=%u", announced->name,
 			         announced->ready, announced->have_n, announced->of_n);
+		monitor_keep_announced(monitor, announced);
 		if (announced->version == before)
 			continue;
 		log_info("version announced: database=%s version=%u before=%u have=%u of=%u", announced->name,
 		         announced->version, before, announced->have_n, announced->of_n);
-		char key[VERSION_NAME_MAX + 16];
-		snprintf(key, sizeof(key), "announced:%s", announced->name);
-		history_set_number(monitor->history, key, announced->version);
 	}
+	bool is_done = gate && lacks;
 	free(gate);
 	free(lacks);
+	return is_done;
+}
+
+/** While nothing is decided, the gate's word holds as it was. */
+static void keep_gate(const struct monitor *monitor, struct mirror_view *mirrors, size_t mirrors_n)
+{
+	const struct view *before = monitor->view;
+	for (size_t i = 0; i < mirrors_n; i++) {
+		struct verdict *verdict = &mirrors[i].verdict;
+		if (monitor->mirror_reasons[i] != REASON_OUT_OF_SYNC || verdict->reason != REASON_NONE)
+			continue;
+		if (before && i < before->mirrors_n && strcmp(before->mirrors[i].host, mirrors[i].host) == 0)
+			*verdict = before->mirrors[i].verdict;
+		verdict->reason = REASON_OUT_OF_SYNC;
+	}
 }
 
 /** Changes of whole mirrors, the gate's among them: told and kept. Returns whether there was one. */
@@ -285,6 +321,7 @@ void monitor_judge(struct monitor *monitor)
 
 	/* Before all were looked at once, a feed would let everybody in, and mails would say so. */
 	bool is_deciding = monitor->self_ok && monitor->unchecked_n == 0;
+	uint64_t changes_n = monitor->changes_n;
 	if (is_deciding) {
 		for (size_t i = 0; i < monitor->watched_n; i++) {
 			standing_pass(&monitor->watched[i]->standing, now_s, monitor->newest_timestamp_s,
@@ -298,17 +335,17 @@ void monitor_judge(struct monitor *monitor)
 		log_error("out of memory: nothing is decided");
 		return;
 	}
-	bool changed = false;
+	bool changed = monitor->changes_n != changes_n;
 	if (is_deciding) {
-		if (conf->announce.enabled)
-			pass_gate(monitor, view, mirrors);
-		changed = note_changes(monitor, mirrors, view->mirrors_n, now_s);
-	} else {
-		for (size_t i = 0; i < view->mirrors_n; i++) {
-			if (monitor->mirror_reasons[i] == REASON_OUT_OF_SYNC &&
-			    mirrors[i].verdict.reason == REASON_NONE)
-				mirrors[i].verdict.reason = REASON_OUT_OF_SYNC;
+		/* Without the gate, mirrors would be back that lack what is announced. */
+		if (conf->announce.enabled && !pass_gate(monitor, view, mirrors)) {
+			log_error("out of memory: nothing is decided");
+			view_unref(view);
+			return;
 		}
+		changed |= note_changes(monitor, mirrors, view->mirrors_n, now_s);
+	} else {
+		keep_gate(monitor, mirrors, view->mirrors_n);
 	}
 	view->databases = arena_memdup(&view->arena, monitor->databases, sizeof(monitor->databases));
 	view->databases_n = view->databases ? conf->checks.databases_n : 0;

@@ -51,15 +51,17 @@ static void write_checks(struct metrics_text *text, const struct monitor *monito
 				       { "total", one->last.total_us } };
 			addr_format(&one->addr, addr, sizeof(addr));
 			for (size_t p = 0; one->last.at_s && p < 3; p++)
-				metrics_text_sample_us(text, phases[p].us, "mirror", view->mirrors[i].host,
-				                       "family", family_of(&one->addr), "address", addr,
-				                       "phase", phases[p].phase, NULL);
+				metrics_text_sample_real(text, phases[p].us / 1e6, "mirror",
+				                         view->mirrors[i].host, "family",
+				                         family_of(&one->addr), "address", addr, "phase",
+				                         phases[p].phase, NULL);
 		}
 	}
 }
 
-static void write_mirrors(struct metrics_text *text, const struct view *view)
+static void write_mirrors(struct metrics_text *text, const struct monitor *monitor)
 {
+	const struct view *view = monitor->view;
 	metrics_text_family(text, "mirrormon_mirror_age_seconds", METRICS_GAUGE,
 	                    "how far the timestamp of a mirror is behind the newest");
 	for (size_t i = 0; i < view->mirrors_n; i++) {
@@ -72,6 +74,16 @@ static void write_mirrors(struct metrics_text *text, const struct view *view)
 				behind_s = view->newest_timestamp_s - at_s;
 		}
 		metrics_text_sample(text, behind_s, "mirror", mirror->host, NULL);
+	}
+	metrics_text_family(
+	        text, "mirrormon_mirror_score", METRICS_GAUGE,
+	        "as the NTP Pool reckons: 0.95 score + 1 for a good check, - 5 for another; at most 20");
+	for (size_t i = 0; i < monitor->watched_n; i++) {
+		const struct watched *one = monitor->watched[i];
+		char addr[ADDR_TEXT_MAX];
+		metrics_text_sample_real(text, one->score, "mirror", one->host, "family",
+		                         family_of(&one->addr), "address",
+		                         addr_format(&one->addr, addr, sizeof(addr)), NULL);
 	}
 	metrics_text_family(text, "mirrormon_mirror_up", METRICS_GAUGE, "1 = in the pool, by the votes");
 	for (size_t i = 0; i < view->mirrors_n; i++)
@@ -135,7 +147,7 @@ static char *render(void *context, size_t *ret_len)
 	      monitor->unchecked_n);
 	if (monitor->view) {
 		write_checks(&text, monitor);
-		write_mirrors(&text, monitor->view);
+		write_mirrors(&text, monitor);
 		write_versions(&text, monitor->view);
 	}
 	return metrics_text_take(&text, ret_len);

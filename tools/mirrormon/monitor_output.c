@@ -1,19 +1,30 @@
 /* What the view becomes: feed, vote, history, mail, site. Each may fail without the others. */
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/utc.h"
+#include "mirrormon/monitor.h"
 #include "mirrormon/monitor_int.h"
 
-#define FLUSH_MS      1000
-#define SAVE_MS       600000
-#define PRUNE_MS      60000
-#define PRUNE_ROWS    2000
-#define STATE_FILE    "history.db"
-#define INCIDENT_FILE "incidents.json"
+#define FLUSH_MS       1000
+#define GAP_MS         2000  /* between two feeds with changes */
+#define AGAIN_MS       10000 /* between two tries of what can't be written */
+#define SAVE_MS        600000
+#define PRUNE_MS       60000
+#define PRUNE_ROWS     2000
+#define FEED_MAX_BYTES (16 << 20)
+#define STATE_FILE     "history.db"
+#define INCIDENT_FILE  "incidents.json"
+
+static bool same_place(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
 
 static char *state_path(const struct conf_monitor *conf, const char *name)
 {
@@ -59,22 +70,36 @@ static uint64_t next_serial(const struct monitor *monitor, uint64_t now_s)
 	return now_s > monitor->serial ? now_s : monitor->serial + 1;
 }
 
+/** What changes at about the same time is written together: dnsd then sees how much leaves at once. */
+static uint64_t gap_ms(const struct conf_monitor *conf)
+{
+	return conf->feed_interval_ms < GAP_MS ? conf->feed_interval_ms : GAP_MS;
+}
+
 static int write_feed(struct monitor *monitor, uint64_t now_ms, struct diag *diag)
 {
 	struct view *view = monitor->view;
 	const struct conf_monitor *conf = view->conf;
 	uint64_t state = hash_feed(view);
-	if (monitor->feed_written_ms && state == monitor->feed_hash && !monitor->feed_failed &&
-	    now_ms - monitor->feed_written_ms < conf->feed_interval_ms)
+	if (monitor->feed_failed && now_ms - monitor->feed_tried_ms < AGAIN_MS &&
+	    now_ms - monitor->feed_tried_ms < conf->feed_interval_ms)
+		return 0;
+	uint64_t wait_ms =
+	        state != monitor->feed_hash || monitor->feed_failed ? gap_ms(conf) : conf->feed_interval_ms;
+	if (monitor->feed_written_ms && now_ms - monitor->feed_written_ms < wait_ms)
 		return 0;
 	/* Only the loop's thread has this view so far. */
 	view->serial = next_serial(monitor, view->now_s);
+	monitor->feed_tried_ms = now_ms;
 	size_t text_len;
+	struct diag told_already;
+	diag_init(&told_already);
 	char *text = feed_format(view, &text_len);
 	int rc = text ? feed_publish(conf->feed, monitor->is_signing ? &monitor->signer : NULL, text,
-	                             text_len, view->now_s, diag)
+	                             text_len, view->now_s, monitor->feed_failed ? &told_already : diag)
 	              : -ENOMEM;
 	free(text);
+	diag_fini(&told_already);
 	if (rc == 0) {
 		monitor->serial = view->serial;
 		history_set_number(monitor->history, "serial", monitor->serial);
@@ -91,11 +116,11 @@ static int write_feed(struct monitor *monitor, uint64_t now_ms, struct diag *dia
 	return rc;
 }
 
-static int write_vote(struct monitor *monitor, uint64_t now_ms, bool changed, struct diag *diag)
+static int write_vote(struct monitor *monitor, uint64_t now_ms, struct diag *diag)
 {
 	const struct conf_monitor *conf = monitor->view->conf;
-	if (monitor->vote_written_ms && !changed &&
-	    now_ms - monitor->vote_written_ms < conf->feed_interval_ms)
+	uint64_t wait_ms = monitor->vote_changed ? gap_ms(conf) : conf->feed_interval_ms;
+	if (monitor->vote_written_ms && now_ms - monitor->vote_written_ms < wait_ms)
 		return 0;
 	size_t text_len;
 	char *text = vote_format(monitor->view, &text_len);
@@ -103,17 +128,20 @@ static int write_vote(struct monitor *monitor, uint64_t now_ms, bool changed, st
 	              : -ENOMEM;
 	free(text);
 	monitor->vote_written_ms = now_ms;
+	monitor->vote_changed = false;
 	return rc;
 }
 
-static int keep_history(struct monitor *monitor, uint64_t now_ms, bool changed, struct diag *diag)
+static int keep_history(struct monitor *monitor, uint64_t now_ms, struct diag *diag)
 {
 	int rc = 0;
-	if (changed || monitor->stopping || now_ms - monitor->saved_ms >= SAVE_MS) {
-		rc = history_save_standings(monitor->history, monitor->view, diag);
-		monitor->saved_ms = now_ms;
-	}
-	if (changed || monitor->stopping || now_ms - monitor->flushed_ms >= FLUSH_MS) {
+	bool is_end = monitor->stopping || monitor->final;
+	if (is_end || now_ms - monitor->flushed_ms >= FLUSH_MS) {
+		if (is_end || monitor->save_changed || now_ms - monitor->saved_ms >= SAVE_MS) {
+			rc = history_save_standings(monitor->history, monitor->view, diag);
+			monitor->saved_ms = now_ms;
+			monitor->save_changed = false;
+		}
 		int flush_rc = history_flush(monitor->history, diag);
 		rc = rc ? rc : flush_rc;
 		monitor->flushed_ms = now_ms;
@@ -158,6 +186,16 @@ static void site_on_thread(uv_work_t *work)
 	monitor->site_diag = diag;
 }
 
+/** A new one when the thread no longer needs the other. */
+static void take_site(struct monitor *monitor)
+{
+	if (!monitor->site_next || monitor->site_busy)
+		return;
+	site_destroy(monitor->site);
+	monitor->site = monitor->site_next;
+	monitor->site_next = NULL;
+}
+
 static void after_site(uv_work_t *work, int status)
 {
 	struct monitor *monitor = work->data;
@@ -173,6 +211,7 @@ static void after_site(uv_work_t *work, int status)
 	view_unref(monitor->site_view);
 	monitor->site_view = NULL;
 	monitor->site_busy = false;
+	take_site(monitor);
 }
 
 static void write_site(struct monitor *monitor, uint64_t now_ms)
@@ -200,50 +239,121 @@ int monitor_output(struct monitor *monitor, bool is_deciding, bool changed)
 	struct diag diag;
 	diag_init(&diag);
 	int rc = 0, part = 0;
-	if (conf->feed && is_deciding)
+	monitor->vote_changed |= changed;
+	monitor->save_changed |= changed;
+	/* At the end the view is the one before, and letters would not be sent any more. */
+	bool is_end = monitor->stopping;
+	if (conf->feed && is_deciding && !is_end)
 		rc = write_feed(monitor, now_ms, &diag);
-	if (conf->votes.file && monitor->unchecked_n == 0 &&
-	    (part = write_vote(monitor, now_ms, changed, &diag)) < 0)
+	if (conf->votes.file && monitor->unchecked_n == 0 && !is_end &&
+	    (part = write_vote(monitor, now_ms, &diag)) < 0)
 		rc = rc ? rc : part;
-	if ((part = keep_history(monitor, now_ms, changed, &diag)) < 0)
+	if ((part = keep_history(monitor, now_ms, &diag)) < 0)
 		rc = rc ? rc : part;
-	if (conf->mail.team && monitor->unchecked_n == 0)
+	if (conf->mail.team && monitor->unchecked_n == 0 && !is_end)
 		write_mail(monitor, &diag);
 	log_and_clear(&diag);
 	diag_fini(&diag);
-	if (conf->site.directory && monitor->unchecked_n == 0 && !monitor->stopping)
+	if (conf->site.directory && monitor->unchecked_n == 0 && !is_end)
 		write_site(monitor, now_ms);
 	return rc;
 }
 
-static int load_signer(struct monitor *monitor, const struct conf_monitor *conf, struct diag *diag)
+/** What a configuration names beside mirrors and regions. ret_site NULL: there is to be none. */
+static int load_parts(const struct conf_monitor *conf, struct diag *diag, struct feed_signer *ret_signer,
+                      struct site **ret_site)
+{
+	int rc = conf->feed_key ? feed_signer_load(conf->feed_key, diag, ret_signer) : 0;
+	int site_rc = conf->site.directory ? site_create(conf->site.map, diag, ret_site) : 0;
+	return rc ? rc : site_rc;
+}
+
+int monitor_check(const struct settings *settings, struct diag *diag)
 {
 	struct feed_signer signer;
-	if (conf->feed_key) {
-		int rc = feed_signer_load(conf->feed_key, diag, &signer);
-		if (rc < 0)
-			return rc;
-		monitor->signer = signer;
-	}
-	monitor->is_signing = conf->feed_key != NULL;
-	return 0;
+	struct site *site = NULL;
+	int rc = load_parts(settings->conf, diag, &signer, &site);
+	site_destroy(site);
+	return rc;
 }
 
 int monitor_output_reload(struct monitor *monitor, const struct settings *settings, struct diag *diag)
 {
+	const struct conf_monitor *conf = settings->conf;
+	struct feed_signer signer = { 0 };
 	struct site *site = NULL;
-	int rc = load_signer(monitor, settings->conf, diag);
-	if (rc < 0)
+	int rc = load_parts(conf, diag, &signer, &site);
+	if (rc == 0)
+		rc = metrics_http_prepare(monitor->http, conf->metrics_listen, conf->metrics_listen_n, diag);
+	if (rc == 0)
+		rc = mailer_set_sendmail(monitor->mailer, conf->mail.sendmail);
+	if (rc < 0) {
+		site_destroy(site);
 		return rc;
-	if (settings->conf->site.directory && !monitor->site_busy) {
-		rc = site_create(settings->conf->site.map, diag, &site);
-		if (rc < 0)
-			return rc;
-		site_destroy(monitor->site);
-		monitor->site = site;
 	}
-	return metrics_http_prepare(monitor->http, settings->conf->metrics_listen,
-	                            settings->conf->metrics_listen_n, diag);
+	if (!same_place(conf->state_dir, monitor->settings->conf->state_dir))
+		diag_warning(diag, monitor->conf_path, conf->place.line,
+		             "another state-directory is taken with the next start, not by a reload");
+	monitor->signer = signer;
+	monitor->is_signing = conf->feed_key != NULL;
+	site_destroy(monitor->site_next);
+	monitor->site_next = site;
+	take_site(monitor);
+	return 0;
+}
+
+/* What of the gate outlives a restart, and the time between two runs with --once. */
+#define GATE_NUMBERS_N 5
+static const char *const gate_numbers[GATE_NUMBERS_N] = { "announced", "announced-since", "ready",
+	                                                  "ready-since", "candidate-since" };
+
+static void name_number(char *key, size_t cap, size_t number, const char *database)
+{
+	snprintf(key, cap, "%s:%s", gate_numbers[number], database);
+}
+
+void monitor_read_announced(struct monitor *monitor, const char *database, struct announced *announced)
+{
+	uint64_t numbers[GATE_NUMBERS_N];
+	char key[VERSION_NAME_MAX + 24];
+	for (size_t i = 0; i < GATE_NUMBERS_N; i++) {
+		name_number(key, sizeof(key), i, database);
+		numbers[i] = history_get_number(monitor->history, key);
+	}
+	snprintf(announced->name, sizeof(announced->name), "%s", database);
+	announced->version = (uint32_t)numbers[0];
+	announced->since_s = numbers[1];
+	announced->ready = (uint32_t)numbers[2];
+	announced->ready_since_s = numbers[3];
+	/* Which one waits the gate finds by itself; since when is all that it has to be told. */
+	announced->candidate_since_s = numbers[4];
+	announced->candidate = numbers[4] ? announced->version + 1 : 0;
+}
+
+void monitor_keep_announced(struct monitor *monitor, const struct announced *announced)
+{
+	const uint64_t numbers[GATE_NUMBERS_N] = { announced->version, announced->since_s, announced->ready,
+		                                   announced->ready_since_s, announced->candidate_since_s };
+	char key[VERSION_NAME_MAX + 24];
+	for (size_t i = 0; i < GATE_NUMBERS_N; i++) {
+		name_number(key, sizeof(key), i, announced->name);
+		history_set_number(monitor->history, key, numbers[i]); /* nothing, when it is the same */
+	}
+}
+
+/** Of the feed that is there: the history may have been lost, and dnsd believes no lower one. 0 = none. */
+static uint64_t written_serial(const struct conf_monitor *conf)
+{
+	char *text;
+	size_t text_len;
+	const char *why;
+	if (!conf->feed || file_read(conf->feed, FEED_MAX_BYTES, &text, &text_len, &why) < 0)
+		return 0;
+	json_t *feed = json_loadb(text, text_len, 0, NULL);
+	json_int_t serial = json_integer_value(json_object_get(feed, "serial"));
+	json_decref(feed);
+	free(text);
+	return serial > 0 ? (uint64_t)serial : 0;
 }
 
 int monitor_output_open(struct monitor *monitor, struct diag *diag)
@@ -255,13 +365,11 @@ int monitor_output_open(struct monitor *monitor, struct diag *diag)
 	if (rc < 0)
 		return rc;
 	monitor->serial = history_get_number(monitor->history, "serial");
-	monitor->any_history = monitor->serial != 0;
-	for (size_t i = 0; i < conf->checks.databases_n; i++) {
-		char key[VERSION_NAME_MAX + 16];
-		snprintf(monitor->databases[i].name, VERSION_NAME_MAX, "%s", conf->checks.databases[i]);
-		snprintf(key, sizeof(key), "announced:%s", monitor->databases[i].name);
-		monitor->databases[i].version = (uint32_t)history_get_number(monitor->history, key);
-	}
+	uint64_t written = written_serial(conf);
+	if (written > monitor->serial)
+		monitor->serial = written;
+	for (size_t i = 0; i < conf->checks.databases_n; i++)
+		monitor_read_announced(monitor, conf->checks.databases[i], &monitor->databases[i]);
 	monitor->incidents = incidents_create();
 	if (!monitor->incidents)
 		return -ENOMEM;

@@ -34,10 +34,26 @@ static void drop(struct watched *watched)
 	uv_close((uv_handle_t *)&watched->timer, free_watched);
 }
 
+/** The check of one that has gone has ended. */
+static void leave(struct watched *watched)
+{
+	struct watched **link = &watched->monitor->leaving;
+	while (*link != watched)
+		link = &(*link)->next;
+	*link = watched->next;
+	drop(watched);
+}
+
+static void note_checked(struct watched *watched)
+{
+	watched->monitor->unchecked_n -= !watched->is_checked;
+	watched->is_checked = true;
+}
+
 void watched_check(struct watched *watched, bool brief)
 {
 	struct monitor *monitor = watched->monitor;
-	if (watched->busy || watched->mirror == SIZE_MAX || monitor->stopping)
+	if (watched->busy || watched->held_ms || watched->mirror == SIZE_MAX || monitor->stopping)
 		return;
 	const struct mirror *mirror = &monitor->settings->pool->mirrors[watched->mirror];
 	watched->request = (struct check_request){
@@ -51,6 +67,7 @@ void watched_check(struct watched *watched, bool brief)
 	};
 	if (checker_start(monitor->checker, &watched->request, on_result, watched) == 0) {
 		watched->busy = true;
+		watched->asked_by = &monitor->settings->conf->checks;
 		uv_timer_stop(&watched->timer);
 	} else {
 		watched_wait(watched, monitor->settings->conf->checks.retry_ms);
@@ -81,12 +98,27 @@ void watched_wait(struct watched *watched, uint64_t ms)
 	uv_timer_start(&watched->timer, on_timer, ms, 0);
 }
 
+void watched_wait_after(struct watched *watched, bool brief, bool failed, uint64_t ms)
+{
+	if (!brief || watched->due_ms == 0) {
+		watched_wait(watched, ms);
+		return;
+	}
+	uint64_t now_ms = uv_now(&watched->monitor->loop);
+	uint64_t retry_ms = watched->monitor->settings->conf->checks.retry_ms;
+	if (failed && watched->due_ms > now_ms + retry_ms)
+		watched->due_ms = now_ms + retry_ms;
+	uv_timer_start(&watched->timer, on_timer, watched->due_ms > now_ms ? watched->due_ms - now_ms : 0, 0);
+}
+
 /** Something about a good result that asks for a look at a whole database. */
 static void suspect(struct watched *watched, const struct check_result *result)
 {
 	const struct monitor *monitor = watched->monitor;
 	const struct conf_checks *conf = &monitor->settings->conf->checks;
-	watched->wants_deep = false;
+	/* The lot may have fallen while another check was under way. */
+	if (watched->request.deep)
+		watched->wants_deep = false;
 	if (conf->deep_interval_ms == 0 || result->deep || result->reason != REASON_NONE)
 		return;
 	for (size_t i = 0; i < conf->databases_n; i++) {
@@ -111,7 +143,7 @@ static void note_versions(struct watched *watched, const struct check_result *re
 {
 	struct monitor *monitor = watched->monitor;
 	const struct conf_checks *conf = &monitor->settings->conf->checks;
-	for (size_t i = 0; i < conf->databases_n; i++) {
+	for (size_t i = 0; i < conf->databases_n && result->reason == REASON_NONE; i++) {
 		/* A mirror may say anything; what no reference has is no version. */
 		uint32_t known = monitor_reference_version(monitor, i),
 		         version = result->databases[i].version;
@@ -137,14 +169,18 @@ void watched_observe(struct watched *watched, const struct check_result *result)
 	history_add_result(monitor->history, watched->host, &watched->addr, result, watched->standing.reason);
 
 	watched->checks_n++;
+	watched->score = 0.95 * watched->score + (result->reason == REASON_NONE ? 1 : -5);
 	if (result->reason != REASON_NONE)
 		watched->failures_n[result->reason]++;
-	/* What was not asked for is as it was. */
+	/* What was not asked for is as it was; a check that failed may have ended before the patches. */
 	struct check_result kept = watched->last;
 	watched->last = *result;
 	for (size_t i = 0; i < conf->checks.databases_n; i++) {
-		if (watched->last.databases[i].version == 0)
-			watched->last.databases[i] = kept.databases[i];
+		struct seen_database *seen = &watched->last.databases[i];
+		if (seen->version == 0 || result->reason != REASON_NONE)
+			*seen = kept.databases[i];
+		else if (result->brief && seen->version == kept.databases[i].version)
+			seen->cdiffs |= kept.databases[i].cdiffs & ~1U;
 	}
 	if (result->timestamp_s == 0)
 		watched->last.timestamp_s = kept.timestamp_s;
@@ -162,47 +198,80 @@ static void on_result(void *context, const struct check_request *request, const 
 {
 	struct watched *watched = context;
 	struct monitor *monitor = watched->monitor;
-	(void)request;
+	const struct conf_checks *conf = &monitor->settings->conf->checks;
 	watched->busy = false;
 	if (watched->mirror == SIZE_MAX) {
-		drop(watched);
+		leave(watched);
 		return;
 	}
-	if (result->at_s == 0 && !monitor->once) {
+	if (result->at_s == 0) {
 		/* Our own lack of memory or descriptors: it was no check. */
 		monitor->dropped_n++;
-		watched_wait(watched, monitor->settings->conf->checks.retry_ms);
+		if (monitor->once)
+			note_checked(watched);
+		else
+			watched_wait_after(watched, request->brief, false, conf->retry_ms);
 		return;
 	}
-	if (watched->last.at_s == 0 && watched->held_ms == 0)
-		monitor->unchecked_n--;
-	bool fails_by_itself = result->reason == REASON_UNREACHABLE || result->reason == REASON_HTTP_ERROR;
-	if (fails_by_itself && monitor->settings->conf->references_n > 0) {
+	struct check_result one = *result;
+	monitor_move_databases(watched->asked_by, conf, one.databases);
+	note_checked(watched);
+	watched->heard = one.reason;
+	if (one.reason == REASON_UNREACHABLE || one.reason == REASON_HTTP_ERROR) {
 		/* It may be our network. Whether it is shows a self-test that begins after this moment. */
-		watched->held = *result;
+		watched->held = one;
 		watched->held_ms = uv_now(&monitor->loop) + 1;
-		monitor_self_test(monitor);
+		monitor_self_soon(monitor);
 	} else {
-		watched_observe(watched, result);
-	}
-	if (!monitor->once) {
-		/* A look between does not put off the next whole check. */
-		uint64_t now_ms = uv_now(&monitor->loop);
-		if (result->brief && watched->due_ms > now_ms)
-			uv_timer_start(&watched->timer, on_timer, watched->due_ms - now_ms, 0);
-		else
-			watched_wait(watched, 0);
+		watched_observe(watched, &one);
+		if (!monitor->once)
+			watched_wait_after(watched, one.brief, one.reason != REASON_NONE, 0);
 	}
 	monitor_touch(monitor);
 }
 
-static struct watched *find(struct watched **list, size_t n, const char *host, const struct addr *addr)
+static bool is_patched(const struct conf_checks *conf, const char *database)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (list[i] && addr_equal(&list[i]->addr, addr) && strcmp(list[i]->host, host) == 0)
-			return list[i];
+	return conf->cdiffs > 0 && strcmp(conf->patched, database) == 0;
+}
+
+void monitor_move_databases(const struct conf_checks *from, const struct conf_checks *to,
+                            struct seen_database databases[MODEL_DATABASES_MAX])
+{
+	struct seen_database before[MODEL_DATABASES_MAX];
+	if (from == to)
+		return;
+	memcpy(before, databases, sizeof(before));
+	memset(databases, 0, sizeof(before));
+	for (size_t i = 0; i < to->databases_n; i++) {
+		bool is_patched_now = is_patched(to, to->databases[i]);
+		for (size_t k = 0; k < from->databases_n; k++) {
+			if (strcmp(from->databases[k], to->databases[i]) == 0 &&
+			    (!is_patched_now || is_patched(from, from->databases[k])))
+				databases[i] = before[k];
+		}
+	}
+}
+
+/** Most pools are in the order of the pool before: what is looked for comes next. */
+static struct watched *find(const struct monitor *monitor, const char *host, const struct addr *addr,
+                            size_t *next)
+{
+	for (size_t i = 0; i < monitor->watched_n; i++, (*next)++) {
+		if (*next >= monitor->watched_n)
+			*next = 0;
+		struct watched *one = monitor->watched[*next];
+		if (addr_equal(&one->addr, addr) && strcmp(one->host, host) == 0)
+			return one;
 	}
 	return NULL;
+}
+
+static void set_verdict(struct watched *watched)
+{
+	watched->verdict.reason = watched->standing.reason;
+	watched->verdict.since_s = watched->standing.since_s;
+	memcpy(watched->verdict.detail, watched->standing.detail, sizeof(watched->verdict.detail));
 }
 
 static struct watched *begin(struct monitor *monitor, const char *host, const struct addr *addr,
@@ -221,32 +290,52 @@ static struct watched *begin(struct monitor *monitor, const char *host, const st
 	watched->turn = (unsigned)draw(64);
 	uv_timer_init(&monitor->loop, &watched->timer);
 	watched->timer.data = watched;
-	/* The first configuration of all is taken as it is; who comes later has to show that it works. */
 	if (history_load_standing(monitor->history, host, addr, &watched->standing) == 1)
 		standing_set_back(&watched->standing, now_s);
-	else if (monitor->any_history)
-		standing_join(&watched->standing, now_s);
-	watched->verdict.reason = watched->standing.reason;
-	watched->verdict.since_s = watched->standing.since_s;
-	memcpy(watched->verdict.detail, watched->standing.detail, sizeof(watched->verdict.detail));
+	else
+		watched->is_new = true;
+	set_verdict(watched);
 	monitor->unchecked_n++;
 	return watched;
 }
 
 static void end(struct monitor *monitor, struct watched *watched)
 {
-	if (watched->last.at_s == 0 && watched->held_ms == 0)
-		monitor->unchecked_n--;
+	note_checked(watched);
 	watched->mirror = SIZE_MAX;
 	watched->held_ms = 0;
-	if (!watched->busy)
+	if (watched->busy) {
+		watched->next = monitor->leaving;
+		monitor->leaving = watched;
+	} else {
 		drop(watched);
+	}
+}
+
+/**
+ * Who joins has to show that it works. But where most are new, it is us who know nothing yet: on the first
+ * day, or without the history that there was. Then all are taken as they are, or the pool would be empty.
+ */
+static void admit(struct watched *const *list, size_t n, uint64_t now_s)
+{
+	size_t new_n = 0;
+	for (size_t i = 0; i < n; i++)
+		new_n += list[i]->is_new;
+	for (size_t i = 0; i < n; i++) {
+		if (list[i]->is_new && 2 * new_n <= n) {
+			standing_join(&list[i]->standing, now_s);
+			set_verdict(list[i]);
+		}
+		list[i]->is_new = false;
+	}
 }
 
 /** What has been told of each mirror so far: by the view before, or by the standings that were kept. */
 static void set_reasons(const struct monitor *monitor, struct watched *const *list, enum reason *reasons)
 {
 	const struct pool *pool = monitor->settings->pool;
+	const struct view *view = monitor->view;
+	size_t next = 0;
 	for (size_t i = 0, at = 0; i < pool->mirrors_n; at += pool->mirrors[i++].addrs_n) {
 		const struct mirror *mirror = &pool->mirrors[i];
 		for (size_t k = 0; k < mirror->addrs_n; k++) {
@@ -254,9 +343,13 @@ static void set_reasons(const struct monitor *monitor, struct watched *const *li
 			if (k == 0 || one == REASON_NONE || (reasons[i] != REASON_NONE && one > reasons[i]))
 				reasons[i] = k > 0 && reasons[i] == REASON_NONE ? REASON_NONE : one;
 		}
-		for (size_t k = 0; monitor->view && k < monitor->view->mirrors_n; k++) {
-			if (strcmp(monitor->view->mirrors[k].host, mirror->host) == 0)
-				reasons[i] = monitor->view->mirrors[k].verdict.reason;
+		for (size_t k = 0; view && k < view->mirrors_n; k++, next++) {
+			if (next >= view->mirrors_n)
+				next = 0;
+			if (strcmp(view->mirrors[next].host, mirror->host) == 0) {
+				reasons[i] = view->mirrors[next].verdict.reason;
+				break;
+			}
 		}
 	}
 }
@@ -265,7 +358,7 @@ int monitor_watch_pool(struct monitor *monitor)
 {
 	const struct pool *pool = monitor->settings->pool;
 	const struct conf_checks *conf = &monitor->settings->conf->checks;
-	size_t n = 0, at = 0;
+	size_t n = 0, at = 0, next = 0;
 	for (size_t i = 0; i < pool->mirrors_n; i++)
 		n += pool->mirrors[i].addrs_n;
 	struct watched **list = calloc(n ? n : 1, sizeof(*list));
@@ -280,12 +373,18 @@ int monitor_watch_pool(struct monitor *monitor)
 	for (size_t i = 0; i < pool->mirrors_n; i++) {
 		const struct mirror *mirror = &pool->mirrors[i];
 		for (size_t k = 0; k < mirror->addrs_n; k++) {
-			struct watched *watched =
-			        find(monitor->watched, monitor->watched_n, mirror->host, &mirror->addrs[k]);
-			if (!watched) {
+			struct watched *watched = find(monitor, mirror->host, &mirror->addrs[k], &next);
+			if (watched) {
+				watched->is_kept = true;
+				/* The interval may have become a shorter one. */
+				if (!watched->busy && !watched->held_ms &&
+				    uv_timer_get_due_in(&watched->timer) > 2 * (uint64_t)conf->interval_ms)
+					watched_wait(watched, 1 + draw(conf->interval_ms));
+			} else {
 				watched = begin(monitor, mirror->host, &mirror->addrs[k], now_s);
 				if (!watched)
 					goto fail;
+				watched->is_kept = false;
 				uv_timer_start(&watched->timer, on_timer, monitor->once ? 0 : draw(first_ms),
 				               0);
 			}
@@ -295,9 +394,11 @@ int monitor_watch_pool(struct monitor *monitor)
 	}
 	for (size_t i = 0; i < monitor->watched_n; i++) {
 		struct watched *old = monitor->watched[i];
-		if (!find(list, n, old->host, &old->addr))
+		if (!old->is_kept)
 			end(monitor, old);
+		old->is_kept = false;
 	}
+	admit(list, n, now_s);
 	set_reasons(monitor, list, reasons);
 	free(monitor->watched);
 	free(monitor->mirror_reasons);
@@ -308,7 +409,7 @@ int monitor_watch_pool(struct monitor *monitor)
 
 fail:
 	for (size_t i = 0; i < at; i++) {
-		if (!find(monitor->watched, monitor->watched_n, list[i]->host, &list[i]->addr))
+		if (!list[i]->is_kept)
 			end(monitor, list[i]);
 	}
 	free(list);
@@ -322,9 +423,25 @@ void monitor_watch_nothing(struct monitor *monitor)
 		monitor->watched[i]->busy = false; /* the checker has been closed */
 		end(monitor, monitor->watched[i]);
 	}
+	while (monitor->leaving)
+		leave(monitor->leaving);
 	free(monitor->watched);
 	free(monitor->mirror_reasons);
 	monitor->watched = NULL;
 	monitor->mirror_reasons = NULL;
 	monitor->watched_n = 0;
+}
+
+void monitor_watch_anew(struct monitor *monitor)
+{
+	for (size_t i = 0; i < monitor->watched_n; i++) {
+		struct watched *watched = monitor->watched[i];
+		if (!watched->busy || watched->asked_by == &monitor->settings->conf->checks)
+			continue;
+		watched->busy = false;
+		uv_timer_start(&watched->timer, on_timer, 0, 0);
+	}
+	/* None of these was asked by the newest configuration: it does not have them. */
+	while (monitor->leaving)
+		leave(monitor->leaving);
 }

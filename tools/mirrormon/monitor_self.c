@@ -9,6 +9,7 @@
 #include "mirrormon/monitor_int.h"
 
 #define VOTE_MAX_BYTES (4 << 20)
+#define SELF_GAP_MS    2000 /* between self-tests for the sake of checks that failed */
 
 static uint32_t references_quorum(const struct conf_monitor *conf)
 {
@@ -44,31 +45,31 @@ static void set_self(struct monitor *monitor, bool ok, const char *detail)
 	snprintf(monitor->self_detail, sizeof(monitor->self_detail), "%s", detail);
 }
 
-/** Failed checks that came in before the self-test began: were they ours? */
+/** Failed checks that came in before the self-test began: were they ours? Without references, all of them. */
 static void release_held(struct monitor *monitor)
 {
+	const struct conf_monitor *conf = monitor->settings->conf;
 	bool wanted = false;
 	for (size_t i = 0; i < monitor->watched_n; i++) {
 		struct watched *watched = monitor->watched[i];
 		if (watched->held_ms == 0)
 			continue;
-		if (watched->held_ms > monitor->self_begun_ms) {
+		if (conf->references_n && watched->held_ms > monitor->self_begun_ms) {
 			wanted = true;
 			continue;
 		}
 		watched->held_ms = 0;
-		if (monitor->self_ok) {
+		/* What it found while we are not well says nothing. */
+		if (monitor->self_ok)
 			watched_observe(watched, &watched->held);
-		} else {
-			/* Checked, but it says nothing. */
+		else
 			monitor->dropped_n++;
-			watched->last.at_s = watched->last.at_s ? watched->last.at_s : watched->held.at_s;
-		}
-		if (!watched->busy && !monitor->once)
-			watched_wait(watched, 0);
+		if (!monitor->once)
+			watched_wait_after(watched, watched->held.brief, true,
+			                   monitor->self_ok ? 0 : conf->checks.retry_ms);
 	}
 	if (wanted)
-		monitor_self_test(monitor);
+		monitor_self_soon(monitor);
 }
 
 static void end_self_test(struct monitor *monitor)
@@ -96,7 +97,6 @@ static void end_self_test(struct monitor *monitor)
 		monitor->verified_s = now_s;
 	}
 	set_self(monitor, ok, detail);
-	monitor->self_wanted = false;
 	release_held(monitor);
 	monitor_touch(monitor);
 }
@@ -111,35 +111,32 @@ static void on_reference(void *context, const struct conf_reference *reference,
 		return;
 	struct watched_reference *watched = &monitor->references[reference - conf->references];
 	watched->last = *result;
-	watched->busy = false;
 	if (--monitor->references_busy_n == 0)
 		end_self_test(monitor);
 }
 
-/** Without references: are most of the mirrors well? */
+/** Without references: are most of the mirrors well? Told when all were looked at. */
 static void test_by_mirrors(struct monitor *monitor)
 {
-	size_t good_n = 0, n = 0;
+	size_t good_n = 0, n = monitor->watched_n;
 	uint64_t newest_s = 0;
-	for (size_t i = 0; i < monitor->watched_n; i++) {
-		const struct check_result *last = &monitor->watched[i]->last;
-		if (last->at_s == 0)
-			continue;
-		n++;
-		good_n += last->reason == REASON_NONE;
-		if (last->reason == REASON_NONE && last->timestamp_s > newest_s)
-			newest_s = last->timestamp_s;
-	}
-	if (n == 0)
+	if (monitor->unchecked_n > 0)
 		return;
+	for (size_t i = 0; i < n; i++) {
+		const struct watched *watched = monitor->watched[i];
+		good_n += watched->heard == REASON_NONE;
+		if (watched->heard == REASON_NONE && watched->last.timestamp_s > newest_s)
+			newest_s = watched->last.timestamp_s;
+	}
 	char detail[MODEL_DETAIL_MAX];
 	snprintf(detail, sizeof(detail), "no references: %zu of %zu addresses are well", good_n, n);
-	bool ok = 2 * good_n > n;
+	bool ok = n == 0 || 2 * good_n > n;
 	if (ok) {
 		monitor->newest_timestamp_s = newest_s;
 		monitor->verified_s = utc_now();
 	}
 	set_self(monitor, ok, detail);
+	release_held(monitor);
 }
 
 void monitor_self_test(struct monitor *monitor)
@@ -151,21 +148,37 @@ void monitor_self_test(struct monitor *monitor)
 		test_by_mirrors(monitor);
 		return;
 	}
-	if (monitor->references_busy_n > 0) {
-		monitor->self_wanted = true;
+	if (monitor->references_busy_n > 0)
 		return;
-	}
 	uv_update_time(&monitor->loop);
 	monitor->self_begun_ms = uv_now(&monitor->loop) + 1;
 	for (size_t i = 0; i < conf->references_n; i++) {
 		if (checker_start_reference(monitor->checker, &conf->references[i], on_reference, monitor) ==
-		    0) {
-			monitor->references[i].busy = true;
+		    0)
 			monitor->references_busy_n++;
-		}
 	}
 	if (monitor->references_busy_n == 0)
 		set_self(monitor, false, "out of memory");
+}
+
+static void on_self_soon(uv_timer_t *timer)
+{
+	monitor_self_test(timer->data);
+}
+
+void monitor_self_soon(struct monitor *monitor)
+{
+	const struct conf_monitor *conf = monitor->settings->conf;
+	/* Without references the judgement that follows begins with one; the end of one looks for more. */
+	if (conf->references_n == 0 || monitor->references_busy_n > 0)
+		return;
+	uint64_t gap_ms = conf->checks.retry_ms / 4 < SELF_GAP_MS ? conf->checks.retry_ms / 4 : SELF_GAP_MS;
+	uint64_t now_ms = uv_now(&monitor->loop), next_ms = monitor->self_begun_ms + gap_ms;
+	if (monitor->self_begun_ms == 0 || monitor->once || now_ms >= next_ms)
+		monitor_self_test(monitor);
+	else if (uv_timer_get_due_in(&monitor->self_timer) > next_ms - now_ms)
+		uv_timer_start(&monitor->self_timer, on_self_soon, next_ms - now_ms,
+		               uv_timer_get_repeat(&monitor->self_timer));
 }
 
 static void take_vote(struct monitor *monitor, struct colleague *colleague, const char *text, size_t text_len)
@@ -179,6 +192,8 @@ static void take_vote(struct monitor *monitor, struct colleague *colleague, cons
 		bool is_new = !colleague->vote || colleague->vote->generated_s != vote->generated_s;
 		vote_destroy(colleague->vote);
 		colleague->vote = vote;
+		if (colleague->detail[0])
+			log_info("vote of %s again", colleague->source);
 		colleague->detail[0] = '\0';
 		if (is_new)
 			monitor_touch(monitor);
@@ -204,7 +219,7 @@ static void on_fetched(void *context, const char *url, int status, const char *t
 	struct monitor *monitor = context;
 	for (size_t i = 0; i < monitor->settings->conf->votes.others_n; i++) {
 		struct colleague *colleague = &monitor->colleagues[i];
-		if (colleague->source != url)
+		if (strcmp(colleague->source, url) != 0)
 			continue;
 		colleague->busy = false;
 		if (status == 0)
@@ -247,5 +262,11 @@ bool monitor_vote_counts(const struct monitor *monitor, const struct colleague *
 		*ret_why = "too old";
 	else if (!vote->self_ok)
 		*ret_why = "its own self-test has failed";
+	else if (strcmp(vote->monitor, monitor->settings->conf->name) == 0)
+		*ret_why = "it has our own name, and ours counts already";
+	for (const struct colleague *other = monitor->colleagues; !**ret_why && other < colleague; other++) {
+		if (other->vote && strcmp(other->vote->monitor, vote->monitor) == 0)
+			*ret_why = "another of the votes is by the same monitor";
+	}
 	return !**ret_why;
 }

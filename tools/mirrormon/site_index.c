@@ -51,7 +51,7 @@ void site_write_map(struct site_run *run)
 	         "aria-label=\"Countries by coverage\" lang=\"en\">\n",
 	         world->width, world->height, world->width, world->height);
 	site_add(&text, "<style>path{stroke:#fff;stroke-width:.5;stroke-linejoin:round}.own{fill:#1a7f37}."
-	                "near{fill:#d29922}"
+	                "near{fill:#b58316}"
 	                ".far{fill:#c3c9d0}path:hover{stroke:#000;stroke-width:1}"
 	                "@media(prefers-color-scheme:dark){path{stroke:#14171a}.own{fill:#3fb45c}.near{fill:#"
 	                "a8740f}.far{fill:#3a424b}"

@@ -72,7 +72,7 @@ static const char style[] =
         "th,td{text-align:left;vertical-align:top;padding:.45rem .6rem;"
         "border-bottom:1px solid var(--line)}\n"
         "th[scope=row]{font-weight:400;overflow-wrap:break-word;min-width:9rem}"
-        ".wide th[scope=row]{min-width:15rem;max-width:24rem}.wide td:nth-child(2){min-width:14rem}"
+        ".wide th[scope=row]{min-width:12rem;max-width:24rem}.wide td:nth-child(2){min-width:14rem}"
         ".wide thead th{white-space:normal}.wide th,.wide td{padding:.45rem}\n"
         "thead th{color:var(--quiet);font-size:.875rem;white-space:nowrap}\n"
         ".country th{background:var(--soft);font-weight:600;padding-top:.6rem}\n"

@@ -1,0 +1,37 @@
+"""mirrormon --once, as cron runs it: each run goes on where the one before has ended."""
+import json
+
+from harness import Failure, check, check_equal, run, wait_until
+from mirror_world import MIRRORMON, MirrorWorld
+
+
+def once(world, site):
+    status, text = run(["ip", "netns", "exec", world.name, MIRRORMON, "-c", site.file("mirrormon.conf"), "--once"])
+    check_equal(status, 0, text)
+    with open(site.file("feed.json")) as file:
+        return json.load(file), text
+
+
+def test_gate_goes_on(case, _):
+    """A version that has its quorum in one run is announced by a later one, when the time to settle is over; then it stays."""
+    world = MirrorWorld(case, [(f"m{i}.de.example", "DE", [f"198.51.100.{i}"]) for i in range(1, 4)])
+    world.release({"daily": 100}, {"daily-100.cdiff": b"ClamAV-Diff:100"})
+    world.push()
+    site = case.site()
+    world.write_monitor(site, announce={"settle": '"1s"'})
+    feed, text = once(world, site)
+    check("version ready: database=daily version=100" in text, text)
+    check("versions" not in feed, f"announced before the mirrors that lack it have left: {feed}")
+
+    runs = []
+
+    def announced():
+        runs.append(once(world, site)[0])
+        return runs[-1].get("versions", {}).get("daily") == 100
+    wait_until(announced, "version 100 is announced by a later run")
+    feed, text = once(world, site)
+    check_equal(feed["versions"]["daily"], 100, "the version announced by the run after that")
+    if "version ready" in text or "version announced" in text:
+        raise Failure(f"what is announced was announced anew: {text}")
+    serials = [one["serial"] for one in runs] + [feed["serial"]]
+    check_equal(serials, sorted(set(serials)), "serials of the feeds")
