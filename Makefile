@@ -19,7 +19,7 @@ endif
 # Targets that compile before they do something else use all cores for it, unless `make -jN` says otherwise.
 COMPILE := $(MAKE) --no-print-directory $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
-# Three archives, split by who links them (docs/design.md).
+# Four archives, split by who links them (docs/design.md).
 CORE_SRC  := $(wildcard dnsd/base/*.c dnsd/wire/*.c dnsd/answer/*.c dnsd/snap/*.c)
 LOAD_SRC  := $(wildcard zones/*.c zones/pool/*.c geo/*.c dnsd/conf/*.c dnsd/load/*.c dnsd/inspect/*.c dnsd/tls/*.c)
 SERVE_SRC := $(wildcard dnsd/loop/*.c dnsd/ctl/*.c dnsd/net/*.c dnsd/worker/*.c dnsd/metrics/*.c dnsd/sandbox/*.c dnsd/service/*.c dnsd/server/*.c)

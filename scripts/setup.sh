@@ -11,9 +11,9 @@ build_packages=(gcc libc6-dev make pkg-config binutils libcurl4-openssl-dev libl
 # To make the country database (the .deb is fetched with apt-get and checked against its signature chain) and to ask.
 run_packages=(dpkg ca-certificates bind9-dnsutils)
 # Unit tests and lint; then the functional tests: kdig, drill, unbound, dnsperf, and a real client in a network namespace.
-test_packages=(libcmocka-dev clang clang-tidy clang-format cppcheck libclang-rt-14-dev
+test_packages=(libcmocka-dev clang clang-tidy clang-format libclang-rt-14-dev
 	python3 python3-dnspython afl++ chromium chromium-driver clamav clamav-freshclam dnsdist dnsperf knot-dnsutils
-	iproute2 ldnsutils llvm nginx-light procps minisign openssl sqlite3 strace systemd tidy unbound valgrind)
+	iproute2 ldnsutils llvm nginx-light procps minisign openssl strace systemd tidy unbound valgrind)
 # To draw the world map of the status site: node and npm that are in PATH already will do, of whatever origin.
 map_packages=()
 command -v node >/dev/null || map_packages+=(nodejs)
@@ -50,7 +50,9 @@ install_map_packages() {
 	local installed=$map_folder/node_modules/.installed.json
 	if cmp -s "$map_folder/package.json" "$installed"; then return 0; fi
 	echo "setup: npm install in $map_folder"
-	if ! (cd "$map_folder" && npm install --no-audit --no-fund --ignore-scripts --no-package-lock --loglevel=error); then
+	# Without limits npm tries for seven minutes where there is no way to the registry.
+	if ! (cd "$map_folder" && timeout 120 npm install --no-audit --no-fund --ignore-scripts --no-package-lock --loglevel=error \
+		--fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=30000); then
 		echo "setup: the packages that draw the world map are missing: npm could not install them, see above" >&2
 		return 1
 	fi
@@ -127,16 +129,22 @@ if [ ! -e "$policy" ]; then
 	"${as_root[@]}" chmod 755 "$policy"
 fi
 
+# Of the services, those that are new here: one that the machine had before is its owner's.
+services=()
+for service in clamav-freshclam dnsdist nginx unbound; do
+	[ -e "/lib/systemd/system/$service.service" ] || services+=("$service")
+done
+
 "${as_root[@]}" apt-get update -q
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
 	apt-get install -q -y --no-install-recommends "${missing[@]}"
 
-# Not at the next boot either.
-for service in clamav-freshclam dnsdist nginx unbound; do
-	if [[ " ${missing[*]} " == *" $service "* ]] && command -v systemctl >/dev/null; then
+# Not at the next boot either. Packages and services differ in name, and a package may bring another's service.
+if command -v systemctl >/dev/null; then
+	for service in "${services[@]}"; do
 		"${as_root[@]}" systemctl disable "$service" >/dev/null 2>&1 || true
-	fi
-done
+	done
+fi
 
 installed=("${missing[@]}")
 set_missing "${wanted[@]}"

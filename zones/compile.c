@@ -23,9 +23,8 @@ struct compile {
 	struct pools_builder *builder;
 	struct version_clock clock;
 	struct grow made;        /* struct made_set */
-	bool *has_mirrors;       /* [pools][COUNTRY_N] */
 	struct made_name *names; /* [pools][FORMS_N][classes_n], made on first use */
-	size_t classes_n;
+	size_t classes_n;        /* of the pool that has most */
 };
 
 /* A name's answer, decided already. */
@@ -128,24 +127,13 @@ static void note_name(struct compile *compile, size_t slot_number, struct zones_
 	*before = now;
 }
 
-/*
- * Countries that have neither mirrors nor neighbours of their own are answered alike wherever they are in the
- * same region: they are one class, and decided once.
- */
-static size_t class_of(const struct compile *compile, size_t pool_number, uint16_t country)
-{
-	const struct pool *pool = compile->zones->pools[pool_number];
-	bool own = compile->has_mirrors[pool_number * COUNTRY_N + country] || pool->near[country];
-	return own ? country : (size_t)(COUNTRY_N + 1 + pool_region_of(pool, country));
-}
-
 static struct made_name *name_of(const struct compile *compile, const struct zones_slot *slot,
                                  uint16_t country)
 {
 	static const size_t forms[] = { [ZONES_COUNTRY_IPV6] = 1, [ZONES_COUNTRY_ALL] = 2 };
 	size_t form =
 	        slot->kind == ZONES_COUNTRY_IPV6 || slot->kind == ZONES_COUNTRY_ALL ? forms[slot->kind] : 0;
-	size_t class = class_of(compile, slot->pool, country);
+	size_t class = pool_class_of(compile->zones->pools[slot->pool], country);
 	return &compile->names[(slot->pool * FORMS_N + form) * compile->classes_n + class];
 }
 
@@ -267,21 +255,12 @@ static int prepare(struct compile *compile)
 {
 	const struct zones *zones = compile->zones;
 	size_t pools_n = zones->conf->pools_n;
-	size_t regions_max = 0;
 	for (size_t i = 0; i < pools_n; i++) {
-		if (zones->pools[i]->regions_n > regions_max)
-			regions_max = zones->pools[i]->regions_n;
+		if (pool_classes_n(zones->pools[i]) > compile->classes_n)
+			compile->classes_n = pool_classes_n(zones->pools[i]);
 	}
-	compile->classes_n = COUNTRY_N + 1 + regions_max;
-	compile->has_mirrors = calloc(pools_n + 1, COUNTRY_N * sizeof(*compile->has_mirrors));
-	compile->names = calloc((pools_n + 1) * FORMS_N * compile->classes_n, sizeof(*compile->names));
-	if (!compile->builder || !compile->has_mirrors || !compile->names)
-		return -ENOMEM;
-	for (size_t i = 0; i < pools_n; i++) {
-		for (size_t k = 0; k < zones->pools[i]->mirrors_n; k++)
-			compile->has_mirrors[i * COUNTRY_N + zones->pools[i]->mirrors[k].country] = true;
-	}
-	return 0;
+	compile->names = calloc(pools_n * FORMS_N * compile->classes_n + 1, sizeof(*compile->names));
+	return compile->builder && compile->names ? 0 : -ENOMEM;
 }
 
 int zones_compile(struct zones *zones, struct version_clock clock, struct answer_pools **ret_pools)
@@ -303,7 +282,6 @@ int zones_compile(struct zones *zones, struct version_clock clock, struct answer
 	for (size_t i = 0; i < compile.made.n; i++)
 		pool_decision_fini(&made[i].decision);
 	grow_fini(&compile.made);
-	free(compile.has_mirrors);
 	free(compile.names);
 	pools_builder_destroy(compile.builder);
 	return rc;

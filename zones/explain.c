@@ -344,35 +344,73 @@ int explain_question(const struct zones *zones, const struct answer_data *data,
 static size_t own_mirrors(const struct pool *pool, const struct zones_slot *slot)
 {
 	size_t n = 0;
-	for (size_t i = 0; i < pool->mirrors_n; i++) {
-		uint16_t country = pool->mirrors[i].country;
-		n += slot->kind == ZONES_WORLD ||
-		     (slot->kind == ZONES_REGION ? pool->regions[slot->region].has[country]
-		                                 : slot->country == country);
-	}
+	if (slot->kind == ZONES_WORLD)
+		return pool->mirrors_n;
+	if (slot->kind != ZONES_REGION)
+		return pool_country_mirrors_n(pool, slot->country);
+	for (uint16_t country = 0; country < COUNTRY_N; country++)
+		n += pool->regions[slot->region].has[country] ? pool_country_mirrors_n(pool, country) : 0;
 	return n;
+}
+
+/* What was decided for a name, without its lists. */
+struct decided {
+	bool known;
+	struct pool_decision decision;
+};
+
+/* Names that are answered alike share an entry: those of a class, for IPv6 alone or not, and those of a
+ * region. */
+static size_t decided_number(const struct pool *pool, const struct zones_slot *slot)
+{
+	size_t classes_n = pool_classes_n(pool);
+	if (slot->kind == ZONES_REGION)
+		return classes_n * 2 + (size_t)slot->region;
+	size_t class = pool_class_of(pool, slot->kind == ZONES_WORLD ? COUNTRY_UNKNOWN : slot->country);
+	return slot->kind == ZONES_COUNTRY_IPV6 ? classes_n + class : class;
+}
+
+static const struct pool_decision *decide_once(const struct zones *zones, const struct zones_slot *slot,
+                                               struct decided *entries)
+{
+	struct decided *entry = &entries[decided_number(zones->pools[slot->pool], slot)];
+	struct pool_decision decision;
+	if (entry->known)
+		return &entry->decision;
+	if (zones_decide_slot(zones, slot, COUNTRY_UNKNOWN, &decision) < 0)
+		return NULL;
+	entry->known = true;
+	entry->decision = decision;
+	entry->decision.picks = NULL;
+	entry->decision.members = NULL;
+	entry->decision.addrs = NULL;
+	pool_decision_fini(&decision);
+	return &entry->decision;
 }
 
 static json_t *name_list(const struct zones *zones, size_t number)
 {
+	const struct pool *pool = zones->pools[number];
 	json_t *names = json_array();
-	for (size_t i = 0; i < zones->slots_n; i++) {
+	struct decided *entries = calloc(pool_classes_n(pool) * 2 + pool->regions_n, sizeof(*entries));
+	for (size_t i = 0; i < zones->slots_n && entries; i++) {
 		const struct zones_slot *slot = &zones->slots[i];
 		bool version = slot->kind == ZONES_VERSION || slot->kind == ZONES_VERSION_DATABASE;
-		struct pool_decision decision;
-		if (version || slot->pool != number || slot->kind == ZONES_NEAREST ||
-		    zones_decide_slot(zones, slot, COUNTRY_UNKNOWN, &decision) < 0)
+		if (version || slot->pool != number || slot->kind == ZONES_NEAREST)
+			continue;
+		const struct pool_decision *decision = decide_once(zones, slot, entries);
+		if (!decision)
 			continue;
 		json_t *entry = json_object();
 		object_set_text(entry, "name", slot->name);
 		object_set_text(entry, "kind", slot_kind_text(slot->kind));
-		object_set_number(entry, "own-mirrors", own_mirrors(zones->pools[number], slot));
-		tell_level(zones->pools[number], &decision, entry);
-		object_set_number(entry, "mirrors", decision.members_n);
-		object_set_number(entry, "ttl", decision.ttl_s);
+		object_set_number(entry, "own-mirrors", own_mirrors(pool, slot));
+		tell_level(pool, decision, entry);
+		object_set_number(entry, "mirrors", decision->members_n);
+		object_set_number(entry, "ttl", decision->ttl_s);
 		json_array_append_new(names, entry);
-		pool_decision_fini(&decision);
 	}
+	free(entries);
 	return names;
 }
 

@@ -39,47 +39,83 @@ static int remake(struct zones *zones, size_t number, uint64_t now_s, struct dia
 
 /* --- the breaker --- */
 
+enum { FAMILIES_N = 2 }; /* IPv4, IPv6 */
+
+/* Has it addresses of that family, and is one of them in? */
+static bool has_family(const struct pool *pool, const struct pool_state *state, size_t mirror,
+                       unsigned family, bool *ret_is_in)
+{
+	const struct mirror *conf = &pool->mirrors[mirror];
+	const struct mirror_state *now = &state->mirrors[mirror];
+	bool has = false;
+	*ret_is_in = false;
+	for (size_t i = 0; i < conf->addrs_n; i++) {
+		if ((conf->addrs[i].family == 6) != (family == 1))
+			continue;
+		has = true;
+		*ret_is_in |= now->reason == REASON_NONE &&
+		              (!now->addr_reasons || now->addr_reasons[i] == REASON_NONE);
+	}
+	return has;
+}
+
 /*
  * Compared is what the feeds alone say, now and feed-hold ago: else a sick monitor that takes mirrors out one
- * by one would never be noticed. A country with a single mirror does not count as emptied: there the feed is
- * the only way to get a dead mirror out, and its neighbours stand by.
+ * by one would never be noticed. The families are looked at apart: a monitor whose own IPv6 is broken takes
+ * half of each mirror, and nobody whole. A country with a single mirror does not count as emptied: there the
+ * feed is the only way to get a dead mirror out, and its neighbours stand by.
  */
 static bool is_too_much(const struct pool *pool, const struct zones_feed *entry,
                         const struct pool_state *next, uint64_t now_s, size_t *ret_removed_n,
                         uint16_t *ret_emptied)
 {
-	size_t in_before[COUNTRY_N] = { 0 };
-	size_t in_next[COUNTRY_N] = { 0 };
+	struct {
+		size_t before_n, next_n;
+	} in[FAMILIES_N][COUNTRY_N] = { 0 }, all[FAMILIES_N] = { 0 };
 	size_t removed_n = 0;
 	bool more = false;
 	for (size_t i = 0; i < pool->mirrors_n; i++) {
-		uint64_t out_s = entry->out_since_s[i];
-		/* A clock that went back does not make a removal young for ever. */
-		bool before = out_s == 0 || (out_s <= now_s && now_s - out_s < pool->conf->feed_hold_s);
-		bool is = pool_state_is_in(pool, next, i);
-		in_before[pool->mirrors[i].country] += before;
-		in_next[pool->mirrors[i].country] += is;
-		removed_n += before && !is;
-		more |= out_s == 0 && !is;
+		bool is_removed = false, is;
+		for (unsigned family = 0; family < FAMILIES_N; family++) {
+			if (!has_family(pool, next, i, family, &is))
+				continue;
+			uint64_t out_s = entry->out_since_s[FAMILIES_N * i + family];
+			/* A clock that went back does not make a removal young for ever. */
+			bool before =
+			        out_s == 0 || (out_s <= now_s && now_s - out_s < pool->conf->feed_hold_s);
+			in[family][pool->mirrors[i].country].before_n += before;
+			in[family][pool->mirrors[i].country].next_n += is;
+			all[family].before_n += before;
+			all[family].next_n += is;
+			is_removed |= before && !is;
+			more |= out_s == 0 && !is;
+		}
+		removed_n += is_removed;
 	}
 	*ret_removed_n = removed_n;
 	*ret_emptied = COUNTRY_UNKNOWN;
-	for (uint16_t country = 1; country < COUNTRY_N; country++) {
-		if (in_before[country] > 1 && in_next[country] == 0)
-			*ret_emptied = country;
+	bool is_emptied = false;
+	for (unsigned family = 0; family < FAMILIES_N; family++) {
+		is_emptied |= all[family].before_n > 1 && all[family].next_n == 0;
+		for (uint16_t country = 1; country < COUNTRY_N; country++) {
+			if (in[family][country].before_n > 1 && in[family][country].next_n == 0)
+				*ret_emptied = country;
+		}
 	}
 	/* One that takes out nobody new can only do good. */
-	return more && (removed_n * 100 > pool->mirrors_n * pool->conf->max_removal_percent ||
+	return more && (removed_n * 100 > pool->mirrors_n * pool->conf->max_removal_percent || is_emptied ||
 	                *ret_emptied != COUNTRY_UNKNOWN);
 }
 
-/* When the feed took each mirror out. settled: what it has taken out till now is no longer held against it.
+/* When the feed took out each family of each mirror. settled: what it has taken out till now is no longer
+ * held against it.
  */
 static void note_removals(const struct pool *pool, const struct pool_state *state, bool settled,
                           uint64_t now_s, struct zones_feed *entry)
 {
-	for (size_t i = 0; i < pool->mirrors_n; i++) {
-		if (pool_state_is_in(pool, state, i))
+	for (size_t i = 0; i < FAMILIES_N * pool->mirrors_n; i++) {
+		bool is;
+		if (!has_family(pool, state, i / FAMILIES_N, i % FAMILIES_N, &is) || is)
 			entry->out_since_s[i] = 0;
 		else if (settled)
 			entry->out_since_s[i] = 1;
@@ -379,10 +415,13 @@ static void carry_feed(const struct pool *pool, const struct zones_feed *before,
 		int number = there ? (int)next : pool_find_mirror(pool_before, host);
 		if (number < 0) {
 			/* New: it is not taken out by a feed that has never had it in. */
-			entry->out_since_s[i] = 1;
+			for (unsigned family = 0; family < FAMILIES_N; family++)
+				entry->out_since_s[FAMILIES_N * i + family] = 1;
 			continue;
 		}
-		entry->out_since_s[i] = before->out_since_s[number];
+		for (unsigned family = 0; family < FAMILIES_N; family++)
+			entry->out_since_s[FAMILIES_N * i + family] =
+			        before->out_since_s[FAMILIES_N * (size_t)number + family];
 		next = (size_t)number + 1;
 	}
 }
@@ -415,7 +454,7 @@ int zones_carry_feeds(struct zones *zones, const struct zones *previous, uint64_
 		const struct pool *pool_before = NULL;
 		const struct zones_feed *before = find_previous(previous, pool->conf->name, &pool_before);
 		struct zones_feed *entry = &zones->feeds[i];
-		entry->out_since_s = calloc(pool->mirrors_n + 1, sizeof(*entry->out_since_s));
+		entry->out_since_s = calloc(FAMILIES_N * pool->mirrors_n + 1, sizeof(*entry->out_since_s));
 		if (!entry->out_since_s)
 			return -ENOMEM;
 		if (before && before->feed && pool->conf->feed_file &&

@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/object.h"
+
 #define FILE_NAME "journal.jsonl"
 
 struct journal {
@@ -112,9 +114,12 @@ int journal_append(struct journal *journal, const json_t *records)
 	if (!lines)
 		return -ENOMEM;
 	bool good = true;
-	for (size_t i = 0; i < json_array_size(records) && good; i++)
-		good = json_dumpf(json_array_get(records, i), lines, JSON_COMPACT) == 0 &&
-		       fputc('\n', lines) != EOF;
+	for (size_t i = 0; i < json_array_size(records) && good; i++) {
+		size_t line_len;
+		char *line = object_dump(json_array_get(records, i), JSON_COMPACT, "\n", &line_len);
+		good = line && fwrite(line, 1, line_len, lines) == line_len;
+		free(line);
+	}
 	if (fclose(lines) != 0 || !good) {
 		free(text);
 		return -ENOMEM;

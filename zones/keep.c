@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/object.h"
 
 #define FILE_MAX_BYTES ((size_t)64 << 20)
 
@@ -50,10 +51,11 @@ int keep_write_overrides(const char *directory, const struct override_set *set)
 	char path[PATH_MAX];
 	int rc = make_path(directory, overrides_name, path);
 	json_t *root = rc == 0 ? override_set_to_json(set) : NULL;
-	char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
+	size_t len;
+	char *text = object_dump(root, JSON_INDENT(2), "", &len);
 	json_decref(root);
 	if (rc == 0)
-		rc = text ? file_replace(path, text, strlen(text)) : -ENOMEM;
+		rc = text ? file_replace(path, text, len) : -ENOMEM;
 	free(text);
 	return rc;
 }

@@ -55,11 +55,12 @@ struct zones_feed {
 	struct feed *feed; /* in force; NULL = none so far */
 	struct feed *held; /* takes out too much at once; NULL = none is held */
 	uint64_t held_since_s;
-	size_t held_removed_n;    /* mirrors it would take out */
+	size_t held_removed_n;    /* mirrors it would take out, or all IPv4 or IPv6 of */
 	uint16_t held_emptied;    /* a country it would empty, or COUNTRY_UNKNOWN */
 	uint64_t rejected_serial; /* an operator does not want this one; 0 = none */
 	bool stale_told;
-	uint64_t *out_since_s; /* by mirror: when the feed took it out; 0 = it is in, 1 = long ago */
+	uint64_t *out_since_s; /* [2 * mirror + is_ipv6]: when the feed took it out; 0 = it is in, 1 = long
+	                          ago */
 	struct pool_state state;
 };
 

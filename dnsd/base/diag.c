@@ -1,5 +1,6 @@
 #include "base/diag.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,25 +18,46 @@ void diag_fini(struct diag *diag)
 	diag_init(diag);
 }
 
+/* For one message more. Returns false when it is to be counted only. */
+static bool make_room(struct diag *diag)
+{
+	if (diag->messages_n >= DIAG_MESSAGES_MAX)
+		return false;
+	if (diag->messages_n < diag->messages_cap)
+		return true;
+	size_t cap = diag->messages_cap ? diag->messages_cap * 2 : 16;
+	struct diag_message *grown = realloc(diag->messages, cap * sizeof(*grown));
+	if (!grown)
+		return false;
+	diag->messages = grown;
+	diag->messages_cap = cap;
+	return true;
+}
+
+void diag_move(struct diag *from, struct diag *to)
+{
+	to->errors_n += from->errors_n;
+	to->suppressed_n += from->suppressed_n;
+	for (size_t i = 0; i < from->messages_n; i++) {
+		if (make_room(to)) {
+			to->messages[to->messages_n++] = from->messages[i];
+		} else {
+			free(from->messages[i].text);
+			to->suppressed_n++;
+		}
+	}
+	from->messages_n = 0;
+	diag_fini(from);
+}
+
 void diag_add(struct diag *diag, enum diag_level level, const char *file, unsigned line, const char *fmt, ...)
 {
 	if (level == DIAG_ERROR)
 		diag->errors_n++;
-	if (diag->messages_n >= DIAG_MESSAGES_MAX) {
+	if (!make_room(diag)) {
 		diag->suppressed_n++;
 		return;
 	}
-	if (diag->messages_n == diag->messages_cap) {
-		size_t cap = diag->messages_cap ? diag->messages_cap * 2 : 16;
-		struct diag_message *grown = realloc(diag->messages, cap * sizeof(*grown));
-		if (!grown) {
-			diag->suppressed_n++;
-			return;
-		}
-		diag->messages = grown;
-		diag->messages_cap = cap;
-	}
-
 	char *body = NULL;
 	va_list args;
 	va_start(args, fmt);

@@ -34,6 +34,8 @@ struct diag {
 
 void diag_init(struct diag *diag);
 void diag_fini(struct diag *diag);
+/** Append all messages of one to another; from is empty then. */
+void diag_move(struct diag *from, struct diag *to);
 
 /**
  * Append a message.

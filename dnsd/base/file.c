@@ -90,18 +90,49 @@ static int sync_folder(const char *path)
 	return rc;
 }
 
-int file_replace(const char *path, const void *bytes, size_t len)
+/* What the new file has to be besides its bytes. */
+struct form {
+	const struct stat *owner; /* of the same owner and group as this; NULL = ours */
+	bool has_mode;            /* else 0640, less the umask */
+	mode_t mode;
+};
+
+static bool take_owner(int fd, const struct stat *owner)
+{
+	struct stat own = { 0 };
+	if (fstat(fd, &own) == 0 && own.st_uid == owner->st_uid && own.st_gid == owner->st_gid)
+		return true;
+	if (fchown(fd, owner->st_uid, owner->st_gid) == 0)
+		return true;
+	/* Of those who could read it some still can. */
+	if (fchown(fd, (uid_t)-1, owner->st_gid) < 0)
+		return false;
+	return own.st_uid == owner->st_uid;
+}
+
+static int write_fresh(int fd, const void *bytes, size_t len, const struct form *form, bool *ret_is_owned)
+{
+	int rc = write_all(fd, bytes, len);
+	*ret_is_owned = !form->owner || take_owner(fd, form->owner);
+	if (rc == 0 && form->has_mode && fchmod(fd, form->mode) < 0)
+		rc = -errno;
+	if (rc == 0 && fsync(fd) < 0)
+		rc = -errno;
+	return rc;
+}
+
+static int replace(const char *path, const void *bytes, size_t len, const struct form *form,
+                   bool *ret_is_owned)
 {
 	char fresh[PATH_MAX];
 	int fresh_len = snprintf(fresh, sizeof(fresh), "%s.new", path);
 	if (fresh_len < 0 || (size_t)fresh_len >= sizeof(fresh))
 		return -ENAMETOOLONG;
-	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
+	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+	              form->has_mode ? form->mode & 0600 : 0640);
 	if (fd < 0)
 		return -errno;
-	int rc = write_all(fd, bytes, len);
-	if (rc == 0 && fsync(fd) < 0)
-		rc = -errno;
+	int rc = write_fresh(fd, bytes, len, form, ret_is_owned);
 	close(fd);
 	if (rc == 0 && rename(fresh, path) < 0)
 		rc = -errno;
@@ -110,4 +141,28 @@ int file_replace(const char *path, const void *bytes, size_t len)
 		return rc;
 	}
 	return sync_folder(path);
+}
+
+int file_replace(const char *path, const void *bytes, size_t len)
+{
+	bool is_owned;
+	return replace(path, bytes, len, &(struct form){ .owner = NULL }, &is_owned);
+}
+
+int file_publish(const char *path, const void *bytes, size_t len)
+{
+	bool is_owned;
+	return replace(path, bytes, len, &(struct form){ .has_mode = true, .mode = 0644 }, &is_owned);
+}
+
+int file_rewrite(const char *path, const void *bytes, size_t len, bool *ret_is_owned)
+{
+	struct stat before;
+	if (lstat(path, &before) < 0)
+		return -errno;
+	if (!S_ISREG(before.st_mode))
+		return -EINVAL;
+	return replace(path, bytes, len,
+	               &(struct form){ .owner = &before, .has_mode = true, .mode = before.st_mode & 0777 },
+	               ret_is_owned);
 }

@@ -2,10 +2,13 @@
  * file: whole small files, read privately and replaced whole.
  *
  *     file_replace():  bytes ─> PATH.new ─fsync─> rename over PATH ─fsync of the folder─> on disk for good
+ *     file_publish():  the same, for all to read
+ *     file_rewrite():  the same, whose it was and as it was
  */
 #ifndef DNSD_BASE_FILE_H
 #define DNSD_BASE_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /**
@@ -18,7 +21,17 @@
 int file_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_len, const char **ret_why);
 
 /** Replace a file so that a reader, or a crash at any moment, finds the old one or the new one, whole. Mode
- * 0640. Returns 0 or negative errno, the old one then being as it was. */
+ * 0640, less what the umask takes. Returns 0 or negative errno, the old one then being as it was. */
 int file_replace(const char *path, const void *bytes, size_t len);
+
+/** As file_replace(), for what other users read: mode 0644, whatever the umask is. */
+int file_publish(const char *path, const void *bytes, size_t len);
+
+/**
+ * As file_replace(), of a file that is there: its successor has its mode, owner and group before it takes its
+ * place. For a path that is no symbolic link.
+ * ret_is_owned  set with 0: false when only a user with more rights could give it to the same owner and group
+ */
+int file_rewrite(const char *path, const void *bytes, size_t len, bool *ret_is_owned);
 
 #endif

@@ -1,5 +1,8 @@
 #include "base/object.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/utc.h"
 
 const char *object_get_text(const json_t *object, const char *key)
@@ -24,7 +27,22 @@ void object_set_time(json_t *object, const char *key, uint64_t time_s)
 {
 	char text[UTC_TEXT_MAX];
 	if (time_s)
-		object_set_text(object, key, utc_format(time_s, text));
+		json_object_set_new(object, key, json_string(utc_format(time_s, text)));
+}
+
+char *object_dump(const json_t *value, size_t flags, const char *end, size_t *ret_len)
+{
+	size_t end_len = strlen(end);
+	/* Without a buffer it counts. It allocates for its search for loops alone, and says when it can't. */
+	size_t len = json_dumpb(value, NULL, 0, flags);
+	char *text = len ? malloc(len + end_len + 1) : NULL;
+	if (!text || json_dumpb(value, text, len, flags) != len) {
+		free(text);
+		return NULL;
+	}
+	memcpy(text + len, end, end_len + 1);
+	*ret_len = len + end_len;
+	return text;
 }
 
 bool object_is_deep(const char *text, size_t text_len, size_t most)

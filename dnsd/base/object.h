@@ -1,7 +1,8 @@
 /*
  * object: JSON objects as records of the journal and responses of the control socket are made of.
  *
- * What memory is lacking for is left out; whoever needs it whole looks.
+ * What memory is lacking for is left out while they are made; whoever needs it whole looks. As text, a value
+ * is whole or not there.
  */
 #ifndef DNSD_BASE_OBJECT_H
 #define DNSD_BASE_OBJECT_H
@@ -19,6 +20,17 @@ void object_set_text(json_t *object, const char *key, const char *text);
 void object_set_number(json_t *object, const char *key, uint64_t number);
 /** As utc_format() writes it; 0 leaves the key out. */
 void object_set_time(json_t *object, const char *key, uint64_t time_s);
+
+/**
+ * The text of a value. Not by json_dumps(): where that lacks memory, it may leave out a key and go on
+ * (jansson 2.14).
+ *
+ * flags    of json_dumps()
+ * end      put behind it: "" or "\n"
+ * ret_len  length with end, without the NUL behind it
+ * Returns  the whole of it, which the caller frees; NULL when out of memory, or value is NULL
+ */
+char *object_dump(const json_t *value, size_t flags, const char *end, size_t *ret_len);
 
 /**
  * Has a text more brackets in each other than this? jansson reads up to 2048 levels; what is read here has a

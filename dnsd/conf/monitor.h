@@ -124,6 +124,7 @@ struct conf_monitor {
 	uint32_t feed_valid_s;     /* valid-until; default 1d */
 	uint32_t feed_interval_ms; /* rewritten at least so often, its `verified` renewed; default 1m */
 	const char *geo;           /* country database for `mirrormon add`; NULL = not looked at */
+	const char *ca_file;       /* PEM: whose certificates https:// takes; NULL = the system's */
 
 	struct conf_pool *pool; /* name, mirrors, regions: one */
 	struct conf_checks checks;

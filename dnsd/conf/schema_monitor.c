@@ -216,6 +216,10 @@ static const struct conf_key monitor_keys[] = {
 	  .help = "The feed is written when something changes, and at least so often." },
 	{ "geo", CONF_PATH, MONITOR(geo), .example = "\"country.mmdb\"",
 	  .help = "A country database, for `mirrormon add` to compare a new mirror's country with." },
+	{ "ca-file", CONF_PATH, MONITOR(ca_file), .example = "\"/etc/mirrormon/ca.pem\"",
+	  .help = "Authorities whose certificates votes and references by https:// must have, in PEM; "
+	          "default "
+	          "those of the system." },
 	{ "references-quorum", CONF_NUMBER, MONITOR(references_quorum), .min = 1, .max = CONF_REFERENCES_MAX,
 	  .example = "2",
 	  .help = "So many of references must be well, or nothing is decided; default more than half." },

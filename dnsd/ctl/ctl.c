@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/object.h"
 #include "inspect/response.h"
 #include "loop/accept.h"
 
@@ -130,34 +131,42 @@ static void on_written(uv_write_t *write, int status)
 		uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read);
 }
 
-static void respond(struct client *client, json_t *response)
+/* text is a line; it is freed later. NULL: memory ran out. */
+static void send_text(struct client *client, char *text, size_t len)
 {
-	static const char no_memory[] = "{\"ok\":false,\"error\":\"out of memory\"}";
-	char *text = response ? json_dumps(response, JSON_COMPACT) : NULL;
-	json_decref(response);
-	if (!text)
+	static const char no_memory[] = "{\"ok\":false,\"error\":\"out of memory\"}\n";
+	if (!text) {
 		text = strdup(no_memory);
+		len = sizeof(no_memory) - 1;
+	}
 	if (client->closing || !text) {
 		free(text);
 		close_client(client);
 		return;
 	}
 	client->response = text;
-	static char newline[] = "\n";
-	uv_buf_t parts[2] = { uv_buf_init(text, (unsigned)strlen(text)), uv_buf_init(newline, 1) };
+	uv_buf_t part = uv_buf_init(text, (unsigned)len);
 	client->write.data = client;
 	limit_time(client, RESPONSE_MS);
-	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, parts, 2, on_written) < 0)
+	if (uv_write(&client->write, (uv_stream_t *)&client->pipe, &part, 1, on_written) < 0)
 		close_client(client);
 }
 
-void ctl_reply(struct ctl_request *request, json_t *response)
+void ctl_reply_text(struct ctl_request *request, char *text, size_t len)
 {
 	struct client *client = (struct client *)(void *)((char *)request - offsetof(struct client, request));
 	json_decref(request->body);
 	request->body = NULL;
-	respond(client, response);
+	send_text(client, text, len);
 	client_unref(client);
+}
+
+void ctl_reply(struct ctl_request *request, json_t *response)
+{
+	size_t len = 0;
+	char *text = object_dump(response, JSON_COMPACT, "\n", &len);
+	json_decref(response);
+	ctl_reply_text(request, text, len);
 }
 
 int ctl_take_socket(struct ctl_request *request)
@@ -216,16 +225,15 @@ static void take_request(struct client *client)
 	memmove(client->buffer, newline + 1, client->used);
 	client->busy = true;
 	uv_read_stop((uv_stream_t *)&client->pipe);
+	client->request.body = body;
+	client->open_n++;
 	if (!json_is_object(body)) {
-		respond(client, response_error("a request is a JSON object on a line: %s",
-		                               body ? "this is none" : error.text));
-		json_decref(body);
+		ctl_reply(&client->request, response_error("a request is a JSON object on a line: %s",
+		                                           body ? "this is none" : error.text));
 		return;
 	}
 	/* Its time is now that of whoever carries it out. */
 	uv_timer_stop(&client->timer);
-	client->request.body = body;
-	client->open_n++;
 	client->ctl->handler(client->ctl->context, &client->request);
 }
 
@@ -254,14 +262,19 @@ static void read_peer(struct client *client)
 }
 
 /* Who keeps a place without anything being done for him has little time left. */
-static void set_crowded(struct ctl *ctl)
+static void hurry_clients(struct ctl *ctl)
 {
-	ctl->crowded = true;
 	for (struct client *client = ctl->clients; client; client = client->next) {
 		if (uv_is_active((uv_handle_t *)&client->timer) &&
 		    uv_timer_get_due_in(&client->timer) > CROWDED_MS)
 			limit_time(client, CROWDED_MS);
 	}
+}
+
+static void set_crowded(struct ctl *ctl)
+{
+	ctl->crowded = true;
+	hurry_clients(ctl);
 }
 
 static void take_client(struct ctl *ctl, int fd)
@@ -455,11 +468,7 @@ void ctl_release(struct ctl *ctl)
 	if (!ctl || ctl->retired)
 		return;
 	stop_listening(ctl);
-	for (struct client *client = ctl->clients; client; client = client->next) {
-		if (uv_is_active((uv_handle_t *)&client->timer) &&
-		    uv_timer_get_due_in(&client->timer) > CROWDED_MS)
-			limit_time(client, CROWDED_MS);
-	}
+	hurry_clients(ctl);
 }
 
 void ctl_retire(struct ctl *ctl)

@@ -60,6 +60,8 @@ const char *ctl_path(const struct ctl *ctl);
  * caller. Returns it or negative errno, the request going on then. */
 int ctl_take_socket(struct ctl_request *request);
 
+/** Send a response that is a line already (freed later), and end the request. */
+void ctl_reply_text(struct ctl_request *request, char *text, size_t len);
 /** Send a response (its reference is taken over; NULL says that memory ran out) and end the request. */
 void ctl_reply(struct ctl_request *request, json_t *response);
 

@@ -31,16 +31,17 @@ void load_destroy(struct load *load)
 	free(load);
 }
 
-static int create(const char *path, const struct load *previous, const struct load *geo_of, struct diag *diag,
-                  struct load **ret_load)
+/* Takes conf over, also on failure. */
+static int create(struct conf *conf, uint32_t read_ms, const struct load *previous, const struct load *geo_of,
+                  struct diag *diag, struct load **ret_load)
 {
 	uint64_t start_ms = now_ms();
 	struct load *load = calloc(1, sizeof(*load));
-	if (!load)
+	if (!load) {
+		conf_destroy(conf);
 		return -ENOMEM;
-	int rc = conf_load(path, diag, &load->conf);
-	if (rc < 0)
-		goto out;
+	}
+	load->conf = conf;
 	/* Each is tried whatever the others say, so that one run shows the mistakes of all. */
 	int tls_rc = 0;
 	if (load->conf->tls_certificate && load->conf->tls_key)
@@ -48,8 +49,8 @@ static int create(const char *path, const struct load *previous, const struct lo
 		                            previous ? previous->tls : NULL, diag, &load->tls);
 	int geo_rc = load__geo(load, geo_of, diag);
 	int cookies_rc = load__cookies(load, previous, diag);
-	rc = zones_load(load->conf, previous ? previous->zones : NULL, version_clock_now(), diag,
-	                &load->zones);
+	int rc = zones_load(load->conf, previous ? previous->zones : NULL, version_clock_now(), diag,
+	                    &load->zones);
 	if (rc == 0)
 		rc = geo_rc;
 	if (rc == 0)
@@ -62,7 +63,7 @@ static int create(const char *path, const struct load *previous, const struct lo
 		load__geo_tell(load, diag);
 	if (!previous && load->conf->state_dir)
 		keep_read_versions(load->conf->state_dir, version_clock_now(), diag, load->zones);
-	load->took_ms = (uint32_t)(now_ms() - start_ms);
+	load->took_ms = read_ms + (uint32_t)(now_ms() - start_ms);
 	*ret_load = load;
 	return 0;
 out:
@@ -72,12 +73,18 @@ out:
 
 int load_create(const char *path, const struct load *previous, struct diag *diag, struct load **ret_load)
 {
-	return create(path, previous, previous, diag, ret_load);
+	uint64_t start_ms = now_ms();
+	struct conf *conf;
+	int rc = conf_load(path, diag, &conf);
+	if (rc < 0)
+		return rc;
+	return create(conf, (uint32_t)(now_ms() - start_ms), previous, previous, diag, ret_load);
 }
 
-int load_create_again(const char *path, const struct load *unused, struct diag *diag, struct load **ret_load)
+int load_create_of(struct conf *conf, uint32_t read_ms, const struct load *unused, struct diag *diag,
+                   struct load **ret_load)
 {
-	return create(path, NULL, unused, diag, ret_load);
+	return create(conf, read_ms, NULL, unused, diag, ret_load);
 }
 
 /* RFC 1982 section 3.2, with 32 bits. */

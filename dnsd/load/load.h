@@ -55,9 +55,15 @@ struct load {
  * mistake), -ENOMEM
  */
 int load_create(const char *path, const struct load *previous, struct diag *diag, struct load **ret_load);
-/** As load_create() at a start, after another one that came to nothing: its geo table is taken when the files
- * are the same. */
-int load_create_again(const char *path, const struct load *unused, struct diag *diag, struct load **ret_load);
+/**
+ * As load_create() at a start, with a configuration that was read before.
+ *
+ * conf     taken over, also on failure
+ * read_ms  how long that took
+ * unused   a load that came to nothing: its geo table is taken when the files are the same; NULL = none
+ */
+int load_create_of(struct conf *conf, uint32_t read_ms, const struct load *unused, struct diag *diag,
+                   struct load **ret_load);
 void load_destroy(struct load *load);
 
 /** Are there files of the geo database that are neither in use nor refused? Cost: two stat() calls. */

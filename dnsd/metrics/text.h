@@ -36,7 +36,7 @@ void metrics_text_fini(struct metrics_text *text);
  * Start a family: its HELP and TYPE lines. Once for each name of a whole text, with all its samples behind
  * it: the format wants them together.
  *
- * name  [a-z_]+, borrowed until the next family
+ * name  [a-z_]+, borrowed until the last of its samples
  * help  one sentence; any bytes
  */
 void metrics_text_family(struct metrics_text *text, const char *name, enum metrics_kind kind,

@@ -108,12 +108,11 @@ int channel_send(struct channel *channel, json_t *body, const int *fds, size_t f
 {
 	if (fds_n)
 		object_set_number(body, "fds", fds_n);
-	char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	size_t len;
+	char *text = object_dump(body, JSON_COMPACT, "\n", &len);
 	json_decref(body);
 	if (!text)
 		return -ENOMEM;
-	size_t len = strlen(text);
-	text[len++] = '\n'; /* in place of the final NUL */
 	int rc = send_text(channel, text, len, fds, fds_n);
 	free(text);
 	return rc;

@@ -87,15 +87,10 @@ json_t *command_status(const struct server *server)
 
 json_t *command_stats(const struct server *server)
 {
-	struct answer_counters sum = { 0 };
-	struct net_counters sum_net = { 0 };
-	totals_read_counters(server, &sum, &sum_net);
+	union totals_counters sum = { .values = { 0 } };
+	totals_read_counters(server, &sum);
 	json_t *object = json_object();
-#define SET_COUNTER(name, help) object_set_number(object, #name, sum.name);
-	ANSWER_COUNTERS(SET_COUNTER)
-#undef SET_COUNTER
-#define SET_COUNTER(name, help) object_set_number(object, #name, sum_net.name);
-	NET_COUNTERS(SET_COUNTER)
-#undef SET_COUNTER
+	for (size_t i = 0; i < TOTALS_COUNTERS_N; i++)
+		object_set_number(object, totals_counters[i].name, sum.values[i]);
 	return object;
 }

@@ -323,8 +323,11 @@ static int send_all(struct handover *handover)
 	        json_pack("{sssbsIsIso}", "say", "handover", "changed", handover->changes != server->changes,
 	                  "generation", (json_int_t)server->generation, "serial",
 	                  (json_int_t)server->snap->data.serial, "names", totals_names_to_json(zones));
-	if (!server->load->conf->state_dir && zones->overrides)
-		json_object_set_new(body, "overrides", override_set_to_json(zones->overrides));
+	if (!server->load->conf->state_dir && zones->overrides &&
+	    json_object_set_new(body, "overrides", override_set_to_json(zones->overrides)) < 0) {
+		json_decref(body);
+		return -ENOMEM; /* without them, the new process would answer otherwise */
+	}
 	if (!handover->has_another_manager)
 		supervise_describe(server->supervise, body);
 	return channel_send(handover->channel, body, NULL, 0);

@@ -71,7 +71,12 @@ static struct command *pop(struct command_queue *queue)
 
 static void answer(struct command *command, json_t *response)
 {
-	ctl_reply(command->request, response);
+	if (command->text) {
+		json_decref(response);
+		ctl_reply_text(command->request, command->text, command->text_len);
+	} else {
+		ctl_reply(command->request, response);
+	}
 	free(command);
 }
 
@@ -240,6 +245,19 @@ static void run_renew(struct job *job)
 	load_renew_geo(job->server->load, &job->diag, NULL);
 }
 
+/* All mirrors of a large pool are a long text. To the response to a change, something may be added. */
+static void make_text(struct job *job)
+{
+	struct command *command = job->command;
+	if (job->rc < 0 || job->changed)
+		return;
+	command->text = object_dump(job->response, JSON_COMPACT, "\n", &command->text_len);
+	if (command->text) {
+		json_decref(job->response);
+		job->response = NULL;
+	}
+}
+
 static void job_run(uv_work_t *work)
 {
 	struct job *job = work->data;
@@ -250,6 +268,7 @@ static void job_run(uv_work_t *work)
 	case JOB_COMMAND:
 		command_run(job);
 		changed = job->rc == 0 && job->changed;
+		make_text(job);
 		break;
 	case JOB_RELOAD:
 		job->rc = load_create(server->conf_path, server->load, &job->diag, &job->load);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/object.h"
 #include "base/utc.h"
 #include "zones/journal.h"
 #include "zones/keep.h"
@@ -295,7 +296,8 @@ static void add_feeds(struct keeping *keeping, const struct load *load, struct b
 static char *versions_text(const struct zones *zones)
 {
 	json_t *json = zones_versions_to_json(zones);
-	char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+	size_t len;
+	char *text = object_dump(json, JSON_INDENT(2), "", &len);
 	json_decref(json);
 	return text;
 }

@@ -61,15 +61,10 @@ static void on_notify(uv_async_t *async)
 
 static void log_counters(const struct server *server)
 {
-	struct answer_counters sum = { 0 };
-	struct net_counters sum_net = { 0 };
-	totals_read_counters(server, &sum, &sum_net);
-#define LOG_COUNTER(name, help) log_info("counter " #name "=%" PRIu64, sum.name);
-	ANSWER_COUNTERS(LOG_COUNTER)
-#undef LOG_COUNTER
-#define LOG_COUNTER(name, help) log_info("counter " #name "=%" PRIu64, sum_net.name);
-	NET_COUNTERS(LOG_COUNTER)
-#undef LOG_COUNTER
+	union totals_counters sum = { .values = { 0 } };
+	totals_read_counters(server, &sum);
+	for (size_t i = 0; i < TOTALS_COUNTERS_N; i++)
+		log_info("counter %s=%" PRIu64, totals_counters[i].name, sum.values[i]);
 }
 
 static void log_pings(const struct server *server)

@@ -40,6 +40,8 @@ struct retired {
 struct command {
 	struct command *next;
 	struct ctl_request *request;
+	char *text; /* the response as a line, made by the job already; NULL = there is response */
+	size_t text_len;
 	json_t *response;    /* made by now, and sent when ... */
 	uint64_t generation; /* ... all workers serve this one ... */
 	uint64_t kept;       /* ... and so much of the news is on disk */

@@ -24,28 +24,6 @@ static void sample_alone(struct metrics_text *text, const char *name, enum metri
 
 /* --- counters: read at each scrape --- */
 
-struct counter_line {
-	const char *name;
-	const char *as_counter;
-	const char *as_gauge;
-	const char *help;
-	size_t off; /* of the uint64_t in its struct */
-};
-
-static const struct counter_line answer_lines[] = {
-#define COUNTER_LINE(name, help)                                                                             \
-	{ #name, "dnsd_" #name "_total", "dnsd_" #name, help, offsetof(struct answer_counters, name) },
-	ANSWER_COUNTERS(COUNTER_LINE)
-#undef COUNTER_LINE
-};
-
-static const struct counter_line net_lines[] = {
-#define COUNTER_LINE(name, help)                                                                             \
-	{ #name, "dnsd_" #name "_total", "dnsd_" #name, help, offsetof(struct net_counters, name) },
-	NET_COUNTERS(COUNTER_LINE)
-#undef COUNTER_LINE
-};
-
 /* Shown with labels or another name by write_queries(). */
 static const char *const shown_as_queries[] = {
 	"queries_udp", "queries_tcp", "dropped_short", "dropped_response", "formerr",  "notimp",
@@ -64,18 +42,17 @@ static bool is_one_of(const char *name, const char *const *names, size_t names_n
 }
 #define IS_ONE_OF(name, names) is_one_of((name), (names), sizeof(names) / sizeof((names)[0]))
 
-static void write_lines(struct metrics_text *text, const struct counter_line *lines, size_t lines_n,
-                        const void *counters)
+static void write_lines(struct metrics_text *text, const union totals_counters *sum)
 {
-	for (size_t i = 0; i < lines_n; i++) {
-		const struct counter_line *line = &lines[i];
-		if (IS_ONE_OF(line->name, shown_as_queries))
+	for (size_t i = 0; i < TOTALS_COUNTERS_N; i++) {
+		const struct totals_counter *counter = &totals_counters[i];
+		char name[64];
+		if (IS_ONE_OF(counter->name, shown_as_queries))
 			continue;
-		uint64_t value;
-		memcpy(&value, (const char *)counters + line->off, sizeof(value));
-		bool is_gauge = IS_ONE_OF(line->name, gauges);
-		sample_alone(text, is_gauge ? line->as_gauge : line->as_counter,
-		             is_gauge ? METRICS_GAUGE : METRICS_COUNTER, line->help, value);
+		bool is_gauge = IS_ONE_OF(counter->name, gauges);
+		snprintf(name, sizeof(name), "dnsd_%s%s", counter->name, is_gauge ? "" : "_total");
+		sample_alone(text, name, is_gauge ? METRICS_GAUGE : METRICS_COUNTER, counter->help,
+		             sum->values[i]);
 	}
 }
 
@@ -110,18 +87,16 @@ static void write_queries(struct metrics_text *text, const struct answer_counter
 
 static void write_counters(struct metrics_text *text, const struct server *server)
 {
-	struct answer_counters sum = { 0 };
-	struct net_counters sum_net = { 0 };
+	union totals_counters sum = { .values = { 0 } };
 	metrics_text_family(text, "dnsd_queries_total", METRICS_COUNTER, "requests received");
 	for (size_t i = 0; i < totals_workers_n(server); i++) {
 		char worker[24];
 		snprintf(worker, sizeof(worker), "%zu", i);
 		metrics_text_sample(text, totals_worker_queries(server, i), "worker", worker, NULL);
 	}
-	totals_read_counters(server, &sum, &sum_net);
-	write_queries(text, &sum);
-	write_lines(text, answer_lines, sizeof(answer_lines) / sizeof(answer_lines[0]), &sum);
-	write_lines(text, net_lines, sizeof(net_lines) / sizeof(net_lines[0]), &sum_net);
+	totals_read_counters(server, &sum);
+	write_queries(text, &sum.answers);
+	write_lines(text, &sum);
 }
 
 static void write_countries(struct metrics_text *text, const struct server *server)

@@ -5,19 +5,30 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "base/log.h"
 #include "service/activation.h"
 
 /* --- reading --- */
 
-static int load_as_user(const char *conf_path, const struct load *unused, const struct privileges *privileges,
-                        struct diag *diag, struct load **ret_load)
+/* conf: what was read already, since start_ns, taken over; NULL = read it. */
+static int load(const char *conf_path, struct conf *conf, uint64_t start_ns, const struct load *unused,
+                struct diag *diag, struct load **ret_load)
+{
+	int rc = conf ? 0 : conf_load(conf_path, diag, &conf);
+	if (rc < 0)
+		return rc;
+	return load_create_of(conf, (uint32_t)((uv_hrtime() - start_ns) / 1000000), unused, diag, ret_load);
+}
+
+static int load_as_user(const char *conf_path, struct conf *conf, uint64_t start_ns,
+                        const struct load *unused, const struct privileges *privileges, struct diag *diag,
+                        struct load **ret_load)
 {
 	int rc = privileges_borrow(privileges);
 	if (rc == 0) {
-		rc = unused ? load_create_again(conf_path, unused, diag, ret_load)
-		            : load_create(conf_path, NULL, diag, ret_load);
+		rc = load(conf_path, conf, start_ns, unused, diag, ret_load);
 		if (rc < 0 && privileges->changes)
 			diag_info(diag,
 			          "all of this was read with the rights of user \"%s\" (server.user), as a "
@@ -30,6 +41,7 @@ static int load_as_user(const char *conf_path, const struct load *unused, const 
 		if (back_rc < 0)
 			rc = back_rc;
 	} else {
+		conf_destroy(conf);
 		diag_error(diag, NULL, 0, "cannot become user \"%s\": %s", privileges->user, strerror(-rc));
 	}
 	if (rc < 0) {
@@ -42,21 +54,28 @@ static int load_as_user(const char *conf_path, const struct load *unused, const 
 int startup_load(const char *conf_path, const struct load *unused, struct privileges *ret_privileges,
                  struct diag *diag, struct load **ret_load)
 {
-	/* Who we are to become stands in the configuration. What is wrong with it is told by the reading that
-	 * follows. */
 	struct privileges privileges = { 0 };
-	struct diag quiet;
 	struct conf *conf = NULL;
-	diag_init(&quiet);
-	int rc = 0;
-	if (conf_load(conf_path, &quiet, &conf) == 0)
-		rc = privileges_find(conf->user, conf->group, diag, &privileges);
-	conf_destroy(conf);
-	diag_fini(&quiet);
-	if (rc < 0)
-		return rc;
+	struct diag first;
+	uint64_t start_ns = uv_hrtime();
+	diag_init(&first);
 	*ret_load = NULL;
-	rc = load_as_user(conf_path, unused, &privileges, diag, ret_load);
+	int rc = conf_load(conf_path, &first, &conf);
+	if (rc == 0)
+		rc = privileges_find(conf->user, conf->group, &first, &privileges);
+	if (rc == 0 && privileges.changes) {
+		/* Now who we are to become is known. What counts is read with the rights of that user. */
+		conf_destroy(conf);
+		conf = NULL;
+	} else {
+		diag_move(&first, diag);
+	}
+	diag_fini(&first);
+	if (rc < 0) {
+		conf_destroy(conf);
+		return rc;
+	}
+	rc = load_as_user(conf_path, conf, start_ns, unused, &privileges, diag, ret_load);
 	if (rc == 0)
 		*ret_privileges = privileges;
 	return rc;

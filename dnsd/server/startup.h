@@ -24,8 +24,9 @@ struct confinement {
 	struct filter *filters[FILTER_KINDS]; /* NULL = none */
 };
 
-/** load_create() for a first time, or load_create_again() in place of unused, with the rights of server.user,
- * so that a reload can read all that this can. */
+/** load_create() for a first time, or in place of a load that came to nothing (unused, else NULL), with the
+ * rights of server.user, so that a reload can read all that this can. The configuration is read twice where
+ * those are others than ours, else once. */
 int startup_load(const char *conf_path, const struct load *unused, struct privileges *ret_privileges,
                  struct diag *diag, struct load **ret_load);
 

@@ -337,8 +337,9 @@ int takeover_give_overrides(struct takeover *takeover, struct zones *zones)
 	if (!takeover->overrides)
 		return 0;
 	diag_init(&diag);
-	char *text = json_dumps(takeover->overrides, JSON_COMPACT);
-	int rc = text ? override_set_parse(text, strlen(text), "overrides of the running server", &diag, &set)
+	size_t len;
+	char *text = object_dump(takeover->overrides, JSON_COMPACT, "", &len);
+	int rc = text ? override_set_parse(text, len, "overrides of the running server", &diag, &set)
 	              : -ENOMEM;
 	log_diag(&diag);
 	diag_fini(&diag);

@@ -9,8 +9,7 @@
 #include "server/server_int.h"
 
 struct totals {
-	struct answer_counters answers;
-	struct net_counters net;
+	union totals_counters counters;
 	uint64_t countries[COUNTRY_N];
 	struct answer_pings pings[ANSWER_MIRRORS_N];
 	uint64_t first[ANSWER_MIRRORS_N];
@@ -21,24 +20,14 @@ struct totals {
 	size_t numbers_n;
 };
 
-struct counter_name {
-	const char *name;
-	size_t off; /* of the uint64_t in its struct */
+const struct totals_counter totals_counters[TOTALS_COUNTERS_N] = {
+#define COUNTER(name, help) { #name, help },
+	ANSWER_COUNTERS(COUNTER) NET_COUNTERS(COUNTER)
+#undef COUNTER
 };
 
-static const struct counter_name answer_names[] = {
-#define COUNTER_NAME(name, help) { #name, offsetof(struct answer_counters, name) },
-	ANSWER_COUNTERS(COUNTER_NAME)
-#undef COUNTER_NAME
-};
-
-static const struct counter_name net_names[] = {
-#define COUNTER_NAME(name, help) { #name, offsetof(struct net_counters, name) },
-	NET_COUNTERS(COUNTER_NAME)
-#undef COUNTER_NAME
-};
-
-#define COUNT(names) (sizeof(names) / sizeof((names)[0]))
+/* How many of them are those of answer.h. */
+#define ANSWERS_N (sizeof(struct answer_counters) / sizeof(uint64_t))
 
 struct totals *totals_create(void)
 {
@@ -55,7 +44,7 @@ void totals_destroy(struct totals *totals)
 
 void totals_note_end(struct totals *totals)
 {
-	totals->net.tcp_open = 0;
+	totals->counters.net.tcp_open = 0;
 }
 
 /* --- sums --- */
@@ -66,15 +55,12 @@ static void add_all(uint64_t *sums, const uint64_t *from, size_t n)
 		sums[i] += from[i];
 }
 
-void totals_read_counters(const struct server *server, struct answer_counters *sum,
-                          struct net_counters *sum_net)
+void totals_read_counters(const struct server *server, union totals_counters *sum)
 {
 	for (unsigned i = 0; i < server->workers_n; i++)
-		worker_read_counters(server->workers[i], sum, sum_net);
-	if (server->totals) {
-		add_all((uint64_t *)sum, (const uint64_t *)&server->totals->answers, COUNT(answer_names));
-		add_all((uint64_t *)sum_net, (const uint64_t *)&server->totals->net, COUNT(net_names));
-	}
+		worker_read_counters(server->workers[i], &sum->answers, &sum->net);
+	if (server->totals)
+		add_all(sum->values, server->totals->counters.values, TOTALS_COUNTERS_N);
 }
 
 void totals_read_pings(const struct server *server, size_t n, struct answer_pings *sums)
@@ -111,14 +97,13 @@ size_t totals_workers_n(const struct server *server)
 
 uint64_t totals_worker_queries(const struct server *server, size_t worker)
 {
-	struct answer_counters sum = { 0 };
-	struct net_counters sum_net = { 0 };
+	union totals_counters sum = { .values = { 0 } };
 	if (worker < server->workers_n)
-		worker_read_counters(server->workers[worker], &sum, &sum_net);
+		worker_read_counters(server->workers[worker], &sum.answers, &sum.net);
 	uint64_t before = server->totals && worker < server->totals->by_worker_n
 	                          ? server->totals->by_worker[worker]
 	                          : 0;
-	return before + sum.queries_udp + sum.queries_tcp + sum.queries_tls;
+	return before + sum.answers.queries_udp + sum.answers.queries_tcp + sum.answers.queries_tls;
 }
 
 uint64_t totals_up_s(const struct server *server)
@@ -137,14 +122,12 @@ json_t *totals_names_to_json(const struct zones *zones)
 	return names;
 }
 
-static json_t *counters_to_json(const struct counter_name *names, size_t names_n, const void *counters)
+/* Those with the numbers from first up to end. */
+static json_t *counters_to_json(const union totals_counters *counters, size_t first, size_t end)
 {
 	json_t *object = json_object();
-	for (size_t i = 0; i < names_n; i++) {
-		uint64_t value;
-		memcpy(&value, (const char *)counters + names[i].off, sizeof(value));
-		object_set_number(object, names[i].name, value);
-	}
+	for (size_t i = first; i < end; i++)
+		object_set_number(object, totals_counters[i].name, counters->values[i]);
 	return object;
 }
 
@@ -185,13 +168,12 @@ static json_t *mirrors_to_json(const struct server *server)
 
 json_t *totals_to_json(const struct server *server)
 {
-	struct answer_counters sum = { 0 };
-	struct net_counters sum_net = { 0 };
+	union totals_counters sum = { .values = { 0 } };
 	json_t *object = json_object();
 	json_t *workers = json_array();
-	totals_read_counters(server, &sum, &sum_net);
-	json_object_set_new(object, "answers", counters_to_json(answer_names, COUNT(answer_names), &sum));
-	json_object_set_new(object, "net", counters_to_json(net_names, COUNT(net_names), &sum_net));
+	totals_read_counters(server, &sum);
+	json_object_set_new(object, "answers", counters_to_json(&sum, 0, ANSWERS_N));
+	json_object_set_new(object, "net", counters_to_json(&sum, ANSWERS_N, TOTALS_COUNTERS_N));
 	json_object_set_new(object, "countries", countries_to_json(server));
 	json_object_set_new(object, "mirrors", mirrors_to_json(server));
 	for (size_t i = 0; i < totals_workers_n(server); i++)
@@ -228,13 +210,11 @@ int totals_names_from_json(struct totals *totals, const json_t *names, struct zo
 	return rc;
 }
 
-static void counters_from_json(const struct counter_name *names, size_t names_n, const json_t *object,
-                               void *counters)
+static void counters_from_json(const json_t *object, size_t first, size_t end,
+                               union totals_counters *counters)
 {
-	for (size_t i = 0; i < names_n; i++) {
-		uint64_t value = number_of(json_object_get(object, names[i].name));
-		memcpy((char *)counters + names[i].off, &value, sizeof(value));
-	}
+	for (size_t i = first; i < end; i++)
+		counters->values[i] = number_of(json_object_get(object, totals_counters[i].name));
 }
 
 static void mirrors_from_json(struct totals *totals, const json_t *list)
@@ -256,9 +236,8 @@ static void mirrors_from_json(struct totals *totals, const json_t *list)
 
 void totals_from_json(struct totals *totals, const json_t *json)
 {
-	counters_from_json(answer_names, COUNT(answer_names), json_object_get(json, "answers"),
-	                   &totals->answers);
-	counters_from_json(net_names, COUNT(net_names), json_object_get(json, "net"), &totals->net);
+	counters_from_json(json_object_get(json, "answers"), 0, ANSWERS_N, &totals->counters);
+	counters_from_json(json_object_get(json, "net"), ANSWERS_N, TOTALS_COUNTERS_N, &totals->counters);
 	const json_t *countries = json_object_get(json, "countries");
 	for (uint16_t country = 0; country < COUNTRY_N; country++) {
 		char code[3];

@@ -23,6 +23,23 @@
 struct server;
 struct totals;
 
+/** The counters of answer.h and net_context.h, by field and by number. */
+union totals_counters {
+	struct {
+		struct answer_counters answers;
+		struct net_counters net;
+	};
+	uint64_t values[(sizeof(struct answer_counters) + sizeof(struct net_counters)) / sizeof(uint64_t)];
+};
+#define TOTALS_COUNTERS_N (sizeof(union totals_counters) / sizeof(uint64_t))
+
+/** What values[] are. */
+struct totals_counter {
+	const char *name;
+	const char *help;
+};
+extern const struct totals_counter totals_counters[TOTALS_COUNTERS_N];
+
 /** What all processes before this one have counted: nothing so far. NULL when out of memory. */
 struct totals *totals_create(void);
 void totals_destroy(struct totals *totals);
@@ -41,8 +58,7 @@ void totals_from_json(struct totals *totals, const json_t *json);
 void totals_note_end(struct totals *totals);
 
 /* Like worker_read_...(), of all workers and those before. */
-void totals_read_counters(const struct server *server, struct answer_counters *sum,
-                          struct net_counters *sum_net);
+void totals_read_counters(const struct server *server, union totals_counters *sum);
 void totals_read_pings(const struct server *server, size_t n, struct answer_pings *sums);
 void totals_read_countries(const struct server *server, uint64_t *sums);
 void totals_read_first(const struct server *server, size_t n, uint64_t *sums);

@@ -50,14 +50,14 @@ class Mirror:
     def sync(self, *names):
         """Pull what the master has, as rsync would; all of it unless named."""
         for name in names or os.listdir(self.world.master):
-            if os.path.exists(self.path(name)):
-                os.unlink(self.path(name))
-            os.link(os.path.join(self.world.master, name), self.path(name))
+            master = os.path.join(self.world.master, name)
+            # A rename onto another name of the same file would do nothing.
+            if not os.path.exists(self.path(name)) or not os.path.samefile(master, self.path(name)):
+                os.link(master, self.path(name) + ".new")
+                os.rename(self.path(name) + ".new", self.path(name))
 
     def stamp(self, at_s):
         """A timestamp of its own: no longer the master's."""
-        if os.path.exists(self.path("timestamp")):
-            os.unlink(self.path("timestamp"))
         self.put("timestamp", f"{int(at_s)}\n")
 
     def answer(self, status):
@@ -81,9 +81,10 @@ class MirrorWorld:
 
     more  served like them, but in no list of mirrors yet
     raw   in no list either, and served by nobody: for serve()
+    servers  world -> more of nginx's configuration
     """
 
-    def __init__(self, case, mirrors, more=(), raw=()):
+    def __init__(self, case, mirrors, more=(), raw=(), servers=None):
         if os.geteuid() != 0:
             raise Skip("needs root, for a network namespace")
         self.case = case
@@ -111,7 +112,7 @@ class MirrorWorld:
         self.more = [Mirror(self, *mirror) for mirror in more]
         self.raw = [Mirror(self, *mirror) for mirror in raw]
         self.by_host = {mirror.host: mirror for mirror in self.mirrors}
-        self.start_nginx()
+        self.start_nginx(servers(self) if servers else "")
 
     def path(self, name):
         return os.path.join(self.folder, name)
@@ -145,7 +146,7 @@ class MirrorWorld:
                 self.web.wait()
         run(["ip", "netns", "del", self.name])
 
-    def start_nginx(self):
+    def servers_text(self):
         servers = []
         for mirror in self.mirrors + self.references + self.more:
             listens = " ".join(f"listen {f'[{a}]' if ':' in a else a}:80;" for a in mirror.addresses)
@@ -155,14 +156,17 @@ class MirrorWorld:
             # Of 512 bytes the second half comes a second later.
             flags += " if (-f $document_root/.slow) { set $limit_rate 256; }"
             servers.append(f"server {{ {listens} root {mirror.folder}; {flags} }}")
+        return "\n".join(servers)
+
+    def start_nginx(self, more=""):
         conf = f"""
             daemon off; master_process off; pid {self.path("nginx.pid")}; error_log {self.path("logs/error.log")};
             events {{ worker_connections 4096; }}
-            http {{ access_log {self.path("logs/access.log")} combined buffer=4k flush=1s; default_type application/octet-stream;
+            http {{ log_format mirror '$server_addr $status $request_method $uri $http_user_agent'; access_log {self.path("logs/access.log")} mirror; default_type application/octet-stream;
                 keepalive_requests 100; server_tokens off;
                 client_body_temp_path {self.path("temp/b")}; proxy_temp_path {self.path("temp/p")};
                 fastcgi_temp_path {self.path("temp/f")}; uwsgi_temp_path {self.path("temp/u")}; scgi_temp_path {self.path("temp/s")};
-                {chr(10).join(servers)} }}"""
+                {self.servers_text()} {more} }}"""
         with open(self.path("nginx.conf"), "w") as file:
             file.write(conf)
         self.web = subprocess.Popen(["ip", "netns", "exec", self.name, self.nginx, "-p", self.folder, "-c", self.path("nginx.conf")],
@@ -190,6 +194,14 @@ class MirrorWorld:
         routes = "".join(f"route {verb} unreachable {a}/{128 if ':' in a else 32} table local\n" for a in addresses)
         done = subprocess.run(["ip", "-n", self.name, "-batch", "-"], input=routes, text=True, capture_output=True, timeout=60)
         check_equal((done.returncode, done.stderr), (0, ""), f"ip route {verb}")
+
+    def heal(self, case=None):
+        """Mend what a test has broken; what the next one starts ends with its case."""
+        self.case = case or self.case
+        self.mend(*self.cuts)
+        for mirror in self.mirrors + self.references:
+            mirror.answer(None)
+            mirror.sync()
 
     # What the master has, and pushes.
     def release(self, databases, cdiffs=(), at_s=None):

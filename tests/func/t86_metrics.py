@@ -52,13 +52,13 @@ def parse_metrics(text):
             check_equal(name.endswith("_total"), kind == "counter", f"_total of {name}, a {kind}")
             types[name] = kind
         else:
-            match = re.fullmatch(r"([a-zA-Z0-9_:]+)(?:\{(.*)\})? (\d+)", line)
+            match = re.fullmatch(r"([a-zA-Z0-9_:]+)(?:\{(.*)\})? (-?\d+)([.e][\d.e+-]+)?", line)
             check(match, f"bad line: {line!r}")
             check_equal(match[1], family, "the family of a sample")
             check(match[1] in types, f"no TYPE before: {line}")
             key = (match[1], parse_labels(match[2] or ""))
             check(key not in samples, f"twice: {line}")
-            samples[key] = int(match[3])
+            samples[key] = float(match[3] + match[4]) if match[4] else int(match[3])
     return samples, types
 
 

@@ -714,16 +714,17 @@ def test_sandbox(case, _):
 # It has the sockets, never serves, and takes its time to end.
 SLOW = """#!/bin/sh
 exec python3 -c '
-import os, signal, socket, time
+import os, signal, socket, sys, time
 def end(*_):
-    time.sleep(0.7)
+    while not os.path.exists(sys.argv[1]):
+        time.sleep(0.01)
     os._exit(0)
 signal.signal(signal.SIGTERM, end)
 old = socket.socket(fileno=3)
 old.sendall(b"{\\"say\\": \\"loaded\\"}\\n")
 while True:
     time.sleep(1)
-'
+' "$0.go"
 """
 
 
@@ -741,6 +742,7 @@ def test_slow_end(case, _):
         line.restart_fails("does not serve after 500 ms")
         slow = child_of(line.pid)
         line.restart_fails(rf"restart before, pid {slow}, has not ended; try again")
+        site.write("dnsd.go", "")
         wait_until(lambda: has_ended(slow), f"the end of pid {slow}")
         os.unlink(program)
         shutil.copy(DNSD, program)

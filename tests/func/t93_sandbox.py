@@ -459,8 +459,29 @@ def test_unreadable(case, _):
     os.chown(site.file("clamav.zone"), 0, 0)
     check_no_start(site, "clamav.zone: cannot", "Permission denied", f'the rights of user "{USER}"')
     os.chmod(site.file("clamav.zone"), 0o644)
+    # The configuration itself is read with the rights of root first: that does not count.
+    os.chmod(site.path, 0o600)
+    os.chown(site.path, 0, 0)
+    check_no_start(site, "dnsd.conf: cannot", "Permission denied", f'the rights of user "{USER}"')
+    os.chmod(site.path, 0o644)
     os.chown(site.file("state"), 0, 0)
     check_no_start(site, f'user "{USER}" may not write to the state directory; say: chown -R {USER} ')
+
+
+def test_read_once(case, _):
+    """The configuration is read once; twice only by a root that is to become another user. What it says is told once."""
+    strace = need_program("strace")
+    if is_sanitized():
+        raise Skip("a search for leaks does not work under strace")
+    site = user_site(case)
+    trace = os.path.join(case.folder, "opened")
+    for user, reads_n in (("", 1), (f'user = "{USER}";', 2)):
+        site.write("dnsd.conf", f'server: {{ listen = [ "127.0.0.1@0" ]; {user} }};\n')
+        status, text = run([strace, "-q", "-e", "trace=openat,open", "-o", trace, DNSD, "-c", site.path, "-t"])
+        check_equal(status, 0, text)
+        check_equal(text.count("no zones"), 1, f"warnings with {user!r}: {text}")
+        with open(trace) as file:
+            check_equal(file.read().count(f'"{site.path}"'), reads_n, f"reads with {user!r}")
 
 
 def test_wrong_user(case, _):

@@ -16,6 +16,28 @@ def make_certificate(site, name="tls", days=30, key="ec"):
     check(status == 0, f"openssl req: {text}")
 
 
+def make_authority(site, name):
+    """NAME.crt and NAME.key of a certificate authority in the site's folder."""
+    status, text = run([need_program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-days", "30", "-subj", f"/CN={name}", "-keyout", site.file(name + ".key"), "-out", site.file(name + ".crt")])
+    check(status == 0, f"openssl req: {text}")
+
+
+def make_signed(site, authority, name, alternatives, days=30, key=None):
+    """NAME.crt by that authority, for these alternatives ("DNS:a.example,IP:192.0.2.1"); of -1 days: it has expired. NAME.key, or that of
+    another certificate."""
+    openssl = need_program("openssl")
+    new_key = ["-key", site.file(key + ".key")] if key else \
+        ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", site.file(name + ".key")]
+    status, text = run([openssl, "req", "-new", *new_key, "-subj", f"/CN={name}", "-out", site.file(name + ".csr")])
+    check(status == 0, f"openssl req: {text}")
+    site.write(name + ".ext", f"subjectAltName={alternatives}\nbasicConstraints=critical,CA:FALSE\n")
+    status, text = run([openssl, "x509", "-req", "-in", site.file(name + ".csr"), "-CA", site.file(authority + ".crt"),
+                        "-CAkey", site.file(authority + ".key"), "-CAcreateserial", "-days", str(days), "-extfile", site.file(name + ".ext"),
+                        "-out", site.file(name + ".crt")])
+    check(status == 0, f"openssl x509: {text}")
+
+
 def tls_keys(name="tls", listen="127.0.0.1@0"):
     """Keys of the server group."""
     return f'tls-listen = [ "{listen}" ]; tls-certificate = "{name}.crt"; tls-key = "{name}.key";'

@@ -190,7 +190,7 @@ static void test_close_in_the_middle(void **state)
 	/* After so many turns of the loop, so that each step is interrupted in some run. */
 	for (unsigned turns = 0; turns < 90; turns += turns < 30 ? 1 : 6) {
 		checker_close(fx->checker);
-		assert_int_equal(checker_create(&fx->loop, &fx->conf, &fx->checker), 0);
+		assert_int_equal(checker_create(&fx->loop, &fx->conf, NULL, &fx->checker), 0);
 		fx->conf.sigtool = path;
 		fx->conf.concurrency = 3;
 		fx->request.deep = true;
@@ -229,7 +229,11 @@ static void test_command(void **state)
 	close(closed);
 	assert_non_null(strstr(text,
 	                       "127.0.0.1  unreachable\n  GET /timestamp (Host db.de.clamav.net): cannot "
-	                       "connect: Connection refused\n"));
+	                       "connect: Connection refused\n"
+	                       "  not tried  main.cvd, daily.cvd, bytecode.cvd, patches of daily, another "
+	                       "Host header, If-Modified-Since, a whole daily: a check ends with its first "
+	                       "finding\n"));
+	assert_null(strstr(text, "  whole "));
 	assert_non_null(strstr(text, "m2.example: no mirror of pool clamav has this name\n"));
 	free(text);
 }
@@ -247,43 +251,101 @@ static void on_stop(uv_async_t *async)
 	uv_close((uv_handle_t *)async, NULL);
 }
 
-static void test_command_good(void **state)
+static int run_command(struct checker_fixture *fx, const struct conf_checks *checks, char **ret_text)
 {
-	struct checker_fixture *fx = *state;
 	struct conf_mirror_addr addr = { .addr = fx->request.addr };
 	struct conf_mirror mirror = { .host = "m1.example", .country = "DE", .addrs = &addr, .addrs_n = 1 };
 	struct conf_pool pool = { .name = "clamav", .mirrors = &mirror, .mirrors_n = 1 };
-	struct conf_monitor conf = { .pool = &pool, .checks = fx->conf };
+	struct conf_monitor conf = { .pool = &pool,
+		                     .checks = *checks,
+		                     .decision = { .late_after_s = 86400, .old_after_s = 2 * 86400 } };
+	uv_async_t async;
+	uv_thread_t thread;
+	size_t len = 0;
+	assert_int_equal(uv_async_init(&fx->loop, &async, on_stop), 0);
+	assert_int_equal(uv_thread_create(&thread, run_server, fx), 0);
+	FILE *out = open_memstream(ret_text, &len);
+	assert_non_null(out);
+	int rc = command_check(&conf, "m1.example", out);
+	assert_int_equal(fclose(out), 0);
+	uv_async_send(&async);
+	uv_thread_join(&thread);
+	uv_run(&fx->loop, UV_RUN_NOWAIT);
+	return rc;
+}
+
+static void put_timestamp(struct checker_fixture *fx, unsigned age_s, char text[32])
+{
+	snprintf(text, 32, "%llu\n", (unsigned long long)time(NULL) - age_s);
+	http_fake_add(fx->fake, "/timestamp", text, strlen(text), 0);
+}
+
+static void test_command_good(void **state)
+{
+	struct checker_fixture *fx = *state;
 	char timestamp[32];
 	char path[64];
 	char *text = NULL;
-	size_t len = 0;
-	uv_async_t async;
-	uv_thread_t thread;
-	conf.decision.late_after_s = 86400;
-	conf.decision.old_after_s = 2 * 86400;
-	snprintf(timestamp, sizeof(timestamp), "%llu\n", (unsigned long long)time(NULL) - 3600);
-	http_fake_add(fx->fake, "/timestamp", timestamp, strlen(timestamp), 0);
 	for (unsigned round = 0; round < 2; round++) {
-		assert_int_equal(uv_async_init(&fx->loop, &async, on_stop), 0);
-		assert_int_equal(uv_thread_create(&thread, run_server, fx), 0);
-		FILE *out = open_memstream(&text, &len);
-		assert_non_null(out);
-		int rc = command_check(&conf, "m1.example", out);
-		assert_int_equal(fclose(out), 0);
-		uv_async_send(&async);
-		uv_thread_join(&thread);
-		uv_run(&fx->loop, UV_RUN_NOWAIT);
-		assert_int_equal(rc, round);
+		put_timestamp(fx, round ? 28 * 3600 : 3600, timestamp);
+		assert_int_equal(run_command(fx, &fx->conf, &text), round);
 		assert_non_null(strstr(text, "127.0.0.1  good\n"));
 		assert_non_null(strstr(text, "daily      version 27500, built 2021-06-23T01:34:00Z, "));
 		assert_non_null(strstr(text, "daily fetched and verified\n"));
 		assert_non_null(strstr(text, round ? "2 of the last 3 patches, not the newest"
 		                                   : "3 of the last 3 patches\n"));
 		assert_true((strstr(text, "28 h 0 min old: late\n") != NULL) == (round == 1));
+		assert_null(strstr(text, "not tried"));
 		free(text);
-		snprintf(timestamp, sizeof(timestamp), "%llu\n", (unsigned long long)time(NULL) - 28 * 3600);
 		http_fake_remove(fx->fake, checker_fixture_cdiff(DAILY, path));
+	}
+}
+
+/* What came after the first finding is named, and nothing is said of it. */
+static void test_command_untried(void **state)
+{
+	struct checker_fixture *fx = *state;
+	static const struct http_fake_answer refused = {
+		.text = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+	};
+	char timestamp[32];
+	char cdiff[64];
+	const struct {
+		const char *path;
+		unsigned cdiffs;
+		const char *not_tried, *said, *unsaid;
+	} cases[] = {
+		{ "/main.cvd", 3,
+		  "daily.cvd, bytecode.cvd, patches of daily, another Host header, If-Modified-Since, a "
+		  "whole "
+		  "daily",
+		  "refused\n", " version" },
+		{ "/bytecode.cvd", 3,
+		  "patches of daily, another Host header, If-Modified-Since, a whole daily",
+		  "daily      version 27500, built 2021-06-23T01:34:00Z\n", "patches," },
+		{ "/bytecode.cvd", 0, "another Host header, If-Modified-Since, a whole daily",
+		  "daily      version 27500, built 2021-06-23T01:34:00Z\n", "patches" },
+		{ checker_fixture_cdiff(DAILY - 1, cdiff), 3,
+		  "patches of daily, another Host header, If-Modified-Since, a whole daily",
+		  "daily      version 27500, built 2021-06-23T01:34:00Z\n", "of the last" },
+		{ cdiff, 2, "another Host header, If-Modified-Since, a whole daily",
+		  "1 of the last 2 patches", "patches of" },
+	};
+	put_timestamp(fx, 3600, timestamp);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char line[256];
+		char *text = NULL;
+		struct conf_checks checks = fx->conf;
+		checks.cdiffs = cases[i].cdiffs;
+		http_fake_script(fx->fake, cases[i].path, &refused);
+		assert_int_equal(run_command(fx, &checks, &text), 1);
+		snprintf(line, sizeof(line), "\n  not tried  %s: a check ends with its first finding\n",
+		         cases[i].not_tried);
+		if (!strstr(text, line) || !strstr(text, cases[i].said) || strstr(text, cases[i].unsaid) ||
+		    strstr(text, "  whole "))
+			fail_msg("case %zu: %s", i, text);
+		free(text);
+		http_fake_script(fx->fake, cases[i].path, NULL);
 	}
 }
 
@@ -294,7 +356,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(test_deep),          TEST(test_deep_switches),       TEST(test_signed),
 		TEST(test_sigtool_fails), TEST(test_close_in_the_middle), TEST(test_command),
-		TEST(test_command_good),
+		TEST(test_command_good),  TEST(test_command_untried),
 	};
 #undef TEST
 	if (argc > 1)

@@ -455,7 +455,7 @@ static void test_close_from_done(void **state)
 	for (unsigned i = 0; i < 20; i++)
 		uv_run(&fx->loop, UV_RUN_NOWAIT);
 	assert_int_equal(many.done_n, 2);
-	assert_int_equal(checker_create(&fx->loop, &fx->conf, &fx->checker), 0);
+	assert_int_equal(checker_create(&fx->loop, &fx->conf, NULL, &fx->checker), 0);
 }
 
 static void on_reference(void *context, const struct conf_reference *reference,

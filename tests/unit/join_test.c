@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -291,6 +292,41 @@ static void test_append(void **state)
 	free(same);
 	free(after);
 	free(before);
+}
+
+/* At the same time, as two people would: none of them is lost. */
+static void test_append_together(void **state)
+{
+	enum { WRITERS = 8 };
+	(void)state;
+	char path[256], messages[2048], host[64];
+	pid_t children[WRITERS];
+	in_dir("together.conf", path);
+	write_file(path,
+	           "mirrors = (\n\t{ host = \"a.example\"; country = \"DE\"; addresses = \"192.0.2.1\"; }\n"
+	           ");\n");
+	for (unsigned i = 0; i < WRITERS; i++) {
+		struct join_template t = good_template();
+		t.addresses_n = 1;
+		snprintf(t.host, sizeof(t.host), "m%u.example", i);
+		snprintf(t.addresses[0], sizeof(t.addresses[0]), "192.0.2.%u", 10 + i);
+		children[i] = fork();
+		assert_true(children[i] >= 0);
+		if (children[i] == 0)
+			_exit(append(path, &t, messages, sizeof(messages)) == 0 && !messages[0] ? 0 : 1);
+	}
+	for (unsigned i = 0; i < WRITERS; i++) {
+		int status;
+		assert_int_equal(waitpid(children[i], &status, 0), children[i]);
+		assert_int_equal(status, 0);
+	}
+	char *after = read_whole(path);
+	for (unsigned i = 0; i < WRITERS; i++) {
+		snprintf(host, sizeof(host), "host = \"m%u.example\"", i);
+		if (!strstr(after, host))
+			fail_msg("%s is lost:\n%s", host, after);
+	}
+	free(after);
 }
 
 static void test_append_refuses(void **state)
@@ -730,6 +766,7 @@ int main(void)
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_insert),
 		cmocka_unit_test(test_append),
+		cmocka_unit_test(test_append_together),
 		cmocka_unit_test(test_append_refuses),
 		STEP(test_all_pass),
 		STEP(test_template_steps),

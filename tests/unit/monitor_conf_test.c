@@ -58,7 +58,7 @@ static void check_texts(const char **texts, size_t texts_n, const char *want)
 static const char full[] =
         "monitor: { name = \"mon 1\"; pool = \"clamav\"; mirrors = \"mirrors.conf\"; regions = \"/r.conf\";\n"
         "  state-directory = \"state\"; feed = \"feed.json\"; feed-key = \"/etc/key\"; feed-valid = \"2s\";\n"
-        "  feed-interval = \"100ms\"; geo = \"geo.mmdb\"; references-quorum = 1; };\n"
+        "  feed-interval = \"100ms\"; geo = \"geo.mmdb\"; references-quorum = 1; ca-file = \"ca.pem\"; };\n"
         "checks: { interval = \"200ms\"; retry = \"100ms\"; spread-percent = 0; connect-timeout = "
         "\"300ms\";\n"
         "  timeout = \"400ms\"; concurrency = 7; port = 8080; databases = [ \"daily\", \"my_own-1\" ];\n"
@@ -95,6 +95,7 @@ static void check_own(const struct conf_monitor *conf)
 	assert_int_equal(conf->feed_valid_s, 2);
 	assert_int_equal(conf->feed_interval_ms, 100);
 	assert_string_equal(conf->geo, "folder/geo.mmdb");
+	assert_string_equal(conf->ca_file, "folder/ca.pem");
 	assert_int_equal(conf->references_n, 2);
 	assert_int_equal(conf->references_quorum, 1);
 	assert_string_equal(conf->references[0].url, "http://ref.example:8080/cvd");

@@ -408,6 +408,47 @@ static void check_country(const struct draw *draw, uint16_t country, bool ipv6_o
 	pool_decision_fini(&decision);
 }
 
+static void check_same_decision(const struct draw *draw, uint16_t country, uint16_t other, bool ipv6_only)
+{
+	struct pool_decision a;
+	struct pool_decision b;
+	assert_int_equal(pool_decide_country(draw->pool, &draw->state, country, ipv6_only, &a), 0);
+	assert_int_equal(pool_decide_country(draw->pool, &draw->state, other, ipv6_only, &b), 0);
+	assert_true(a.level == b.level && a.level_v4 == b.level_v4 && a.neighbour == b.neighbour &&
+	            a.region == b.region && a.readmitted == b.readmitted);
+	assert_true(a.ttl_s == b.ttl_s && a.ttl_mirror == b.ttl_mirror);
+	assert_memory_equal(a.picks, b.picks, draw->conf.mirrors_n * sizeof(*a.picks));
+	assert_int_equal(a.members_n, b.members_n);
+	for (size_t i = 0; i < a.members_n; i++)
+		assert_true(a.members[i].mirror == b.members[i].mirror &&
+		            a.members[i].addrs_n == b.members[i].addrs_n);
+	pool_decision_fini(&a);
+	pool_decision_fini(&b);
+}
+
+/* Countries of a class are answered alike. Returns how many pairs there were. */
+static unsigned check_classes(const struct draw *draw)
+{
+	uint16_t countries[COUNTRIES_N + 2] = { COUNTRY_UNKNOWN, country_from_text("NZ") };
+	unsigned pairs_n = 0;
+	for (size_t i = 0; i < COUNTRIES_N; i++)
+		countries[i + 2] = country_from_text(codes[i]);
+	for (size_t i = 0; i < COUNTRIES_N + 2; i++) {
+		uint16_t country = countries[i];
+		size_t own_n = 0;
+		for (size_t k = 0; k < draw->conf.mirrors_n; k++)
+			own_n += draw->pool->mirrors[k].country == country;
+		assert_int_equal(pool_country_mirrors_n(draw->pool, country), own_n);
+		assert_true(pool_class_of(draw->pool, country) < pool_classes_n(draw->pool));
+		for (size_t k = 0; k < i; k++) {
+			if (pool_class_of(draw->pool, countries[k]) != pool_class_of(draw->pool, country))
+				continue;
+			check_same_decision(draw, country, countries[k], pairs_n++ % 2);
+		}
+	}
+	return pairs_n;
+}
+
 static void check_state(const struct draw *draw)
 {
 	size_t out_n = 0;
@@ -433,6 +474,7 @@ static void test_properties(void **state)
 	struct draw *draw = calloc(1, sizeof(*draw));
 	assert_non_null(draw);
 	draw->random = SEED;
+	unsigned pairs_n = 0;
 	print_message("seed %u, %u rounds\n", SEED, ROUNDS);
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		draw_round(draw, round);
@@ -447,9 +489,12 @@ static void test_properties(void **state)
 			check_decision(draw, &decision, false);
 			pool_decision_fini(&decision);
 		}
+		if (round % 16 == 0)
+			pairs_n += check_classes(draw);
 		pool_state_fini(&draw->state);
 		arena_fini(&draw->arena);
 	}
+	assert_true(pairs_n > ROUNDS / 16);
 	free(draw);
 }
 

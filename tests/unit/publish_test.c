@@ -377,6 +377,13 @@ static void publish(const struct feed_signer *signer, const char *text, int want
 	struct diag diag;
 	diag_init(&diag);
 	assert_int_equal(feed_publish(path_of("feed.json"), signer, text, strlen(text), NOW_S, &diag), want);
+	struct stat st;
+	const char *const names[] = { "feed.json", "feed.json.minisig" };
+	/* Other users read them: dnsd, a web server. */
+	for (size_t i = 0; i < (signer ? 2 : 1) && want == 0; i++) {
+		assert_int_equal(stat(path_of(names[i]), &st), 0);
+		assert_int_equal(st.st_mode & 07777, 0644);
+	}
 	assert_int_equal(diag.errors_n, want ? 1 : 0);
 	diag_fini(&diag);
 }

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/object.h"
 #include "tools/dnsdctl/dnsdctl.h"
 
 struct control {
@@ -66,12 +67,11 @@ void control_close(struct control *control)
 
 static bool send_line(struct control *control, const json_t *request)
 {
-	char *text = json_dumps(request, JSON_COMPACT);
-	size_t len = text ? strlen(text) : 0;
+	size_t len;
+	size_t done = 0;
+	char *text = object_dump(request, JSON_COMPACT, "\n", &len);
 	if (!text)
 		return false;
-	text[len++] = '\n'; /* in place of the final NUL */
-	size_t done = 0;
 	while (done < len) {
 		ssize_t sent = send(control->fd, text + done, len - done, MSG_NOSIGNAL);
 		if (sent < 0 && errno != EINTR)

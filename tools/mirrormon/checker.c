@@ -125,6 +125,7 @@ int checker_job_ask(struct job *job, const struct ask *ask)
 		        transfer_create(job->kind == JOB_FETCH ? job->fetch_max : CHECKER_TIMESTAMP_MAX);
 		if (!job->transfer)
 			return -ENOMEM;
+		job->transfer->ca_file = checker->ca_file;
 	}
 	int rc = transfer_prepare(job->transfer, checker->conf, ask, ask->is_deep ? job->deep : NULL, job);
 	if (rc == 0 && curl_multi_add_handle(checker->multi, job->transfer->easy) != CURLM_OK)
@@ -260,7 +261,8 @@ static void kick(struct checker *checker)
 		uv_timer_start(&checker->kick, on_kick, 0, 0);
 }
 
-int checker_create(uv_loop_t *loop, const struct conf_checks *conf, struct checker **ret_checker)
+int checker_create(uv_loop_t *loop, const struct conf_checks *conf, const char *ca_file,
+                   struct checker **ret_checker)
 {
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return -ENOMEM;
@@ -274,6 +276,7 @@ int checker_create(uv_loop_t *loop, const struct conf_checks *conf, struct check
 	}
 	checker->loop = loop;
 	checker->conf = conf;
+	checker->ca_file = ca_file;
 	checker->multi = multi;
 	uv_timer_init(loop, &checker->timer);
 	uv_timer_init(loop, &checker->kick);

@@ -38,8 +38,15 @@ struct check_request {
 typedef void checker_done_fn(void *context, const struct check_request *request,
                              const struct check_result *result);
 
-/** conf is borrowed. Returns 0 or negative errno. */
-int checker_create(uv_loop_t *loop, const struct conf_checks *conf, struct checker **ret_checker);
+/** Is it a file of certificates in PEM, for checker_create()? Returns 0, -EINVAL with diag, -ENOMEM. */
+int checker_check_ca_file(const char *path, struct diag *diag);
+
+/**
+ * conf and ca_file are borrowed. ca_file: who must have signed certificates of https://; NULL = the system's.
+ * Returns 0 or negative errno.
+ */
+int checker_create(uv_loop_t *loop, const struct conf_checks *conf, const char *ca_file,
+                   struct checker **ret_checker);
 
 /**
  * done is called from the loop, once, later; never from within. A result with at_s 0: there was no check, for

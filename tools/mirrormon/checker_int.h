@@ -5,6 +5,7 @@
  *     checker_transfer.c  one request over curl: its options, bounds, and what came of it
  *     checker_steps.c     what is asked next, and what an answer means
  *     checker_deep.c      a whole database on disk: MD5, sigtool
+ *     checker_ca.c        the file of authorities for https://
  */
 #ifndef TOOLS_MIRRORMON_CHECKER_INT_H
 #define TOOLS_MIRRORMON_CHECKER_INT_H
@@ -29,6 +30,7 @@ enum step { STEP_TIMESTAMP, STEP_HEADER, STEP_CDIFF, STEP_OTHER_HOST, STEP_UNCHA
 /** What came of one request. */
 struct reply {
 	CURLcode code;
+	long verify_error; /* X509_V_... */
 	int os_error;
 	unsigned status; /* 0 = none came */
 	char phrase[CHECKER_PHRASE_MAX];
@@ -71,7 +73,8 @@ struct transfer {
 	uint64_t body_max;
 	char *body; /* [body_max], NULL: it goes to deep */
 	size_t body_cap;
-	struct deep *deep; /* borrowed */
+	struct deep *deep;   /* borrowed */
+	const char *ca_file; /* borrowed; NULL = the system's */
 };
 
 struct job {
@@ -104,6 +107,7 @@ struct job {
 struct checker {
 	uv_loop_t *loop;
 	const struct conf_checks *conf;
+	const char *ca_file; /* borrowed; NULL = the system's */
 	CURLM *multi;
 	uv_timer_t timer; /* curl's */
 	uv_timer_t kick;  /* starts what waits, from the loop */

@@ -410,6 +410,32 @@ static bool read_answer(struct job *job)
 	return false;
 }
 
+/* It ends with what it found: what would have followed? */
+static void note_untried(struct job *job)
+{
+	struct check_result *result = &job->result;
+	const struct conf_checks *conf = conf_of(job);
+	bool is_check = job->kind == JOB_CHECK;
+	bool is_full = is_check && !job->request->brief;
+	size_t asked_n = job->step == STEP_TIMESTAMP ? 0
+	                 : job->step == STEP_HEADER  ? job->index + 1
+	                                             : databases_n(job);
+	for (size_t i = asked_n; i < databases_n(job); i++)
+		result->untried_databases |= 1U << i;
+	/* Of patches the index is that of the next. */
+	if (job->step == STEP_CDIFF
+	            ? has_cdiff(job, job->index)
+	            : job->step < STEP_CDIFF && is_check && conf->cdiffs && patched_of(job) >= 0)
+		result->untried |= CHECK_PART_PATCHES;
+	if (job->step < STEP_OTHER_HOST && is_full && conf->hosts_n > 1)
+		result->untried |= CHECK_PART_OTHER_HOST;
+	if (job->step < STEP_UNCHANGED && is_full && databases_n(job))
+		result->untried |= CHECK_PART_UNCHANGED;
+	if (job->step < STEP_DEEP && is_check && job->request->deep &&
+	    job->request->deep_database < databases_n(job))
+		result->untried |= CHECK_PART_WHOLE;
+}
+
 /* It has ended for want of something of ours: as if there had been no check. */
 static void forget(struct job *job)
 {
@@ -458,8 +484,10 @@ bool job_step(struct job *job)
 	finish(job);
 	if (read_answer(job))
 		return true;
-	if (job->result.reason != REASON_NONE)
+	if (job->result.reason != REASON_NONE) {
+		note_untried(job);
 		return false;
+	}
 	if (job->step != STEP_CDIFF)
 		job->index++;
 	int rc = ask_next(job);

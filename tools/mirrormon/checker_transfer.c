@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <inttypes.h>
+#include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -157,6 +158,17 @@ int transfer_prepare(struct transfer *transfer, const struct conf_checks *conf, 
 	SET(HTTP09_ALLOWED, 0L);
 	SET(HTTP_CONTENT_DECODING, 0L);
 	SET(USERAGENT, CHECKER_USER_AGENT);
+	/* One request is all that is asked there, and what is left of a TLS connection costs the next one. */
+	SET(FORBID_REUSE, ask->is_https_only ? 1L : 0L);
+	SET(SSL_VERIFYPEER, 1L);
+	SET(SSL_VERIFYHOST, 2L);
+	/* A session that is resumed has no certificate in it, so none is looked at: it may have expired. */
+	SET(SSL_SESSIONID_CACHE, 0L);
+	if (transfer->ca_file) {
+		SET(CAINFO, transfer->ca_file);
+		/* Else the system's folder counts too. */
+		SET(CAPATH, NULL);
+	}
 	SET(NOSIGNAL, 1L);
 	SET(NOPROXY, "*");
 	SET(PROXY, "");
@@ -194,6 +206,7 @@ void transfer_finish(struct transfer *transfer, CURLcode code)
 	long request_len = 0;
 	curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error);
 	curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &request_len);
+	curl_easy_getinfo(transfer->easy, CURLINFO_SSL_VERIFYRESULT, &reply->verify_error);
 	reply->code = code;
 	reply->os_error = (int)os_error;
 	reply->connect_us = get_time(transfer->easy, CURLINFO_CONNECT_TIME_T);
@@ -216,6 +229,22 @@ bool transfer_is_our_fault(const struct transfer *transfer)
 		       reply->os_error == ENOBUFS || reply->os_error == EADDRNOTAVAIL;
 	default: return false;
 	}
+}
+
+/*
+ * Not by curl's own text (CURLOPT_ERRORBUFFER): that is of the first thing to fail, which may be the good-bye
+ * to a connection of before.
+ */
+static const char *tls_error(const struct reply *reply)
+{
+	if (reply->code == CURLE_SSL_CACERT_BADFILE)
+		return "the certificates of ca-file, or of the system, cannot be read";
+	/* UNSPECIFIED is where curl begins, and what it leaves when the name did not fit. */
+	if (reply->verify_error != X509_V_OK && reply->verify_error != X509_V_ERR_UNSPECIFIED)
+		return X509_verify_cert_error_string(reply->verify_error);
+	if (reply->code == CURLE_PEER_FAILED_VERIFICATION)
+		return "its certificate is not for this host name";
+	return curl_easy_strerror(reply->code);
 }
 
 /* What went wrong between two hosts. */
@@ -254,7 +283,9 @@ static enum reason judge_code(const struct reply *reply, const struct conf_check
 		return REASON_UNREACHABLE;
 	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_PEER_FAILED_VERIFICATION:
-		snprintf(ret_text, cap, "TLS: %s", curl_easy_strerror(reply->code));
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_CACERT_BADFILE:
+		snprintf(ret_text, cap, "TLS: %s", tls_error(reply));
 		return REASON_UNREACHABLE;
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_WEIRD_SERVER_REPLY:

@@ -72,7 +72,8 @@ static void print_databases(const struct conf_checks *conf, const struct check_r
 			continue;
 		fprintf(out, "  %-10s version %" PRIu32 ", built %s", conf->databases[i], seen->version,
 		        seen->built_s ? utc_format(seen->built_s, built) : "at an unknown time");
-		if (conf->cdiffs && strcmp(conf->databases[i], conf->patched) == 0)
+		if (conf->cdiffs && strcmp(conf->databases[i], conf->patched) == 0 &&
+		    !(result->untried & CHECK_PART_PATCHES))
 			fprintf(out, ", %d of the last %" PRIu32 " patches%s",
 			        __builtin_popcount(seen->cdiffs), conf->cdiffs,
 			        seen->cdiffs & 1 ? "" : ", not the newest");
@@ -98,6 +99,36 @@ static void print_warnings(unsigned warnings, FILE *out)
 		      out);
 }
 
+static void print_untried(const struct conf_monitor *conf, const struct address_check *check, FILE *out)
+{
+	const struct check_result *result = &check->result;
+	const struct conf_checks *checks = &conf->checks;
+	const char *before = "  not tried  ";
+	for (size_t i = 0; i < checks->databases_n && i < MODEL_DATABASES_MAX; i++) {
+		if (!(result->untried_databases & 1U << i))
+			continue;
+		fprintf(out, "%s%s.cvd", before, checks->databases[i]);
+		before = ", ";
+	}
+	const struct {
+		enum check_part part;
+		const char *text, *database;
+	} parts[] = {
+		{ CHECK_PART_PATCHES, "patches of ", checks->patched },
+		{ CHECK_PART_OTHER_HOST, "another Host header", "" },
+		{ CHECK_PART_UNCHANGED, "If-Modified-Since", "" },
+		{ CHECK_PART_WHOLE, "a whole ", checks->databases[check->request.deep_database] },
+	};
+	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
+		if (!(result->untried & parts[i].part))
+			continue;
+		fprintf(out, "%s%s%s", before, parts[i].text, parts[i].database);
+		before = ", ";
+	}
+	if (result->untried || result->untried_databases)
+		fputs(": a check ends with its first finding\n", out);
+}
+
 /* Returns true when there was a finding. */
 static bool print_check(const struct conf_monitor *conf, const struct address_check *check, FILE *out)
 {
@@ -114,7 +145,8 @@ static bool print_check(const struct conf_monitor *conf, const struct address_ch
 		fprintf(out, "  %s\n", result->detail);
 	bool is_late = print_timestamp(conf, result, out);
 	print_databases(&conf->checks, result, out);
-	if (check->request.deep)
+	print_untried(conf, check, out);
+	if (check->request.deep && !(result->untried & CHECK_PART_WHOLE))
 		fprintf(out, "  whole      %s%s\n", conf->checks.databases[check->request.deep_database],
 		        result->deep                    ? " fetched and verified"
 		        : result->reason != REASON_NONE ? " not verified, see above"
@@ -135,7 +167,7 @@ static int run_checks(struct run *run, const struct conf_mirror *mirror)
 	int rc = uv_loop_init(&loop);
 	if (rc < 0)
 		return rc;
-	rc = checker_create(&loop, &run->conf->checks, &checker);
+	rc = checker_create(&loop, &run->conf->checks, run->conf->ca_file, &checker);
 	for (size_t i = 0; i < run->checks_n && rc == 0; i++) {
 		struct check_request *request = &run->checks[i].request;
 		request->host = mirror->host;

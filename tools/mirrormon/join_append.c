@@ -1,7 +1,9 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -241,20 +243,12 @@ static int check(const char *path, const struct conf_pool *before, const char *t
 static int replace(const char *path, const char *text, size_t text_len, struct diag *diag)
 {
 	char real[PATH_MAX];
-	struct stat old;
-	if (!realpath(path, real) || stat(real, &old) < 0) {
-		int error = errno;
-		diag_error(diag, path, 0, "cannot be replaced: %s", strerror(error));
-		return -error;
-	}
-	int rc = file_replace(real, text, text_len);
+	bool is_owned = true;
+	int rc = realpath(path, real) ? file_rewrite(real, text, text_len, &is_owned) : -errno;
 	if (rc < 0)
 		diag_error(diag, path, 0, "cannot be replaced: %s", strerror(-rc));
-	else if ((old.st_uid != geteuid() || old.st_gid != getegid()) &&
-	         chown(real, old.st_uid, old.st_gid) < 0)
-		diag_warning(diag, path, 0, "its owner is now another: %s", strerror(errno));
-	if (rc == 0 && chmod(real, old.st_mode & 0777) < 0)
-		diag_warning(diag, path, 0, "its mode is now 0640: %s", strerror(errno));
+	else if (!is_owned)
+		diag_warning(diag, path, 0, "its owner or group is now another: only root can keep them");
 	return rc;
 }
 
@@ -283,17 +277,53 @@ static int append_to(const char *path, const char *text, size_t text_len,
 	return rc;
 }
 
+/* Waits until nobody else adds to it. Returns a descriptor to close, or negative errno. */
+static int lock(const char *path, struct diag *diag)
+{
+	struct stat locked;
+	struct stat now;
+	for (;;) {
+		int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		int rc = 0;
+		if (fd < 0)
+			return -errno;
+		while ((rc = flock(fd, LOCK_EX)) < 0 && errno == EINTR)
+			;
+		if (rc < 0) {
+			diag_warning(diag, path, 0,
+			             "cannot be locked: %s; what somebody else adds at this moment is lost",
+			             strerror(errno));
+			return fd;
+		}
+		if (fstat(fd, &locked) < 0 || stat(path, &now) < 0) {
+			rc = -errno;
+			close(fd);
+			return rc;
+		}
+		if (locked.st_ino == now.st_ino && locked.st_dev == now.st_dev)
+			return fd;
+		/* Who held the lock has replaced the file. */
+		close(fd);
+	}
+}
+
 int join_append(const char *path, const struct join_template *template, struct diag *diag)
 {
 	char *text;
 	size_t text_len;
 	const char *why;
+	int fd = lock(path, diag);
+	if (fd < 0) {
+		diag_error(diag, path, 0, "cannot be read: %s", strerror(-fd));
+		return fd;
+	}
 	int rc = file_read(path, JOIN_FILE_MAX, &text, &text_len, &why);
 	if (rc < 0) {
 		diag_error(diag, path, 0, "cannot be read: %s", why);
-		return rc;
+	} else {
+		rc = append_to(path, text, text_len, template, diag);
+		free(text);
 	}
-	rc = append_to(path, text, text_len, template, diag);
-	free(text);
+	close(fd);
 	return rc;
 }

@@ -41,8 +41,8 @@ void join_entry(const struct join_template *template, char ret_entry[JOIN_ENTRY_
 int join_insert(const char *text, size_t text_len, const char *entry, char **ret_text, size_t *ret_len,
                 const char **ret_why);
 
-/** Add the entry to the file, by rename, once the result reads as the old mirrors and this one. Returns 0 or
- * negative errno with diag. */
+/** Add the entry to the file, by rename, once the result reads as the old mirrors and this one; waits while
+ * another process does. Returns 0 or negative errno with diag. */
 int join_append(const char *path, const struct join_template *template, struct diag *diag);
 
 #endif

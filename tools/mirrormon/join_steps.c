@@ -371,7 +371,7 @@ static int check_whole(struct run *run, size_t number, struct check_result *ret_
 	int rc = uv_loop_init(&loop);
 	if (rc < 0)
 		return rc;
-	rc = checker_create(&loop, &run->conf->checks, &checker);
+	rc = checker_create(&loop, &run->conf->checks, run->conf->ca_file, &checker);
 	if (rc == 0) {
 		rc = checker_start(checker, &request, on_checked, &waiting);
 		while (rc == 0 && !waiting.done && uv_run(&loop, UV_RUN_ONCE))

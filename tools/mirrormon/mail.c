@@ -186,9 +186,10 @@ int incidents_save(const struct incidents *incidents, const char *path, struct d
 		json_array_append_new(list, format_incident(&incidents->items[i]));
 	bool is_whole = json_array_size(list) == incidents->n;
 	json_object_set_new(root, "incidents", list);
-	char *text = is_whole ? json_dumps(root, JSON_INDENT(1)) : NULL;
+	size_t len;
+	char *text = is_whole ? object_dump(root, JSON_INDENT(1), "", &len) : NULL;
 	json_decref(root);
-	int rc = text ? file_replace(path, text, strlen(text)) : -ENOMEM;
+	int rc = text ? file_replace(path, text, len) : -ENOMEM;
 	free(text);
 	if (rc < 0)
 		diag_error(diag, path, 0, "can't be written: %s; after a restart, mails may come once more",

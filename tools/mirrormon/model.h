@@ -40,6 +40,14 @@ enum check_warning {
 	CHECK_WARN_HOST_HEADER = 4, /* answers to one of the names only */
 };
 
+/** Parts of a check that come after the headers of the databases. */
+enum check_part {
+	CHECK_PART_PATCHES = 1,
+	CHECK_PART_OTHER_HOST = 2,
+	CHECK_PART_UNCHANGED = 4, /* If-Modified-Since */
+	CHECK_PART_WHOLE = 8,
+};
+
 /** What one check of one address came to. */
 struct check_result {
 	uint64_t at_s;      /* since 1970, when it ended; 0 = there was none */
@@ -48,12 +56,15 @@ struct check_result {
 	                                */
 	uint64_t timestamp_s;          /* what its timestamp file says; 0 = it was not read */
 	struct seen_database databases[MODEL_DATABASES_MAX];
-	unsigned warnings;   /* enum check_warning */
-	bool deep;           /* a whole database was fetched and verified */
-	bool brief;          /* headers only, while a version waits to be announced */
-	uint32_t connect_us; /* of the first request */
-	uint32_t first_us;   /* its first byte */
-	uint32_t total_us;   /* of all requests but the deep one */
+	unsigned warnings; /* enum check_warning */
+	/* Due, but not tried: a check ends with its first finding. Not kept in the history. */
+	uint32_t untried_databases; /* bit i: its header */
+	unsigned untried;           /* enum check_part */
+	bool deep;                  /* a whole database was fetched and verified */
+	bool brief;                 /* headers only, while a version waits to be announced */
+	uint32_t connect_us;        /* of the first request */
+	uint32_t first_us;          /* its first byte */
+	uint32_t total_us;          /* of all requests but the deep one */
 };
 
 /**

@@ -270,7 +270,8 @@ static void reload(struct monitor *monitor)
 	diag_init(&diag);
 	int rc = settings_load(monitor->conf_path, &diag, &settings);
 	if (rc == 0)
-		rc = checker_create(&monitor->loop, &settings->conf->checks, &checker);
+		rc = checker_create(&monitor->loop, &settings->conf->checks, settings->conf->ca_file,
+		                    &checker);
 	if (rc == 0)
 		rc = monitor_output_reload(monitor, settings, &diag);
 	log_diag(&diag);
@@ -425,7 +426,8 @@ int monitor_run(const char *conf_path, struct settings *settings, bool once)
 	diag_init(&diag);
 	int rc = monitor_output_open(monitor, &diag);
 	if (rc == 0)
-		rc = checker_create(&monitor->loop, &settings->conf->checks, &monitor->checker);
+		rc = checker_create(&monitor->loop, &settings->conf->checks, settings->conf->ca_file,
+		                    &monitor->checker);
 	if (rc == 0)
 		rc = set_peers(monitor, NULL);
 	if (rc == 0)

@@ -1,22 +1,25 @@
 /* What the view becomes: feed, vote, history, mail, site. Each may fail without the others. */
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "base/utc.h"
 #include "mirrormon/monitor.h"
 #include "mirrormon/monitor_int.h"
 
-#define FLUSH_MS      1000
-#define GAP_MS        2000  /* between two feeds with changes */
-#define AGAIN_MS      10000 /* between two tries of what can't be written */
-#define SAVE_MS       600000
-#define PRUNE_MS      60000
-#define PRUNE_ROWS    2000
-#define STATE_FILE    "history.db"
-#define INCIDENT_FILE "incidents.json"
+#define FLUSH_MS       1000
+#define GAP_MS         2000  /* between two feeds with changes */
+#define AGAIN_MS       10000 /* between two tries of what can't be written */
+#define SAVE_MS        600000
+#define PRUNE_MS       60000
+#define PRUNE_ROWS     2000
+#define FEED_MAX_BYTES (16 << 20)
+#define STATE_FILE     "history.db"
+#define INCIDENT_FILE  "incidents.json"
 
 static bool same_place(const char *a, const char *b)
 {
@@ -338,6 +341,21 @@ void monitor_keep_announced(struct monitor *monitor, const struct announced *ann
 	}
 }
 
+/** Of the feed that is there: the history may have been lost, and dnsd believes no lower one. 0 = none. */
+static uint64_t written_serial(const struct conf_monitor *conf)
+{
+	char *text;
+	size_t text_len;
+	const char *why;
+	if (!conf->feed || file_read(conf->feed, FEED_MAX_BYTES, &text, &text_len, &why) < 0)
+		return 0;
+	json_t *feed = json_loadb(text, text_len, 0, NULL);
+	json_int_t serial = json_integer_value(json_object_get(feed, "serial"));
+	json_decref(feed);
+	free(text);
+	return serial > 0 ? (uint64_t)serial : 0;
+}
+
 int monitor_output_open(struct monitor *monitor, struct diag *diag)
 {
 	const struct conf_monitor *conf = monitor->settings->conf;
@@ -347,12 +365,9 @@ int monitor_output_open(struct monitor *monitor, struct diag *diag)
 	if (rc < 0)
 		return rc;
 	monitor->serial = history_get_number(monitor->history, "serial");
-	for (size_t i = 0; i < conf->checks.databases_n; i++) {
-		char key[VERSION_NAME_MAX + 16];
-		snprintf(monitor->databases[i].name, VERSION_NAME_MAX, "%s", conf->checks.databases[i]);
-		snprintf(key, sizeof(key), "announced:%s", monitor->databases[i].name);
-		monitor->databases[i].version = (uint32_t)history_get_number(monitor->history, key);
-	}
+	uint64_t written = written_serial(conf);
+	if (written > monitor->serial)
+		monitor->serial = written;
 	for (size_t i = 0; i < conf->checks.databases_n; i++)
 		monitor_read_announced(monitor, conf->checks.databases[i], &monitor->databases[i]);
 	monitor->incidents = incidents_create();

@@ -192,6 +192,8 @@ static void take_vote(struct monitor *monitor, struct colleague *colleague, cons
 		bool is_new = !colleague->vote || colleague->vote->generated_s != vote->generated_s;
 		vote_destroy(colleague->vote);
 		colleague->vote = vote;
+		if (colleague->detail[0])
+			log_info("vote of %s again", colleague->source);
 		colleague->detail[0] = '\0';
 		if (is_new)
 			monitor_touch(monitor);

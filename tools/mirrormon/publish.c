@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/object.h"
 #include "base/utc.h"
 #include "mirrormon/publish_int.h"
 
@@ -61,24 +62,12 @@ static json_t *append(struct writer *writer, json_t *list)
 	return object;
 }
 
-/*
- * Consumes root. The caller frees the text. Into a buffer of our own: where json_dumps() lacks memory, it may
- * leave out a key and go on (jansson 2.14).
- */
+/* Consumes root. The caller frees the text. */
 static char *finish(const struct writer *writer, json_t *root, size_t *ret_len)
 {
 	const size_t flags = JSON_INDENT(1) | JSON_REAL_PRECISION(3);
-	size_t len = writer->failed ? 0 : json_dumpb(root, NULL, 0, flags);
-	char *text = len ? malloc(len + 2) : NULL;
-	if (text && json_dumpb(root, text, len, flags) != len) {
-		free(text);
-		text = NULL;
-	}
+	char *text = writer->failed ? NULL : object_dump(root, flags, "\n", ret_len);
 	json_decref(root);
-	if (!text)
-		return NULL;
-	memcpy(text + len, "\n", 2);
-	*ret_len = len + 1;
 	return text;
 }
 

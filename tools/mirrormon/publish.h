@@ -28,8 +28,8 @@ struct feed_signer {
 /** Read an unencrypted minisign secret key (minisign -G -W). Returns 0 or -EINVAL with diag. */
 int feed_signer_load(const char *path, struct diag *diag, struct feed_signer *ret_signer);
 
-/** Write it: signature first when signer is not NULL, then the feed. Returns 0 or negative errno with diag;
- * the old pair is then as it was. */
+/** Write it: signature first when signer is not NULL, then the feed; both for all to read, mode 0644. Returns
+ * 0 or negative errno with diag; the old pair is then as it was. */
 int feed_publish(const char *path, const struct feed_signer *signer, const char *text, size_t text_len,
                  uint64_t now_s, struct diag *diag);
 

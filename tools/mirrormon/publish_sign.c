@@ -177,7 +177,7 @@ static size_t sign(const struct feed_signer *signer, const char *path, const cha
 /* The signature that was there before belongs to the feed that still is. */
 static void put_back(const char *path, const char *old, size_t old_len, struct diag *diag)
 {
-	int rc = old ? file_replace(path, old, old_len) : unlink(path) < 0 ? -errno : 0;
+	int rc = old ? file_publish(path, old, old_len) : unlink(path) < 0 ? -errno : 0;
 	if (rc < 0)
 		diag_error(diag, path, 0,
 		           "cannot put the old signature back: %s; dnsd keeps the feed that it has",
@@ -186,7 +186,7 @@ static void put_back(const char *path, const char *old, size_t old_len, struct d
 
 static int replace(const char *path, const char *what, const char *text, size_t text_len, struct diag *diag)
 {
-	int rc = file_replace(path, text, text_len);
+	int rc = file_publish(path, text, text_len);
 	if (rc < 0)
 		diag_error(diag, path, 0, "cannot write the %s: %s", what, strerror(-rc));
 	return rc;

@@ -17,9 +17,10 @@
 
 static void write_json(struct site_run *run, const char *path, json_t *root)
 {
-	char *bytes = root ? json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(8)) : NULL;
+	size_t len;
+	char *bytes = object_dump(root, JSON_INDENT(1) | JSON_REAL_PRECISION(8), "", &len);
 	if (bytes) {
-		site_files_write(&run->files, path, bytes, strlen(bytes));
+		site_files_write(&run->files, path, bytes, len);
 	} else if (run->files.status == 0) {
 		run->files.status = -ENOMEM;
 		diag_error(run->files.diag, path, 0, "out of memory; the site goes on with its other files");

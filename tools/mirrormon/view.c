@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "mirrormon/checker.h"
 #include "mirrormon/model.h"
 
 int settings_load(const char *path, struct diag *diag, struct settings **ret_settings)
@@ -13,6 +14,10 @@ int settings_load(const char *path, struct diag *diag, struct settings **ret_set
 	int rc = conf_monitor_load(path, diag, &settings->conf);
 	if (rc == 0)
 		rc = pool_create(settings->conf->pool, &settings->arena, diag, &settings->pool);
+	if (settings->conf && settings->conf->ca_file) {
+		int ca_rc = checker_check_ca_file(settings->conf->ca_file, diag);
+		rc = rc ? rc : ca_rc;
+	}
 	if (rc) {
 		settings_unref(settings);
 		return rc;

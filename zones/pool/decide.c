@@ -70,7 +70,7 @@ static void admit(struct choice *choice, size_t mirror, enum reason worst)
 	}
 	if (choice->admitted[mirror] > worst)
 		return;
-	bool counted = counts(choice, mirror);
+	bool counted = choice->admitted[mirror] && counts(choice, mirror);
 	choice->admitted[mirror] = (uint8_t)(worst + 1);
 	if (counted || !counts(choice, mirror))
 		return;
@@ -86,10 +86,9 @@ static bool is_enough(const struct choice *choice)
 
 static void admit_country(struct choice *choice, uint16_t country, enum reason worst)
 {
-	for (size_t i = 0; i < choice->pool->mirrors_n; i++) {
-		if (choice->pool->mirrors[i].country == country)
-			admit(choice, i, worst);
-	}
+	const struct pool *pool = choice->pool;
+	for (size_t i = pool->country_at[country]; i < pool->country_at[country + 1]; i++)
+		admit(choice, pool->by_country[i], worst);
 }
 
 /* A region's mirrors; NULL = the world's. */
@@ -108,6 +107,22 @@ int pool_region_of(const struct pool *pool, uint16_t country)
 			return (int)i;
 	}
 	return -1;
+}
+
+size_t pool_country_mirrors_n(const struct pool *pool, uint16_t country)
+{
+	return pool->country_at[country + 1] - pool->country_at[country];
+}
+
+size_t pool_class_of(const struct pool *pool, uint16_t country)
+{
+	bool own = pool_country_mirrors_n(pool, country) || pool->near[country];
+	return own ? country : (size_t)(COUNTRY_N + 1 + pool_region_of(pool, country));
+}
+
+size_t pool_classes_n(const struct pool *pool)
+{
+	return COUNTRY_N + 1 + pool->regions_n;
 }
 
 /*

@@ -105,6 +105,8 @@ const struct override *override_set_find(const struct override_set *set, const c
 
 /* --- JSON --- */
 
+#define TEXTS_N 5
+
 json_t *override_to_json(const struct override *override)
 {
 	json_t *object = json_pack("{ss ss ss ss ss}", "pool", override->pool, "mirror", override->host,
@@ -115,7 +117,15 @@ json_t *override_to_json(const struct override *override)
 		object_set_time(object, "from", override->from_s);
 		object_set_time(object, "until", override->until_s);
 	}
-	return object;
+	/* Without its end it would stay for ever. */
+	size_t keys_n = TEXTS_N;
+	keys_n += override->set_s != 0;
+	keys_n += override->from_s != 0;
+	keys_n += override->until_s != 0;
+	if (json_object_size(object) == keys_n)
+		return object;
+	json_decref(object);
+	return NULL;
 }
 
 json_t *override_set_to_json(const struct override_set *set)

@@ -165,6 +165,23 @@ static int make_neighbours(const struct conf_pool *conf, struct arena *arena, st
 	return 0;
 }
 
+static int sort_by_country(struct arena *arena, struct pool *pool)
+{
+	uint32_t next[COUNTRY_N];
+	pool->by_country = arena_alloc(arena, (pool->mirrors_n + 1) * sizeof(*pool->by_country));
+	if (!pool->by_country)
+		return -ENOMEM;
+	for (size_t i = 0; i < pool->mirrors_n; i++)
+		pool->country_at[pool->mirrors[i].country + 1]++;
+	for (size_t country = 0; country < COUNTRY_N; country++) {
+		next[country] = pool->country_at[country];
+		pool->country_at[country + 1] += pool->country_at[country];
+	}
+	for (size_t i = 0; i < pool->mirrors_n; i++)
+		pool->by_country[next[pool->mirrors[i].country]++] = (uint32_t)i;
+	return 0;
+}
+
 static int make_feed_keys(const struct conf_pool *conf, struct arena *arena, struct diag *diag,
                           struct pool *pool)
 {
@@ -195,6 +212,8 @@ int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *
 	int rc = pool->mirrors ? 0 : -ENOMEM;
 	for (size_t i = 0; i < conf->mirrors_n && rc == 0; i++)
 		rc = make_mirror(&conf->mirrors[i], arena, diag, &pool->mirrors[i]);
+	if (rc == 0)
+		rc = sort_by_country(arena, pool);
 	if (rc == 0)
 		rc = check_duplicates(conf, diag);
 	if (rc == 0)

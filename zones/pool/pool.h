@@ -49,6 +49,8 @@ struct pool {
 	const struct conf_pool *conf;
 	struct mirror *mirrors;
 	size_t mirrors_n;
+	uint32_t *by_country; /* numbers of all mirrors, those of a country one behind the other */
+	uint32_t country_at[COUNTRY_N + 1]; /* where they begin; they end where those of the next one do */
 	struct region *regions;
 	size_t regions_n;
 	const uint16_t
@@ -158,6 +160,17 @@ int pool_create(const struct conf_pool *conf, struct arena *arena, struct diag *
 
 /** Number of the region that a country is in, or -1. */
 int pool_region_of(const struct pool *pool, uint16_t country);
+/** How many mirrors a country has, in or out. */
+size_t pool_country_mirrors_n(const struct pool *pool, uint16_t country);
+
+/**
+ * Countries that have neither mirrors nor neighbours of their own are answered alike wherever they are in the
+ * same region: they are one class, and can be decided once.
+ *
+ * Returns  the number of the class, below pool_classes_n()
+ */
+size_t pool_class_of(const struct pool *pool, uint16_t country);
+size_t pool_classes_n(const struct pool *pool);
 
 /**
  * Who answers for a country; COUNTRY_UNKNOWN asks for the world. ipv6_only: for a name that has AAAA records

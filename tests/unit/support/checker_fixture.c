@@ -63,7 +63,7 @@ void checker_fixture_start(struct checker_fixture *fx, int family)
 		                         .hosts_n = 2,
 		                         .deep_max_bytes = 100000,
 		                         .sigtool = "" };
-	assert_int_equal(checker_create(&fx->loop, &fx->conf, &fx->checker), 0);
+	assert_int_equal(checker_create(&fx->loop, &fx->conf, NULL, &fx->checker), 0);
 	addr_parse(family == 6 ? "::1" : "127.0.0.1", &fx->request.addr);
 	fx->request.host = "m1.example";
 	fx->request.country = country_from_code("DE");
