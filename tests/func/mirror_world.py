@@ -100,6 +100,9 @@ class MirrorWorld:
         if status != 0:
             raise Skip(f"no network namespace to be had: {text.strip()}")
         case.stack.callback(self.remove)
+        status, text = run(["ip", "netns", "exec", self.name, "true"])
+        if status != 0:  # the root is no mount point: a plain chroot
+            raise Skip(f"no network namespace can be entered: {text.strip()}")
         ip("-n", self.name, "link", "set", "lo", "up")
         for network in NETWORKS4 + [NETWORK6]:
             ip("-n", self.name, "route", "add", "local", network, "dev", "lo")

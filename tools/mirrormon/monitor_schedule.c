@@ -7,7 +7,9 @@
 #include "base/utc.h"
 #include "mirrormon/monitor_int.h"
 
-/* At a start checks do not all begin at once: over so long, or the interval where that is shorter. */
+/* At a start checks do not all begin at once: so far apart, over so long at most, or the interval where that
+ * is shorter. */
+#define FIRST_APART_MS 20
 #define FIRST_ROUND_MS 10000
 
 /** Evenly of 0..below - 1; good enough for spreading. */
@@ -370,6 +372,8 @@ int monitor_watch_pool(struct monitor *monitor)
 	}
 	uint64_t now_s = utc_now();
 	uint64_t first_ms = conf->interval_ms < FIRST_ROUND_MS ? conf->interval_ms : FIRST_ROUND_MS;
+	if (n * FIRST_APART_MS < first_ms)
+		first_ms = n * FIRST_APART_MS;
 	for (size_t i = 0; i < pool->mirrors_n; i++) {
 		const struct mirror *mirror = &pool->mirrors[i];
 		for (size_t k = 0; k < mirror->addrs_n; k++) {
