@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from harness import check, check_equal, is_sanitized, need_program
-from mirror_world import MIRRORMON, MirrorWorld, Mirror, ip
+from mirror_world import MIRRORMON, MirrorWorld, ip
 
 MIRRORS_N = 200 if is_sanitized() else 2000
 COUNTRIES = ("DE", "FR", "GB", "US", "JP", "BR", "ZA", "AU")
