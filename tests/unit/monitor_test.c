@@ -107,8 +107,8 @@ static int setup(void **state)
 	assert_int_equal(history_open(NULL, false, &diag, &monitor->history), 0);
 	diag_fini(&diag);
 	monitor->settings = make_settings(fx, MIRRORS_N);
-	assert_int_equal(checker_create(&monitor->loop, &monitor->settings->conf->checks, &monitor->checker),
-	                 0);
+	assert_int_equal(
+	        checker_create(&monitor->loop, &monitor->settings->conf->checks, NULL, &monitor->checker), 0);
 	*state = fx;
 	return 0;
 }
