@@ -50,7 +50,7 @@ install_map_packages() {
 	local installed=$map_folder/node_modules/.installed.json
 	if cmp -s "$map_folder/package.json" "$installed"; then return 0; fi
 	echo "setup: npm install in $map_folder"
-	# Without limits npm tries for seven minutes where there is no way to the registry.
+	# By itself npm tries for minutes where there is no way to the registry.
 	if ! (cd "$map_folder" && timeout 120 npm install --no-audit --no-fund --ignore-scripts --no-package-lock --loglevel=error \
 		--fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=30000); then
 		echo "setup: the packages that draw the world map are missing: npm could not install them, see above" >&2

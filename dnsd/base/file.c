@@ -121,12 +121,12 @@ static int write_fresh(int fd, const void *bytes, size_t len, const struct form 
 	return rc;
 }
 
-static int replace(const char *path, const void *bytes, size_t len, const struct form *form,
-                   bool *ret_is_owned)
+/* PATH.new, on disk whole. */
+static int prepare(const char *path, const void *bytes, size_t len, const struct form *form,
+                   char fresh[PATH_MAX], bool *ret_is_owned)
 {
-	char fresh[PATH_MAX];
-	int fresh_len = snprintf(fresh, sizeof(fresh), "%s.new", path);
-	if (fresh_len < 0 || (size_t)fresh_len >= sizeof(fresh))
+	int fresh_len = snprintf(fresh, PATH_MAX, "%s.new", path);
+	if (fresh_len < 0 || fresh_len >= PATH_MAX)
 		return -ENAMETOOLONG;
 	int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
 	              form->has_mode ? form->mode & 0600 : 0640);
@@ -134,13 +134,28 @@ static int replace(const char *path, const void *bytes, size_t len, const struct
 		return -errno;
 	int rc = write_fresh(fd, bytes, len, form, ret_is_owned);
 	close(fd);
-	if (rc == 0 && rename(fresh, path) < 0)
-		rc = -errno;
-	if (rc < 0) {
+	if (rc < 0)
 		unlink(fresh);
-		return rc;
-	}
-	return sync_folder(path);
+	return rc;
+}
+
+static int move(const char *fresh, const char *path)
+{
+	if (rename(fresh, path) == 0)
+		return 0;
+	int rc = -errno;
+	unlink(fresh);
+	return rc;
+}
+
+static int replace(const char *path, const void *bytes, size_t len, const struct form *form,
+                   bool *ret_is_owned)
+{
+	char fresh[PATH_MAX];
+	int rc = prepare(path, bytes, len, form, fresh, ret_is_owned);
+	if (rc == 0)
+		rc = move(fresh, path);
+	return rc < 0 ? rc : sync_folder(path);
 }
 
 int file_replace(const char *path, const void *bytes, size_t len)
@@ -153,6 +168,31 @@ int file_publish(const char *path, const void *bytes, size_t len)
 {
 	bool is_owned;
 	return replace(path, bytes, len, &(struct form){ .has_mode = true, .mode = 0644 }, &is_owned);
+}
+
+int file_publish_two(const struct file_content *first, const struct file_content *second, bool *ret_half)
+{
+	static const struct form form = { .has_mode = true, .mode = 0644 };
+	char fresh[PATH_MAX];
+	char fresh_second[PATH_MAX];
+	bool is_owned;
+	*ret_half = false;
+	int rc = prepare(first->path, first->bytes, first->len, &form, fresh, &is_owned);
+	if (rc < 0)
+		return rc;
+	rc = prepare(second->path, second->bytes, second->len, &form, fresh_second, &is_owned);
+	if (rc < 0) {
+		unlink(fresh);
+		return rc;
+	}
+	rc = move(fresh, first->path);
+	if (rc < 0) {
+		unlink(fresh_second);
+		return rc;
+	}
+	rc = move(fresh_second, second->path);
+	*ret_half = rc < 0;
+	return rc < 0 ? rc : sync_folder(second->path);
 }
 
 int file_rewrite(const char *path, const void *bytes, size_t len, bool *ret_is_owned)

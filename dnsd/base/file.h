@@ -27,6 +27,15 @@ int file_replace(const char *path, const void *bytes, size_t len);
 /** As file_replace(), for what other users read: mode 0644, whatever the umask is. */
 int file_publish(const char *path, const void *bytes, size_t len);
 
+struct file_content {
+	const char *path;
+	const void *bytes;
+	size_t len;
+};
+/** Two of one folder that belong together: nothing but the renames lies between the first and the second.
+ * Returns 0 or negative errno; both are then as they were, but with ret_half, where the first is new. */
+int file_publish_two(const struct file_content *first, const struct file_content *second, bool *ret_half);
+
 /**
  * As file_replace(), of a file that is there: its successor has its mode, owner and group before it takes its
  * place. For a path that is no symbolic link.

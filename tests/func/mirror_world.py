@@ -100,6 +100,9 @@ class MirrorWorld:
         if status != 0:
             raise Skip(f"no network namespace to be had: {text.strip()}")
         case.stack.callback(self.remove)
+        status, text = run(["ip", "netns", "exec", self.name, "true"])
+        if status != 0:  # the root is no mount point: a plain chroot
+            raise Skip(f"no network namespace can be entered: {text.strip()}")
         ip("-n", self.name, "link", "set", "lo", "up")
         for network in NETWORKS4 + [NETWORK6]:
             ip("-n", self.name, "route", "add", "local", network, "dev", "lo")
@@ -205,11 +208,11 @@ class MirrorWorld:
 
     # What the master has, and pushes.
     def release(self, databases, cdiffs=(), at_s=None):
-        """databases: {name: version} or {name: bytes}; made here unless given as bytes. Only the master has them."""
+        """databases: {name: version} or {name: bytes}; made here unless given as bytes. Only the master has them. As old as built."""
         at_s = int(at_s or time.time())
         for name, what in databases.items():
             content = what if isinstance(what, bytes) else cvd_file(what, stime=at_s)
-            self.write_master(f"{name}.cvd", content, at_s)
+            self.write_master(f"{name}.cvd", content, int(content[:512].split(b":")[8]))
         for name, content in dict(cdiffs).items():
             self.write_master(name, content, at_s)
         self.write_master("timestamp", f"{at_s}\n".encode(), at_s)

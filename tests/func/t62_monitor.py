@@ -207,6 +207,28 @@ def test_most_at_once(case, pool):
     pool.wait_well()
 
 
+def test_family_gone(case, pool):
+    """The IPv6 of the monitor itself is broken, which references with IPv4 do not show: the breaker keeps IPv6 in every answer."""
+    pool.wait_well()
+    mark = pool.dnsd.log.mark()
+    pool.world.cut(*(mirror.addresses[1] for mirror in pool.world.mirrors))
+    pool.monitor.wait_out({mirror.addresses[1]: "unreachable" for mirror in pool.world.mirrors})
+    pool.dnsd.log.wait(r"mirrors at once.*: held back", mark)
+    serial = pool.monitor.feed()["serial"]
+    pool.monitor.wait_feed(serial + 1)
+    left = {country: members(pool.dnsd, country) for country in COUNTRIES}
+    hit = [m.host for m in pool.world.mirrors if not left[m.country].issuperset(m.addresses)]
+    check(len(hit) <= 12, f"more than 30 % have lost their IPv6 address: {hit}")
+    check(all(any(":" in a for a in left[country]) for country in COUNTRIES), f"a country without IPv6: {left}")
+    pool.wait_well()
+
+
+def test_refused_seldom(case, pool):
+    """dnsd does not take every feed that it catches between the renames of signature and feed for one that was changed."""
+    refused = [line for line in pool.dnsd.log.since(0) if "made for other bytes" in line]
+    check(len(refused) <= 1, f"{len(refused)} feeds were refused: {refused[:2]}")
+
+
 def test_ramped(case, pool):
     """Later all have their whole share again."""
     pool.wait_well()
@@ -249,17 +271,20 @@ def test_reload(case, pool):
     """SIGHUP: a mirror that is added waits on probation, one that is removed leaves; a mistake changes nothing."""
     world, monitor, new = pool.world, pool.monitor, pool.world.more[0]
     removed = world.by_host["m2.za.example"]
+    pool.wait_well()
     pool.site.write("mirrors.conf", world.mirrors_text([m for m in world.mirrors if m is not removed] + [new]))
     serial = monitor.feed()["serial"]
     monitor.reload()
     feed = wait_until(lambda: (feed := monitor.feed())["serial"] > serial and feed["excluded"] and feed, "a feed without the new one")
-    check_equal([(e["mirror"], e["reason"], e["detail"]) for e in feed["excluded"]],
-                [(new.host, "maintenance", "new in the pool: on probation")], "the feed after the reload")
+    # The family that was looked at first may be in already.
+    for entry in feed["excluded"]:
+        check(entry.get("mirror", entry.get("address")) in (new.host, *new.addresses), f"who is out after the reload: {entry}")
+        check_equal((entry["reason"], entry["detail"]), ("out-of-sync", "new: on probation"), "and why")
     pool.dnsd.reload()
     pool.wait_members("ZA", *removed.addresses)
     monitor.wait_out({})
     wait_until(lambda: members(pool.dnsd, "DE") == pool.of("DE") | set(new.addresses), "the new one is in")
-    check_equal([w["mirror"] for w in monitor.feed()["weights"]], [new.host], "weights: it begins with less")
+    check(new.host in [w["mirror"] for w in monitor.feed()["weights"]], "it does not begin with less")
     check(removed.host not in monitor.get()[1] and new.host in monitor.get()[1], "metrics of who is there")
 
     pool.site.write("mirrors.conf", "mirrors = ( { host = 5; } );\n")
@@ -276,6 +301,7 @@ def test_reload(case, pool):
 
 def test_metrics(case, pool):
     """Metrics as they are promised, for each mirror and address; health."""
+    pool.wait_well()
     status, text = pool.monitor.get()
     samples, types = parse_metrics(text)
     names = {name for name, _ in samples}

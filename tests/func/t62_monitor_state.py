@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from harness import check, check_equal, need_program, run, wait_until
+from harness import Skip, check, check_equal, geo_file, need_program, run, wait_until
 from mirror_world import MIRRORMON, MirrorWorld, mirrormon
 
 FAST = {"interval": '"400ms"', "retry": '"200ms"'}
@@ -16,8 +16,12 @@ FAST = {"interval": '"400ms"', "retry": '"200ms"'}
 def setup(case):
     mirrors = [(f"m{i}.{c.lower()}.example", c, [f"192.0.2.{n}", f"2001:db8::{n:x}"])
                for n, (c, i) in enumerate(((c, i) for c in ("DE", "FR") for i in range(1, 4)), 1)]
-    world = MirrorWorld(case, mirrors, raw=[(f"h{i}.fr.example", "FR", [f"198.51.100.{100 + i}"]) for i in range(1, 10)])
-    world.release({"daily": 100}, {"daily-100.cdiff": b"ClamAV-Diff:"})
+    world = MirrorWorld(case, mirrors, more=[("new.de.example", "DE", ["192.0.2.201"])], raw=[(f"h{i}.fr.example", "FR", [f"198.51.100.{100 + i}"]) for i in range(1, 10)])
+    databases = {"daily": 100}
+    if os.environ.get("DNSD_SIGNED_CVD_DIR"):
+        with open(os.path.join(os.environ["DNSD_SIGNED_CVD_DIR"], "bytecode.cvd"), "rb") as file:
+            databases["bytecode"] = file.read()
+    world.release(databases, {"daily-100.cdiff": b"ClamAV-Diff:"})
     world.push()
     return world
 
@@ -227,6 +231,47 @@ def test_once(case, world):
     os.mkdir(site.file("feed.json"))
     status, out, err = mirrormon(world, "-c", path, "--once")
     check(status == 1 and "feed not written" in err, f"status {status}: {err}")
+
+
+def test_commands(case, world):
+    """check: what is found, by address. add: which step has failed and how to mend it, then the entry, which the monitor takes."""
+    if not os.environ.get("DNSD_SIGNED_CVD_DIR"):
+        raise Skip("needs a genuine database: set DNSD_SIGNED_CVD_DIR")
+    world.heal(case)
+    mirror, new = world.by_host["m1.de.example"], world.more[0]
+    hosts = f"/etc/netns/{world.name}"
+    os.makedirs(hosts)
+    case.stack.callback(run, ["rm", "-r", hosts])
+    with open(f"{hosts}/hosts", "w") as file:
+        file.write(f"{new.addresses[0]} {new.host}\n")
+    new.sync()
+    site = case.site()
+    path = world.write_monitor(site, monitor={"geo": f'"{geo_file()}"'}, checks={"databases": '[ "bytecode" ]', "patched": '""'})
+    mirror.down(mirror.addresses[1])
+    status, out, err = mirrormon(world, "-c", path, "check", mirror.host)
+    check(status == 1 and re.search(rf"^{re.escape(mirror.addresses[1])} +unreachable\n.*No route to host", out, re.M), f"check: {status} {out} {err}")
+    check(re.search(rf"^{mirror.addresses[0]} ", out, re.M) and "bytecode" in out, f"check: {out}")
+    status, out, err = mirrormon(world, "-c", path, "check", "nobody.example")
+    check(status == 1 and "no mirror of pool clamav has this name" in out, f"check: {status} {out} {err}")
+
+    template = f"host: {new.host}\nip address: {new.addresses[0]}\ncountry: DE\nadmin: Jo <jo@{new.host}> || <alerts@{new.host}>\n"
+    with open(site.file("mirrors.conf")) as file:
+        before = file.read()
+    for fault, step, cure in ((301, "port 80", "nginx: take `return 301"), (None, r"by the name db\.test\.clamav\.net", "echo test > local_test")):
+        new.answer(fault)
+        status, out, err = mirrormon(world, "-c", path, "add", "--append", "-", stdin=template)
+        check(status == 1 and re.search(f"^FAILED .*{step}", out, re.M) and cure in out, f"add: {status} {out} {err}")
+    with open(site.file("mirrors.conf")) as file:
+        check_equal(file.read(), before, "mirrors.conf after an add that failed")
+    new.put("local_test", "test\n")
+    status, out, err = mirrormon(world, "-c", path, "add", "--append", "-", stdin=template)
+    check(status == 0 and "FAILED" not in out, f"add: {status} {out} {err}")
+    status, out, err = mirrormon(world, "-c", path, "-t")
+    check(status == 0, f"-t after it: {status} {out} {err}")
+    with open(site.file("mirrors.conf")) as file:
+        check(f'"{new.host}"' in file.read(), "the new one is not in mirrors.conf")
+    status, out, err = mirrormon(world, "-c", path, "check", new.host.upper())
+    check(re.search(rf"^{new.addresses[0]} +good$", out, re.M), f"check of the new one: {status} {out} {err}")
 
 
 # No NUL: in headers curl does not let it through.

@@ -15,7 +15,7 @@ COUNTRIES = ("DE", "FR", "GB", "US", "JP", "BR", "ZA", "AU")
 class ManyWorld(MirrorWorld):
     """One folder and one virtual server for all: it answers on every address."""
 
-    def start_nginx(self):
+    def start_nginx(self, more=""):
         self.mirrors = [Many(f"m{i}.example", COUNTRIES[i % len(COUNTRIES)],
                              [f"198.18.{i >> 8}.{i & 255}", f"2001:db8:1::{i:x}"]) for i in range(1, MIRRORS_N + 1)]
         ip("-n", self.name, "route", "add", "local", "198.18.0.0/16", "dev", "lo")

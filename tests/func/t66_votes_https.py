@@ -26,6 +26,7 @@ def tls_servers(world):
     roots += [("references", mirror.folder, mirror.addresses) for mirror in world.references]
     return f'map $hostname $tls {{ default "{world.path("tls")}"; }}' + "".join(
         f'server {{ {" ".join(f"listen {address}:443 ssl;" for address in addresses)} root {root};'
+        f' access_log {world.path("logs/tls.log")} combined;'
         f' ssl_certificate $tls/{name}.crt; ssl_certificate_key $tls/{name}.key; }}' for name, root, addresses in roots)
 
 
@@ -91,13 +92,13 @@ class Colleagues:
         return at_s
 
     def fetched_n(self, name):
-        with open(self.world.path("logs/access.log")) as file:
+        with open(self.world.path("logs/tls.log")) as file:
             return file.read().count(f"GET /{name}.json")
 
-    def wait_rounds(self, n):
-        """Until votes have been fetched so many times more: mon3's always can be."""
-        begin = self.fetched_n("mon3")
-        wait_until(lambda: self.fetched_n("mon3") >= begin + n, f"{n} more rounds of votes")
+    def wait_fetched(self, name, n):
+        """Until that vote has been fetched so many times more; the second of them was begun after this."""
+        begin = self.fetched_n(name)
+        wait_until(lambda: self.fetched_n(name) >= begin + n, f"{n} more fetches of {name}.json")
 
     def break_and_mend(self, certificate, why):
         """mon2 has that certificate, is told once for it in several rounds, and counts again with its good one."""
@@ -105,7 +106,7 @@ class Colleagues:
         self.vote("mon2", 200)
         self.serve("mon2", certificate)
         self.monitor.log.wait(f"no vote from {MON2}: TLS: .*{why}", mark)
-        self.wait_rounds(3)
+        self.wait_fetched("mon3", 3)  # which always can be
         told = [line for line in self.monitor.log.since(mark) if MON2 in line]
         check_equal(len(told), 1, f"lines about it: {told}")
         check_equal(self.monitor.out(), {MIRROR: "unreachable"}, "by the last vote")
@@ -145,7 +146,7 @@ def test_too_old(case, pool):
     pool.vote("mon3", 280)
     mark = pool.monitor.log.mark()
     said_s = pool.vote("mon2")
-    pool.wait_rounds(2)
+    pool.wait_fetched("mon2", 2)
     pool.serve("mon2", "expired")
     pool.monitor.log.wait(f"no vote from {MON2}: ", mark)
     check(time.time() >= said_s + VALID_S or pool.monitor.out() == {MIRROR: "unreachable"}, f"out already: {pool.monitor.out()}")

@@ -33,8 +33,8 @@ def make_signed(site, authority, name, alternatives, days=30, key=None):
     check(status == 0, f"openssl req: {text}")
     site.write(name + ".ext", f"subjectAltName={alternatives}\nbasicConstraints=critical,CA:FALSE\n")
     status, text = run([openssl, "x509", "-req", "-in", site.file(name + ".csr"), "-CA", site.file(authority + ".crt"),
-                        "-CAkey", site.file(authority + ".key"), "-CAcreateserial", "-days", str(days), "-extfile", site.file(name + ".ext"),
-                        "-out", site.file(name + ".crt")])
+                        "-CAkey", site.file(authority + ".key"), "-CAcreateserial", "-days", str(days),
+                        "-extfile", site.file(name + ".ext"), "-out", site.file(name + ".crt")])
     check(status == 0, f"openssl x509: {text}")
 
 

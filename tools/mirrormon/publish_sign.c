@@ -184,14 +184,6 @@ static void put_back(const char *path, const char *old, size_t old_len, struct d
 		           strerror(-rc));
 }
 
-static int replace(const char *path, const char *what, const char *text, size_t text_len, struct diag *diag)
-{
-	int rc = file_publish(path, text, text_len);
-	if (rc < 0)
-		diag_error(diag, path, 0, "cannot write the %s: %s", what, strerror(-rc));
-	return rc;
-}
-
 int feed_publish(const char *path, const struct feed_signer *signer, const char *text, size_t text_len,
                  uint64_t now_s, struct diag *diag)
 {
@@ -200,8 +192,12 @@ int feed_publish(const char *path, const struct feed_signer *signer, const char 
 	char *old = NULL;
 	size_t old_len = 0;
 	const char *why;
-	if (!signer)
-		return replace(path, "feed", text, text_len, diag);
+	if (!signer) {
+		int feed_rc = file_publish(path, text, text_len);
+		if (feed_rc < 0)
+			diag_error(diag, path, 0, "cannot write the feed: %s", strerror(-feed_rc));
+		return feed_rc;
+	}
 	int path_len = snprintf(signature_path, sizeof(signature_path), "%s.minisig", path);
 	if (path_len < 0 || (size_t)path_len >= sizeof(signature_path)) {
 		diag_error(diag, path, 0, "cannot write the signature: %s", strerror(ENAMETOOLONG));
@@ -213,12 +209,16 @@ int feed_publish(const char *path, const struct feed_signer *signer, const char 
 		diag_error(diag, signature_path, 0, "cannot read the signature there is: %s", why);
 		return rc;
 	}
-	rc = replace(signature_path, "signature", signature, signature_len, diag);
-	if (rc == 0) {
-		rc = replace(path, "feed", text, text_len, diag);
-		if (rc < 0)
-			put_back(signature_path, old, old_len, diag);
-	}
+	/* dnsd looks as soon as one is renamed: the less lies between, the rarer it sees two that do not fit.
+	 */
+	bool is_half;
+	rc = file_publish_two(
+	        &(struct file_content){ .path = signature_path, .bytes = signature, .len = signature_len },
+	        &(struct file_content){ .path = path, .bytes = text, .len = text_len }, &is_half);
+	if (rc < 0)
+		diag_error(diag, path, 0, "cannot write the feed and its signature: %s", strerror(-rc));
+	if (is_half)
+		put_back(signature_path, old, old_len, diag);
 	free(old);
 	return rc;
 }

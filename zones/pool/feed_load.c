@@ -4,9 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/file.h"
 #include "zones/pool/feed.h"
+
+#define BETWEEN_RENAMES_NS 20000000
 
 struct file_bytes {
 	char *text;
@@ -28,9 +31,10 @@ static void refuse_unsigned(struct diag *diag, const char *path, const char *why
 	diag_error(diag, path, 0, "%s; the feed is refused, the last good one stays in force", why);
 }
 
-/* Which key has signed? Another key of the same id is no reason to stop. */
+/* Which key has signed? Another key of the same id is no reason to stop. Other bytes are told when is_last.
+ */
 static int verify(const struct feed_source *source, const char *path, const struct file_bytes *signature,
-                  const struct file_bytes *feed, struct diag *diag,
+                  const struct file_bytes *feed, bool is_last, struct diag *diag,
                   char ret_trusted_comment[MINISIGN_COMMENT_MAX + 1], struct minisign_key *ret_signer)
 {
 	const char *why = NULL;
@@ -48,6 +52,8 @@ static int verify(const struct feed_source *source, const char *path, const stru
 			rc = key_rc;
 		}
 	}
+	if (rc == -EBADMSG && !is_last)
+		return rc;
 	if (rc == -ENOKEY) {
 		char signer[MINISIGN_ID_TEXT_MAX];
 		char text[100];
@@ -61,8 +67,8 @@ static int verify(const struct feed_source *source, const char *path, const stru
 }
 
 /* Read PATH.minisig and verify. The caller frees ret_signature, also on failure. */
-static int check_signature(const struct feed_source *source, const struct file_bytes *feed, struct diag *diag,
-                           char ret_trusted_comment[MINISIGN_COMMENT_MAX + 1],
+static int check_signature(const struct feed_source *source, const struct file_bytes *feed, bool is_last,
+                           struct diag *diag, char ret_trusted_comment[MINISIGN_COMMENT_MAX + 1],
                            struct minisign_key *ret_signer, struct file_bytes *ret_signature)
 {
 	char path[PATH_MAX];
@@ -81,7 +87,7 @@ static int check_signature(const struct feed_source *source, const struct file_b
 	}
 	if (rc < 0)
 		return rc;
-	return verify(source, path, ret_signature, feed, diag, ret_trusted_comment, ret_signer);
+	return verify(source, path, ret_signature, feed, is_last, diag, ret_trusted_comment, ret_signer);
 }
 
 /* From a trusted hand, but for a log: no tabs. */
@@ -99,7 +105,8 @@ static int keep_signature(struct feed *feed, char *trusted_comment, const struct
 	return feed->trusted_comment && feed->signature ? 0 : -ENOMEM;
 }
 
-int feed_load(const struct feed_source *source, uint64_t now_s, struct diag *diag, struct feed **ret_feed)
+static int load_once(const struct feed_source *source, uint64_t now_s, bool is_last, struct diag *diag,
+                     struct feed **ret_feed)
 {
 	struct file_bytes bytes;
 	struct file_bytes signature = { NULL, 0 };
@@ -113,7 +120,7 @@ int feed_load(const struct feed_source *source, uint64_t now_s, struct diag *dia
 	if (rc < 0)
 		return rc;
 	if (source->keys_n)
-		rc = check_signature(source, &bytes, diag, trusted_comment, &signer, &signature);
+		rc = check_signature(source, &bytes, is_last, diag, trusted_comment, &signer, &signature);
 	struct feed *feed = NULL;
 	if (rc == 0)
 		rc = feed_parse(bytes.text, bytes.len, source->path, source->pool, now_s, diag, &feed);
@@ -127,6 +134,18 @@ int feed_load(const struct feed_source *source, uint64_t now_s, struct diag *dia
 	}
 	*ret_feed = feed;
 	return 0;
+}
+
+int feed_load(const struct feed_source *source, uint64_t now_s, struct diag *diag, struct feed **ret_feed)
+{
+	int rc = load_once(source, now_s, false, diag, ret_feed);
+	if (rc == -EBADMSG) {
+		/* Whoever replaces both is perhaps between the two renames, which takes him microseconds. */
+		const struct timespec moment = { .tv_nsec = BETWEEN_RENAMES_NS };
+		nanosleep(&moment, NULL);
+		rc = load_once(source, now_s, true, diag, ret_feed);
+	}
+	return rc;
 }
 
 bool feed_is_by(const struct feed *feed, const struct minisign_key *keys, size_t keys_n)
