@@ -113,6 +113,8 @@ void keeping_add(struct keeping *keeping, json_t *news)
 void keeping_want_base(struct keeping *keeping, const char *why)
 {
 	keeping->base_why = why;
+	/* Whoever asks at once hears nothing that a crash could still take back. */
+	keeping->asked++;
 }
 
 void keeping_want_overrides(struct keeping *keeping)
