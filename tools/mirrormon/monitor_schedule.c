@@ -292,10 +292,17 @@ static struct watched *begin(struct monitor *monitor, const char *host, const st
 	watched->turn = (unsigned)draw(64);
 	uv_timer_init(&monitor->loop, &watched->timer);
 	watched->timer.data = watched;
-	if (history_load_standing(monitor->history, host, addr, &watched->standing) == 1)
-		standing_set_back(&watched->standing, now_s);
-	else
+	struct standing *standing = &watched->standing;
+	if (history_load_standing(monitor->history, host, addr, standing) == 1) {
+		standing_set_back(standing, now_s);
+		/* One that was removed, and comes again when nobody has looked at it for long, has to show
+		 * that it is good. */
+		uint64_t recent_s = 2 * (uint64_t)monitor->settings->conf->checks.interval_ms / 1000;
+		watched->is_new = monitor->watched_n > 0 && standing->reason == REASON_NONE &&
+		                  now_s - standing->checked_s > recent_s;
+	} else {
 		watched->is_new = true;
+	}
 	set_verdict(watched);
 	monitor->unchecked_n++;
 	return watched;
