@@ -84,8 +84,6 @@ join() { # build name: show it, count it
 	skipped=$((skipped + ${5:-0}))
 }
 
-# These wait for time to pass, most of theirs: they do so while others work.
-waiting=t70,t71,t78_state
 # These measure time, or need all of the machine. What a sanitizer has built is too slow to be measured: there they
 # are like others.
 alone=t47,t48,t80,t82,t91,t95
@@ -94,20 +92,19 @@ is_measured() { # build
 	[[ $1 != *-asan ]]
 }
 
+# Many tests wait for time to pass: more of them run at a time than there are processors.
 all() { # build...
 	local build
-	# shellcheck disable=SC2086
-	for build; do beside "$build" waiting func "$build" ${waiting//,/ }; done
-	for build; do beside "$build" quick quick "$build"; done
-	wait
-	for build; do join "$build" quick; join "$build" waiting; done
 	for build; do
-		beside "$build" most func "$build" "--not=$waiting,$alone"
-		# shellcheck disable=SC2086
-		is_measured "$build" || CROWD_ROUNDS=1 beside "$build" alone func "$build" ${alone//,/ }
+		beside "$build" quick quick "$build"
+		if is_measured "$build"; then
+			beside "$build" most func "$build" --jobs=2 "--not=$alone"
+		else
+			CROWD_ROUNDS=1 beside "$build" most func "$build" --jobs=2
+		fi
 	done
 	wait
-	for build; do join "$build" most; is_measured "$build" || join "$build" alone; done
+	for build; do join "$build" quick; join "$build" most; done
 	for build; do
 		is_measured "$build" || continue
 		# shellcheck disable=SC2086

@@ -297,7 +297,9 @@ GEO_SCRIPT = os.path.join(TOP, "tests", "data", "make-test-geo.sh")
 
 @functools.cache
 def geo_dir():
-    """Folder with the generated databases, made once a run."""
+    """Folder with the generated databases, made once a run: by whoever has started this one, when it was several."""
+    if os.environ.get("TEST_GEO_DIR"):
+        return os.environ["TEST_GEO_DIR"]
     path = tempfile.mkdtemp(prefix="dnsd-geo-")
     atexit.register(shutil.rmtree, path, ignore_errors=True)
     status, text = run(["sh", GEO_SCRIPT, GEODB, path])

@@ -1,14 +1,18 @@
 #!/usr/bin/python3
-"""Functional tests: run.py [-v] [--not=NAME,...] [NAME...]
+"""Functional tests: run.py [-v] [--not=NAME,...] [--jobs=N] [NAME...]
 
 NAME is a module (t20_pool) or a test (t20_pool.rotation), or the start of one; without one, all are run.
+With --jobs=N, N modules run at a time, each in a process of its own; those that take long begin first.
 A module has functions test_*(case, fixture); fixture is what its setup(case) returns, when it has one.
 Ends with "N passed, N failed, N skipped"; exit status 1 when one has failed.
 """
+import concurrent.futures
 import importlib
 import os
+import re
 import pkgutil
 import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -83,6 +87,47 @@ def run_module(results, module_name, tests, module):
         results.add(f"{module_name}.end", time.monotonic() - start, end_problem)
 
 
+# A long one that begins last is what all wait for.
+LONG = ("t62_monitor", "t62_monitor_state", "t81_explain", "t83_kill", "t63_announce", "t91_takeover", "t47_crowd", "t65_monitor_reload",
+        "t78_state", "t71_freshness", "t61_site", "t64_many", "t40_tcp")
+
+
+def module_names():
+    return sorted(info.name for info in pkgutil.iter_modules([FOLDER]) if info.name[0] == "t" and info.name[1:2].isdigit())
+
+
+def is_asked(module_name, wanted):
+    return not wanted or any(module_name.startswith(prefix.split(".")[0]) for prefix in wanted)
+
+
+def run_jobs(jobs, options, wanted, results):
+    """Modules beside each other. What they print comes whole, when they have ended."""
+    names = [name for name in module_names() if is_asked(name, wanted)]
+    names.sort(key=lambda name: LONG.index(name) if name in LONG else len(LONG))
+    os.environ["TEST_GEO_DIR"] = harness.geo_dir()
+
+    def run_one(name):
+        tests = [prefix for prefix in wanted if name.startswith(prefix.split(".")[0])]
+        exact = [prefix if "." in prefix else f"{name}." for prefix in tests] or [f"{name}."]
+        done = subprocess.run([sys.executable, os.path.abspath(__file__), *options, *exact], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+        counts = re.search(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", done.stdout, re.M)
+        lines = done.stdout[:counts.start()] if counts else done.stdout
+        print("".join(line + "\n" for line in lines.splitlines() if not line.startswith("functional tests took")), end="", flush=True)
+        if counts:
+            return [int(count) for count in counts.groups()]
+        if done.stdout.startswith("no test is called"):  # all of it is unwanted
+            return [0, 0, 0]
+        print(f"FAIL {name}: it did not get to its end, status {done.returncode}", flush=True)
+        return [0, 1, 0]
+
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for passed, failed, skipped in pool.map(run_one, names):
+            results.passed += passed
+            results.failed += failed
+            results.skipped += skipped
+
+
 def main(arguments):
     verbose = "-v" in arguments
     if "-h" in arguments or "--help" in arguments:
@@ -93,8 +138,13 @@ def main(arguments):
     results = Results(verbose)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of atexit, so that nothing is left behind
     start = time.monotonic()
-    for module_name in sorted(info.name for info in pkgutil.iter_modules([FOLDER]) if info.name[0] == "t"
-                              and info.name[1:2].isdigit()):
+    jobs = max((int(argument[7:]) for argument in arguments if argument.startswith("--jobs=")), default=0)
+    if jobs > 0:
+        run_jobs(jobs, [argument for argument in arguments if argument.startswith("-") and not argument.startswith("--jobs=")],
+                 wanted, results)
+    for module_name in module_names() if jobs == 0 else []:
+        if not is_asked(module_name, wanted):
+            continue
         module = importlib.import_module(module_name)
         # In the order of the file: basics first.
         tests = [(name[len("test_"):], function) for name, function in vars(module).items()
