@@ -50,11 +50,14 @@ run: setup-run ## set up, build, and serve the example zone on 127.0.0.1:5300
 	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
 	@scripts/run.sh $(BUILD)/bin/dnsd
 
-.PHONY: test
-test: setup-test ## set up, build and run every test: what CI runs
-	+@$(COMPILE) all unit replay
-	+@$(COMPILE) BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g" all unit replay
+.PHONY: test test-long
+test: setup-test ## set up, build and run every test, most with sanitizers too: what CI runs
+	+@$(COMPILE) all unit
+	+@$(COMPILE) BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g1" all unit replay
 	@scripts/test.sh $(BUILD) $(BUILD)-asan
+
+test-long: export TESTS := long
+test-long: test ## the same with more of everything: questions, kills, mirrors
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 
@@ -65,7 +68,7 @@ check: setup-test ## the quick tests only: unit tests and the replay of the fuzz
 
 .PHONY: asan
 asan: setup-test ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	+@$(COMPILE) BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g" all unit replay
+	+@$(COMPILE) BUILD=$(BUILD)-asan SAN="$(ASAN)" OPT="-O1 -g1" all unit replay
 	@scripts/test.sh --all-asan $(BUILD)-asan
 
 .PHONY: unit replay

@@ -755,6 +755,13 @@ class Case:
             raise trouble
 
 
+def amount(usual, long, sanitized):
+    """How many of something: as often as each run can afford, or TESTS=long (make test-long); fewer when a sanitizer slows it down."""
+    if is_sanitized():
+        return sanitized
+    return long if os.environ.get("TESTS") == "long" else usual
+
+
 def need_program(name):
     found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if not found:

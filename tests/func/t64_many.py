@@ -1,14 +1,14 @@
-"""2,000 mirrors with two families: a whole round on one core, within a minute."""
+"""Many mirrors with two families: a whole round on one core; 2,000 of them (TESTS=long) within a minute, fewer in that share of it."""
 import json
 import os
 import re
 import subprocess
 import time
 
-from harness import check, check_equal, is_sanitized, need_program
+from harness import amount, check, check_equal, is_sanitized, need_program
 from mirror_world import MIRRORMON, MirrorWorld, ip
 
-MIRRORS_N = 200 if is_sanitized() else 2000
+MIRRORS_N = amount(800, 2000, 200)
 COUNTRIES = ("DE", "FR", "GB", "US", "JP", "BR", "ZA", "AU")
 
 
@@ -65,5 +65,5 @@ def test_round(case, world):
     print(f"     {2 * MIRRORS_N} addresses in {took:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of one core, "
           f"{usage.ru_maxrss / 1024:.0f} MB")
     if not is_sanitized():
-        check(took < 60, f"{2 * MIRRORS_N} addresses took {took:.1f} s")
+        check(took < 60 * MIRRORS_N / 2000, f"{2 * MIRRORS_N} addresses took {took:.1f} s")
         check(usage.ru_maxrss < 256 * 1024, f"{usage.ru_maxrss} kB of memory")

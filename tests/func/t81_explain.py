@@ -7,10 +7,10 @@ import time
 import dns.edns
 import dns.rcode
 
-from harness import (DNSDCTL, Control, Lookups, addresses, check, check_equal, geo_table, is_sanitized, records, wait_until)
+from harness import (DNSDCTL, Control, Lookups, addresses, amount, check, check_equal, geo_table, records, wait_until)
 
-QUESTIONS = 1000 if is_sanitized() else 10000
-PAST_QUESTIONS = 60 if is_sanitized() else 300
+QUESTIONS = amount(2500, 10000, 1000)
+PAST_QUESTIONS = amount(200, 1000, 60)
 
 MIRRORS = [(f"m{i}.{country.lower()}.example", country,
             [f"192.0.2.{10 * k + i}"] + ([f"2001:db8:{k}::{i}"] if i % 2 else []), 50 * i)

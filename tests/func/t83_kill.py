@@ -4,9 +4,9 @@ import os
 import threading
 import time
 
-from harness import Control, addresses, ask, check, check_equal, is_sanitized, wait_until
+from harness import Control, addresses, amount, ask, check, check_equal, wait_until
 
-KILLS = 30 if is_sanitized() else 200
+KILLS = amount(60, 200, 30)
 MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 9)] + [("m1.fr.example", "FR", ["192.0.2.101"])]
 HOSTS = [mirror[0] for mirror in MIRRORS[:8]]
 

@@ -41,6 +41,7 @@ static void set_self(struct monitor *monitor, bool ok, const char *detail)
 			                   ok ? REASON_NONE : REASON_UNREACHABLE, detail);
 		monitor->self_since_s = now_s;
 	}
+	monitor->vote_changed |= ok != monitor->self_ok;
 	monitor->self_ok = ok;
 	snprintf(monitor->self_detail, sizeof(monitor->self_detail), "%s", detail);
 }
