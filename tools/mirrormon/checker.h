@@ -50,8 +50,9 @@ int checker_create(uv_loop_t *loop, const struct conf_checks *conf, const char *
 
 /**
  * done is called from the loop, once, later; never from within. A result with at_s 0: there was no check, for
- * want of memory or file descriptors of ours, which says nothing about the mirror. deep is set only when all
- * of it could be verified; a sigtool that is missing or fails is told in the log, once. Returns 0 or -ENOMEM.
+ * want of memory, file descriptors or a route of ours, which says nothing about the mirror; detail may say
+ * why. deep is set only when all of it could be verified; a sigtool that is missing or fails is told in the
+ * log, once. Returns 0 or -ENOMEM.
  */
 int checker_start(struct checker *checker, const struct check_request *request, checker_done_fn *done,
                   void *context);

@@ -439,7 +439,10 @@ static void note_untried(struct job *job)
 /* It has ended for want of something of ours: as if there had been no check. */
 static void forget(struct job *job)
 {
+	int os_error = job->transfer ? job->transfer->reply.os_error : 0;
 	memset(&job->result, 0, sizeof(job->result));
+	if (os_error)
+		snprintf(job->result.detail, sizeof(job->result.detail), "%s", strerror(os_error));
 }
 
 static void finish(struct job *job)

@@ -226,7 +226,8 @@ bool transfer_is_our_fault(const struct transfer *transfer)
 	case CURLE_ABORTED_BY_CALLBACK: return true;
 	case CURLE_COULDNT_CONNECT:
 		return reply->os_error == EMFILE || reply->os_error == ENFILE || reply->os_error == ENOMEM ||
-		       reply->os_error == ENOBUFS || reply->os_error == EADDRNOTAVAIL;
+		       reply->os_error == ENOBUFS || reply->os_error == EADDRNOTAVAIL ||
+		       reply->os_error == ENETUNREACH;
 	default: return false;
 	}
 }

@@ -134,6 +134,7 @@ struct monitor {
 	bool site_failed;
 	struct metrics_calls metrics_calls;
 	struct metrics_http *http;
+	bool lack_told[2];  /* IPv4, IPv6: the log has said that it can't be checked from here */
 	uint64_t dropped_n; /* failed checks that were the monitor's own fault */
 	uint64_t changes_n;
 };

@@ -196,6 +196,18 @@ void watched_observe(struct watched *watched, const struct check_result *result)
 		          watched->standing.detail);
 }
 
+/** That a family can't be checked from here is told once, and once that it can. why NULL: it can. */
+static void tell_lack(struct monitor *monitor, const struct addr *addr, const char *why)
+{
+	bool *is_told = &monitor->lack_told[addr->family == 6];
+	const char *family = addr->family == 6 ? "IPv6" : "IPv4";
+	if (why && !*is_told)
+		log_error("%s addresses can't be checked from here, they stay as they are: %s", family, why);
+	if (!why && *is_told)
+		log_info("%s addresses are checked again", family);
+	*is_told = why != NULL;
+}
+
 static void on_result(void *context, const struct check_request *request, const struct check_result *result)
 {
 	struct watched *watched = context;
@@ -207,14 +219,17 @@ static void on_result(void *context, const struct check_request *request, const 
 		return;
 	}
 	if (result->at_s == 0) {
-		/* Our own lack of memory or descriptors: it was no check. */
+		/* Our own lack of memory, descriptors or a route: it was no check. Who has no IPv6 decides
+		 * all the same. */
 		monitor->dropped_n++;
-		if (monitor->once)
-			note_checked(watched);
-		else
+		note_checked(watched);
+		tell_lack(monitor, &watched->addr, result->detail);
+		if (!monitor->once)
 			watched_wait_after(watched, request->brief, false, conf->retry_ms);
+		monitor_touch(monitor);
 		return;
 	}
+	tell_lack(monitor, &watched->addr, NULL);
 	struct check_result one = *result;
 	monitor_move_databases(watched->asked_by, conf, one.databases);
 	note_checked(watched);
