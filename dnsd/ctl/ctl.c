@@ -104,7 +104,7 @@ static void limit_time(struct client *client, unsigned ms)
 	uv_timer_start(&client->timer, on_timeout, ms, 0);
 }
 
-static void take_request(struct client *client);
+static bool take_request(struct client *client);
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf);
 
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
@@ -126,8 +126,7 @@ static void on_written(uv_write_t *write, int status)
 		return;
 	}
 	limit_time(client, REQUEST_MS);
-	take_request(client);
-	if (!client->busy && !client->closing)
+	if (take_request(client))
 		uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read);
 }
 
@@ -200,8 +199,9 @@ static bool is_too_deep(const char *text, size_t len)
 	return false;
 }
 
-/* Begin with the first whole line there is. */
-static void take_request(struct client *client)
+/* Begin with the first whole line there is. Returns true when there is none: more has to be read. Else the
+ * client may be gone. */
+static bool take_request(struct client *client)
 {
 	char *newline = memchr(client->buffer, '\n', client->used);
 	if (!newline) {
@@ -209,7 +209,7 @@ static void take_request(struct client *client)
 			client->too_long = true;
 			client->used = 0;
 		}
-		return;
+		return true;
 	}
 	size_t len = (size_t)(newline - client->buffer);
 	json_error_t error;
@@ -230,11 +230,12 @@ static void take_request(struct client *client)
 	if (!json_is_object(body)) {
 		ctl_reply(&client->request, response_error("a request is a JSON object on a line: %s",
 		                                           body ? "this is none" : error.text));
-		return;
+		return false;
 	}
 	/* Its time is now that of whoever carries it out. */
 	uv_timer_stop(&client->timer);
 	client->ctl->handler(client->ctl->context, &client->request);
+	return false;
 }
 
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)

@@ -497,8 +497,10 @@ static void expect_failed(struct fixture *fx, const char *seen, const char *reme
 {
 	int rc = run(fx, false);
 	const char *first = strstr(fx->out, "FAILED  ");
-	if (rc != 1 || !first || strncmp(first + 8, seen, strlen(seen)) != 0 || !strstr(first, remedy))
+	if (rc != 1 || !first || strncmp(first + 8, seen, strlen(seen)) != 0 || !strstr(first, remedy)) {
 		fail_msg("returned %d, not \"%s\" and \"%s\":\n%s", rc, seen, remedy, fx->out);
+		return;
+	}
 	if (strstr(first + 8, "FAILED  "))
 		fail_msg("more than one failed:\n%s", fx->out);
 	assert_non_null(strstr(fx->out, "Nothing was added"));

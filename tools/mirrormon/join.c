@@ -228,8 +228,8 @@ static void parse_line(struct parse *parse, const char *line, size_t len)
 	size_t key_len = colon ? (size_t)(colon - line) : 0;
 	const char *key = line;
 	trim(&key, &key_len);
-	enum field field = field_of(key, key_len);
-	if (field == FIELD_N) {
+	enum field field = colon ? field_of(key, key_len) : FIELD_N;
+	if (!colon || field == FIELD_N) {
 		diag_error(parse->diag, parse->file, parse->line,
 		           "\"%s\" is not understood; write host:, ip address:, country: and admin:",
 		           quote(line, len, quoted));

@@ -465,7 +465,7 @@ static void check_unchanged(struct run *run, const char *text, const struct chec
 
 static int check_content(struct run *run, size_t number)
 {
-	struct check_result result;
+	struct check_result result = { 0 };
 	const char *text = run->template->addresses[number];
 	int rc = check_whole(run, number, &result);
 	if (rc < 0)

@@ -355,18 +355,21 @@ static void admit(struct watched *const *list, size_t n, uint64_t now_s)
 }
 
 /** What has been told of each mirror so far: by the view before, or by the standings that were kept. */
-static void set_reasons(const struct monitor *monitor, struct watched *const *list, enum reason *reasons)
+static void set_reasons(const struct monitor *monitor, struct watched *const *list, size_t n,
+                        enum reason *reasons)
 {
 	const struct pool *pool = monitor->settings->pool;
 	const struct view *view = monitor->view;
+	/* Out when all addresses are, by the worst of their reasons. */
+	for (size_t i = 0; i < n; i++) {
+		enum reason one = list[i]->verdict.reason, *sum = &reasons[list[i]->mirror];
+		bool is_first = i == 0 || list[i - 1]->mirror != list[i]->mirror;
+		if (is_first || one == REASON_NONE || (*sum != REASON_NONE && one > *sum))
+			*sum = one;
+	}
 	size_t next = 0;
-	for (size_t i = 0, at = 0; i < pool->mirrors_n; at += pool->mirrors[i++].addrs_n) {
+	for (size_t i = 0; i < pool->mirrors_n; i++) {
 		const struct mirror *mirror = &pool->mirrors[i];
-		for (size_t k = 0; k < mirror->addrs_n; k++) {
-			enum reason one = list[at + k]->verdict.reason;
-			if (k == 0 || one == REASON_NONE || (reasons[i] != REASON_NONE && one > reasons[i]))
-				reasons[i] = k > 0 && reasons[i] == REASON_NONE ? REASON_NONE : one;
-		}
 		for (size_t k = 0; view && k < view->mirrors_n; k++, next++) {
 			if (next >= view->mirrors_n)
 				next = 0;
@@ -425,7 +428,7 @@ int monitor_watch_pool(struct monitor *monitor)
 		old->is_kept = false;
 	}
 	admit(list, n, now_s);
-	set_reasons(monitor, list, reasons);
+	set_reasons(monitor, list, n, reasons);
 	free(monitor->watched);
 	free(monitor->mirror_reasons);
 	monitor->watched = list;
