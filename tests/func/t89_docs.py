@@ -235,3 +235,13 @@ def test_failures_numbered(case, _):
     """failures.md has the cases 1 to 40, each once and in order."""
     numbers = [cells[0] for cells in rows(read("failures.md")) if cells[0].isdigit()]
     check_equal(numbers, [str(n) for n in range(1, 41)], "numbers")
+
+
+def test_scripts_run(case, _):
+    """What the Makefile or a reader calls by name, beginning with "#!", can be run."""
+    folders = [os.path.join(TOP, folder) for folder in ("scripts", "contrib/nagios", "tests/func")]
+    for path in (os.path.join(folder, name) for folder in folders for name in os.listdir(folder)):
+        if os.path.isfile(path):
+            with open(path, "rb") as file:
+                is_script = file.read(2) == b"#!"
+            check(not is_script or os.access(path, os.X_OK), f"{path} begins with #!, but can't be run: chmod +x")
