@@ -121,7 +121,7 @@ static int probe_port(struct sockaddr_storage *addr, int type, int *ret_fd)
 }
 
 /*
- * A port that is free for UDP and TCP. A socket with SO_REUSEPORT may be given one that another such socket
+ * A port that is free for UDP and TCP, for now: who opens it must look whether it still is. A socket with SO_REUSEPORT may be given one that another such socket
  * has: then two servers would take each other's clients. So sockets without it look first.
  */
 static int choose_port(struct sockaddr_storage *addr)
@@ -142,6 +142,22 @@ static int choose_port(struct sockaddr_storage *addr)
 	return rc;
 }
 
+/* Both of its sockets, or none. */
+static int open_sockets(struct listener *listener)
+{
+	int rc = 0;
+	if (!listener->tls)
+		rc = open_socket(&listener->addr, SOCK_DGRAM, listener->wildcard, &listener->udp_fd);
+	if (rc < 0)
+		return rc;
+	rc = open_socket(&listener->addr, SOCK_STREAM, listener->wildcard, &listener->tcp_fd);
+	if (rc < 0 && !listener->tls) {
+		close(listener->udp_fd);
+		listener->udp_fd = -1;
+	}
+	return rc;
+}
+
 static void tell_failure(const struct sockaddr_storage *addr, const char *file, unsigned line, int rc,
                          struct diag *diag)
 {
@@ -157,13 +173,12 @@ static int open_listener(const struct sockaddr_storage *addr, bool tls, const ch
 	struct listener listener = {
 		.addr = *addr, .udp_fd = -1, .tcp_fd = -1, .tls = tls, .wildcard = is_wildcard(addr)
 	};
-	int rc = *port_of(&listener.addr) == 0 ? choose_port(&listener.addr) : 0;
-	if (rc == 0 && !tls)
-		rc = open_socket(&listener.addr, SOCK_DGRAM, listener.wildcard, &listener.udp_fd);
-	if (rc == 0) {
-		rc = open_socket(&listener.addr, SOCK_STREAM, listener.wildcard, &listener.tcp_fd);
-		if (rc < 0 && !tls)
-			close(listener.udp_fd);
+	bool any_port = *port_of(&listener.addr) == 0;
+	int rc = -EADDRINUSE;
+	for (unsigned tries = any_port ? PORT_TRIES : 1; tries > 0 && rc == -EADDRINUSE; tries--) {
+		rc = any_port ? choose_port(&listener.addr) : 0;
+		if (rc == 0)
+			rc = open_sockets(&listener);
 	}
 	if (rc < 0) {
 		tell_failure(&listener.addr, file, line, rc, diag);

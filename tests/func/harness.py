@@ -769,6 +769,23 @@ def need_program(name):
     return found
 
 
+def free_port(host="127.0.0.1"):
+    """
+    A port that is free for UDP and TCP now, for a program that cannot let the kernel choose one or that must be told one in advance. It is
+    below the range from which the kernel gives ports to others, so nobody is given it before the program has it.
+    """
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
+        first = int(file.read().split()[0])
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(200):
+        port = random.randrange(first // 2, first)
+        with socket.socket(family, socket.SOCK_DGRAM) as udp, socket.socket(family) as tcp, contextlib.suppress(OSError):
+            udp.bind((host, port))
+            tcp.bind((host, port))
+            return port
+    raise Skip(f"no port that is free for UDP and TCP on {host}")
+
+
 def need_ipv6():
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:

@@ -3,10 +3,9 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 
-from harness import DEADLINE_S, TCP, Failure, Output, addresses, ask, check, check_equal, run
+from harness import DEADLINE_S, TCP, Output, addresses, ask, check, check_equal, free_port, run
 from t05_example import example
 
 VERSION = r"1\.4\.3:62:27500:\d{10}:1:90:49192:335"
@@ -286,24 +285,15 @@ class Unbound:
 
     def __init__(self, case, daemon, options, modules="iterator", how="stub"):
         zone = f"{how}-zone:\n    name: clamav.net\n    {how}-addr: {daemon.addr[0]}@{daemon.addr[1]}"
-        for _ in range(5):  # a port of the kernel's choice may be taken before unbound has it
-            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-                probe.bind(("127.0.0.1", 0))
-                self.addr = probe.getsockname()
-            path = os.path.join(case.folder, f"unbound-{self.addr[1]}.conf")
-            with open(path, "w") as file:
-                file.write(UNBOUND.format(folder=case.folder, port=self.addr[1], modules=modules, options=options, zone=zone))
-            self.process = subprocess.Popen(["unbound", "-d", "-c", path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                            stderr=subprocess.STDOUT, text=True, errors="replace")
-            self.log = Output(self.process.stdout)
-            case.stack.callback(self.stop)
-            try:
-                self.log.wait("start of service")
-                return
-            except Failure:
-                if not any("in use" in line for line in self.log.lines):
-                    raise
-        raise Failure("no port for unbound in five tries")
+        self.addr = ("127.0.0.1", free_port())
+        path = os.path.join(case.folder, f"unbound-{self.addr[1]}.conf")
+        with open(path, "w") as file:
+            file.write(UNBOUND.format(folder=case.folder, port=self.addr[1], modules=modules, options=options, zone=zone))
+        self.process = subprocess.Popen(["unbound", "-d", "-c", path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.log = Output(self.process.stdout)
+        case.stack.callback(self.stop)
+        self.log.wait("start of service")
 
     def stop(self):
         if self.process.poll() is None:

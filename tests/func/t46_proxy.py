@@ -13,7 +13,7 @@ import time
 import dns.message
 
 from harness import (DEADLINE_S, TCP, UDP, Output, Tcp, addresses, ask, check, check_equal, check_rcode, exchange_udp,
-                     is_tc, make_query, need_ipv6, need_program, parse_answer, rcode_of, run,
+                     free_port, is_tc, make_query, need_ipv6, need_program, parse_answer, rcode_of, run,
                      wait_until)
 from tls_support import Tls, make_certificate, tls_addr, tls_keys
 
@@ -444,9 +444,7 @@ class Dnsdist:
 
     def __init__(self, case, backend, source="", listen="127.0.0.1", more="", server=""):
         program = need_program("dnsdist")
-        with socket.socket(socket.AF_INET6 if ":" in listen else socket.AF_INET) as sock:
-            sock.bind((listen, 0))
-            self.addr = (listen, sock.getsockname()[1])
+        self.addr = (listen, free_port(listen))
         listen, backend = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in (self.addr, backend))
         path = os.path.join(case.folder, f"dnsdist-{self.addr[1]}.conf")
         with open(path, "w") as file:

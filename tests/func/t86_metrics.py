@@ -8,7 +8,8 @@ import socket
 import threading
 import time
 
-from harness import (DNSD, TCP, Lookups, addresses, ask, check, check_equal, cvd_file, need_ipv6, run, wait_until)
+from harness import (DNSD, TCP, Lookups, addresses, ask, check, check_equal, cvd_file, free_port, need_ipv6, run,
+                     wait_until)
 
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1"]), ("m2.de.example", "DE", ["192.0.2.2"]),
            ("m1.fr.example", "FR", ["198.51.100.1", "2001:db8::1"])]
@@ -438,12 +439,6 @@ def refused(addr):
     except ConnectionError:
         return True
     return False
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def test_reload_moves(case, _):

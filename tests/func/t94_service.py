@@ -1,7 +1,6 @@
 """dnsd and a service manager: what it is told, the watchdog, sockets it hands over, the unit files."""
 import ctypes
 import os
-import random
 import re
 import signal
 import socket
@@ -11,7 +10,7 @@ import time
 
 import t91_takeover
 from harness import (DEADLINE_S, TCP, TOP, Daemon, Failure, Lookups, Skip, ask, check, check_equal, check_rcode,
-                     make_query, need_program, parse_answer, run, wait_until)
+                     free_port, make_query, need_program, parse_answer, run, wait_until)
 
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1"]), ("m2.fr.example", "FR", ["192.0.2.2"])]
 
@@ -363,21 +362,6 @@ def bound(case, kind, port=0, host="127.0.0.1"):
     return sock
 
 
-def bound_udp_only(case):
-    """A UDP socket whose port has no TCP socket, nor gets one: beside the range from which the kernel takes ports for others."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range") as file:
-        first = int(file.read().split()[0])
-    for _ in range(200):
-        port = random.randrange(first // 2, first)
-        try:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-            return bound(case, socket.SOCK_DGRAM, port)
-        except OSError:
-            pass
-    raise Skip("no port that is free for UDP and TCP")
-
-
 def pair(case, times=1, host="127.0.0.1"):
     """(port, sockets): so many of each kind on one port."""
     for tries_left in range(20, 0, -1):
@@ -428,7 +412,7 @@ def test_shared(case, _):
 def test_one_each(case, _):
     """As many as there are workers; and one kind only, the other is opened here."""
     port, sockets = pair(case, times=2)
-    udp_only = bound_udp_only(case)
+    udp_only = bound(case, socket.SOCK_DGRAM, free_port())
     udp_port = udp_only.getsockname()[1]
     site = case.site().pool_site(MIRRORS, workers=2, listen=(f"127.0.0.1@{port}", f"127.0.0.1@{udp_port}"))
     daemon = case.daemon(site, **launch([*sockets, udp_only]))

@@ -180,6 +180,7 @@ static void test_watchdog_wraps(void **state)
 
 static char own_pid[16];
 
+/* A socket on that port, on one of the kernel's choice for 0. Returns -1 when somebody else has the port. */
 static int bound(int type, bool listens, uint16_t *port)
 {
 	int fd = socket(AF_INET, type, 0);
@@ -188,12 +189,35 @@ static int bound(int type, bool listens, uint16_t *port)
 	socklen_t len = sizeof(addr);
 	int one = 1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one));
-	assert_int_equal(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
+		assert_int_equal(errno, EADDRINUSE);
+		close(fd);
+		return -1;
+	}
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
 	*port = ntohs(addr.sin_port);
 	if (listens)
 		assert_int_equal(listen(fd, 5), 0);
 	return fd;
+}
+
+/* A pair on one port: one that is free for UDP may be somebody's for TCP, or still be in TIME_WAIT. */
+static uint16_t bound_pair(int *ret_udp_fd, int *ret_tcp_fd)
+{
+	for (int tries = 0; tries < 50; tries++) {
+		uint16_t port = 0;
+		int udp_fd = bound(SOCK_DGRAM, false, &port);
+		assert_true(udp_fd >= 0);
+		int tcp_fd = bound(SOCK_STREAM, true, &port);
+		if (tcp_fd >= 0) {
+			*ret_udp_fd = udp_fd;
+			*ret_tcp_fd = tcp_fd;
+			return port;
+		}
+		close(udp_fd);
+	}
+	fail_msg("no port that is free for UDP and TCP");
+	return 0;
 }
 
 static void put(int fd, int number)
@@ -211,9 +235,10 @@ static int init(const char *fds, struct diag *diag, struct activation *activatio
 static void test_activation(void **state)
 {
 	(void)state;
-	uint16_t port = 0;
-	put(bound(SOCK_DGRAM, false, &port), 0);
-	put(bound(SOCK_STREAM, true, &port), 1);
+	int udp_fd, tcp_fd;
+	uint16_t port = bound_pair(&udp_fd, &tcp_fd);
+	put(udp_fd, 0);
+	put(tcp_fd, 1);
 	put(bound(SOCK_DGRAM, false, &port), 2);
 	struct diag diag;
 	struct activation activation;
