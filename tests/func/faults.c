@@ -11,6 +11,8 @@
  *
  *     dead     recvmmsg(): EIO, DEAD_CALLS_N times
  *
+ *     watch    the first WATCH_CALLS_N times that epoll is to watch a socket of 127.0.0.9: ENOSPC
+ *
  *     reuse    the number of a socket that is closed becomes a file's at once, as by another thread;
  *              told, and so is an epoll_ctl() that meets a file
  *
@@ -33,7 +35,8 @@
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
-#define DEAD_CALLS_N 60
+#define DEAD_CALLS_N  60
+#define WATCH_CALLS_N 5
 
 static bool wants(const char *word)
 {
@@ -53,6 +56,15 @@ static bool is_tcp(int fd)
 	          (addr.ss_family == AF_INET || addr.ss_family == AF_INET6);
 	errno = saved;
 	return is;
+}
+
+/* Is it a socket of this IPv4 address? */
+static bool is_of(int fd, uint32_t address)
+{
+	struct sockaddr_in addr = { 0 };
+	socklen_t len = sizeof(addr);
+	return getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sin_family == AF_INET &&
+	       ntohl(addr.sin_addr.s_addr) == address;
 }
 
 static int fail(int error)
@@ -160,8 +172,12 @@ int close(int fd)
 int epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
 {
 	static int (*real)(int, int, int, struct epoll_event *);
+	static atomic_uint calls;
 	if (!real)
 		real = (int (*)(int, int, int, struct epoll_event *))dlsym(RTLD_NEXT, "epoll_ctl");
+	if (op == EPOLL_CTL_ADD && wants("watch") && is_of(fd, 0x7f000009) &&
+	    atomic_fetch_add(&calls, 1) < WATCH_CALLS_N)
+		return fail(ENOSPC);
 	int rc = real(epoll_fd, op, fd, event);
 	if (rc < 0 && errno == EPERM && wants("reuse")) {
 		fprintf(stderr, "faults: epoll_ctl(%d) of %d, which is a file\n", op, fd);

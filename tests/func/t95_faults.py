@@ -228,6 +228,23 @@ def test_no_descriptors_control(case, _):
     check_idle(daemon, "when descriptors are there again")
 
 
+def test_unwatched(case, library):
+    """The loop cannot watch the sockets of a listener that a reload adds: they are tried until it can, over both transports."""
+    site = case.site().pool_site(MIRRORS, workers=1)
+    daemon = start_site(case, library, "watch", site)
+    site.pool_site(MIRRORS, workers=1, listen=("127.0.0.1@0", "127.0.0.9@0"))
+    mark = daemon.log.mark()
+    daemon.reload()
+    added = daemon.listening(mark)
+    check_equal([host for host, _ in added], ["127.0.0.9"], "what was added")
+    wait_until(lambda: daemon.counters()["listen_failures"] > 0, "the listener cannot be watched")
+    for transport in (UDP, TCP):
+        check_rcode(ask(daemon, "www.clamav.test", server=added[0], transport=transport), "NOERROR")
+    site.pool_site(MIRRORS, workers=1)
+    daemon.reload()
+    check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+
+
 def test_number_used_again(case, library):
     """The number of every socket that is closed becomes a file's at once: epoll is never asked about a file."""
     site = case.site()
