@@ -387,6 +387,9 @@ int server_create(const struct server_start *start, struct server **ret_server)
 	if (rc < 0)
 		goto fail;
 	server_log_loaded(server, "loaded");
+	/* A job and a batch for the disk, one of each at a time. Every thread of the pool costs an arena of
+	 * the allocator, which grows to what a job needs; more threads only spread them. */
+	setenv("UV_THREADPOOL_SIZE", "2", 0);
 	rc = uv_loop_init(&server->loop);
 	if (rc == 0)
 		rc = start_events(server);
