@@ -3,7 +3,7 @@
 #
 # The limit is tests/bench/echo.c: what the kernel's sockets allow a server that does nothing. The peers are those of scripts/peers.sh; all
 # have the site of scripts/bench_site.py. First every server must give the answers that dnsd's own explanation of them demands.
-# Then one server at a time is asked in slices of SECONDS (default 0.5), server by server, kind by kind, ROUNDS times (default 7), so that the
+# Then one server at a time is asked in slices of SECONDS (default 0.2), server by server, kind by kind, ROUNDS times (default 21), so that the
 # noise of a shared machine hits all alike, and each slice is compared with the limit's of the same round. Servers that are not asked cost nothing.
 # --quick: dnsd and the limit only, five seconds, no peers needed.
 #
@@ -23,13 +23,15 @@ if [ $# -lt 1 ] || [ $# -gt 3 ]; then
 fi
 build=$1
 rounds=${2:-${quick:+2}}
-rounds=${rounds:-7}
+rounds=${rounds:-21}
 slice=${3:-${quick:+0.25}}
-slice=${slice:-0.5}
+slice=${slice:-0.2}
 site=${SITE:-var/bench}
 peers=${PEERS:-var/peers}
 tcp_rounds=3
-latency_rounds=2
+# Many short rounds: what else the machine does spoils some of them, not their median.
+latency_rounds=9
+latency_slice=0.2
 server_core=0
 driver_core=1
 start_deadline_s=60
@@ -149,7 +151,7 @@ measure_latency() {
 					can "$server" $kind || continue
 					rate=$(scripts/bench_report.py "$work" --capacity "$kind" "$server" $percent)
 					measure latency "$server" round="$round" kind=$kind percent=$percent offered="$rate" -- \
-						"$build/tests/bench/load" "${port[$server]}" $kind 0.7 "$rate"
+						"$build/tests/bench/load" "${port[$server]}" $kind $latency_slice "$rate"
 				done
 			done
 		done
