@@ -34,6 +34,7 @@ HEAD = "$TTL 1h\n@\tSOA\tns1 hostmaster 1 3h 30m 2w 5m\n@\tNS\tns1\nns1\tA\t192.
 SERVER_CORE, ASKING_CORE = 0, 1
 SLICE_S = 0.3
 START_EVERY_S = 0.001
+WARM_S = 30
 
 
 class Server:
@@ -253,7 +254,14 @@ def soak(seconds):
             alone = statistics.median(figures(driver("load", server.port, "mix", 1, 10_000_000))["rate"] for _ in range(3))
             rate = int(0.8 * min(capacity, alone))
             print(f"capacity {capacity:,.0f}/s, of which the driver can ask {alone:,.0f}/s; asking {rate:,}/s for {seconds} s", flush=True)
+            # What the allocator keeps grows for the first changes; after those, memory is to be flat.
+            warming = Changes(site, server, mirrors_n, 0.05, 10)
+            warming.on.set()
+            warming.start()
+            time.sleep(WARM_S)
+            warming.stop()
             maker = Changes(site, server, mirrors_n, 1.0, 10)
+            maker.serial = warming.serial
             maker.on.set()
             maker.start()
             rows = []
