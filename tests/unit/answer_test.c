@@ -255,6 +255,38 @@ static void test_large_wildcard(void **test_state)
 	fixture_fini(&fixture);
 }
 
+/* Addresses that need not be there are left out when they do not fit, and nothing is written where they would
+ * be. */
+static void test_left_out(void **test_state)
+{
+	(void)test_state;
+	size_t cap = 40000;
+	char *text = malloc(cap);
+	assert_non_null(text);
+	size_t used =
+	        (size_t)snprintf(text, cap,
+	                         "$TTL 60\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n"
+	                         "sub NS s1\nsub NS s2\n");
+	for (int i = 0; i < 600; i++)
+		used += (size_t)snprintf(text + used, cap - used, "s%d A 198.51.%d.%d\n", 1 + i % 2, i / 200,
+		                         i % 200);
+	struct fixture fixture;
+	fixture_init(&fixture, text, NULL);
+	free(text);
+	uint8_t *resp = malloc(ANSWER_TCP_MAX);
+	assert_non_null(resp);
+	memset(resp, 0xaa, ANSWER_TCP_MAX);
+	size_t got = fixture_ask(&fixture, "www.sub.example.net", WIRE_TYPE_A, 1232, resp);
+	assert_int_equal(resp[2] & 2, 0); /* no TC */
+	assert_int_equal(wire_get16(resp + 8), 2);
+	assert_int_equal(wire_get16(resp + 10), 1);
+	assert_true(got < 200);
+	for (size_t i = got; i < ANSWER_TCP_MAX; i++)
+		assert_int_equal(resp[i], 0xaa);
+	free(resp);
+	fixture_fini(&fixture);
+}
+
 struct hashed {
 	uint32_t hash;
 	uint32_t number;
@@ -721,6 +753,7 @@ int main(void)
 		cmocka_unit_test(test_counts_by_country_and_mirror),
 		cmocka_unit_test(test_large_wildcard),
 		cmocka_unit_test(test_same_hash),
+		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_refused_at_build),
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_rotation_after_truncation),
