@@ -95,7 +95,8 @@ struct zones {
 /**
  * Load all zone files, check the pools, read their feeds, verify the version sources, build the store.
  *
- * previous  the zones in use, whose version numbers carry over where zone and name agree; NULL at start
+ * previous  the zones in use, whose version numbers carry over where zone and name agree; NULL at start: then
+ *           those kept in the state directory do
  * Returns   0, -EINVAL (diag has all mistakes), -ENOMEM. A version source that can't be verified is a warning
  * when there are numbers to go on with, an error when there are none; a feed may come later.
  */
@@ -122,15 +123,6 @@ uint64_t zones_versions_next_s(const struct zones *zones, struct version_clock c
  * } } ]
  */
 struct json_t *zones_versions_to_json(const struct zones *zones);
-
-/**
- * Put back what zones_versions_to_json() gave, for records of the same zone and name that have a directory or
- * a feed. A number goes up only; where the source now has a lower one, or could not be verified, the record
- * goes back to the time of verification it had.
- * Returns 0, or -EINVAL when something was no such list (diag; the rest of it counts)
- */
-int zones_versions_from_json(struct zones *zones, const struct json_t *json, struct version_clock clock,
-                             struct diag *diag);
 
 /**
  * Read the pools' feeds again and put what they say into force.

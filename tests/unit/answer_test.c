@@ -255,6 +255,93 @@ static void test_large_wildcard(void **test_state)
 	fixture_fini(&fixture);
 }
 
+/* Addresses that need not be there are left out when they do not fit, and nothing is written where they would
+ * be. */
+static void test_left_out(void **test_state)
+{
+	(void)test_state;
+	size_t cap = 40000;
+	char *text = malloc(cap);
+	assert_non_null(text);
+	size_t used =
+	        (size_t)snprintf(text, cap,
+	                         "$TTL 60\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n"
+	                         "sub NS s1\nsub NS s2\n");
+	for (int i = 0; i < 600; i++)
+		used += (size_t)snprintf(text + used, cap - used, "s%d A 198.51.%d.%d\n", 1 + i % 2, i / 200,
+		                         i % 200);
+	struct fixture fixture;
+	fixture_init(&fixture, text, NULL);
+	free(text);
+	uint8_t *resp = malloc(ANSWER_TCP_MAX);
+	assert_non_null(resp);
+	memset(resp, 0xaa, ANSWER_TCP_MAX);
+	size_t got = fixture_ask(&fixture, "www.sub.example.net", WIRE_TYPE_A, 1232, resp);
+	assert_int_equal(resp[2] & 2, 0); /* no TC */
+	assert_int_equal(wire_get16(resp + 8), 2);
+	assert_int_equal(wire_get16(resp + 10), 1);
+	assert_true(got < 200);
+	for (size_t i = got; i < ANSWER_TCP_MAX; i++)
+		assert_int_equal(resp[i], 0xaa);
+	free(resp);
+	fixture_fini(&fixture);
+}
+
+struct hashed {
+	uint32_t hash;
+	uint32_t number;
+};
+
+static int compare_hashed(const void *a, const void *b)
+{
+	uint32_t x = ((const struct hashed *)a)->hash;
+	uint32_t y = ((const struct hashed *)b)->hash;
+	return (x > y) - (x < y);
+}
+
+/* Two names of one hash: of so many names some are. Each has its own answer, or none. */
+static void test_same_hash(void **test_state)
+{
+	(void)test_state;
+	enum { NAMES_N = 200000 };
+	struct hashed *list = calloc(NAMES_N, sizeof(*list));
+	assert_non_null(list);
+	char text[64];
+	for (uint32_t i = 0; i < NAMES_N; i++) {
+		uint8_t name[264] = { 0 };
+		snprintf(text, sizeof(text), "h%06x.example.net", i);
+		int len = name_from_text(text, NULL, 0, name);
+		list[i] = (struct hashed){ store_hash(name, (uint32_t)len), i };
+	}
+	qsort(list, NAMES_N, sizeof(*list), compare_hashed);
+	size_t at = 1;
+	while (at < NAMES_N && list[at].hash != list[at - 1].hash)
+		at++;
+	assert_true(at < NAMES_N);
+	char zone_text[256];
+	for (unsigned both = 0; both <= 1; both++) {
+		struct fixture fixture;
+		uint8_t resp[ANSWER_UDP_MAX];
+		int len = snprintf(zone_text, sizeof(zone_text),
+		                   "$TTL 60\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\nh%06x A 192.0.2.1\n",
+		                   list[at].number);
+		if (both)
+			snprintf(zone_text + len, sizeof(zone_text) - (size_t)len, "h%06x A 192.0.2.2\n",
+			         list[at - 1].number);
+		fixture_init(&fixture, zone_text, NULL);
+		snprintf(text, sizeof(text), "h%06x.example.net", list[at].number);
+		size_t got = fixture_ask(&fixture, text, WIRE_TYPE_A, 0, resp);
+		assert_int_equal(resp[got - 1], 1);
+		snprintf(text, sizeof(text), "h%06x.example.net", list[at - 1].number);
+		got = fixture_ask(&fixture, text, WIRE_TYPE_A, 0, resp);
+		assert_int_equal(resp[3] & 15, both ? WIRE_RCODE_NOERROR : WIRE_RCODE_NXDOMAIN);
+		if (both)
+			assert_int_equal(resp[got - 1], 2);
+		fixture_fini(&fixture);
+	}
+	free(list);
+}
+
 /* What can't be served is refused when it is built. */
 static void expect_not_built(const char *zone_text, const char *dynamic_name, const char *want)
 {
@@ -665,6 +752,8 @@ int main(void)
 		cmocka_unit_test(test_ping_counts),
 		cmocka_unit_test(test_counts_by_country_and_mirror),
 		cmocka_unit_test(test_large_wildcard),
+		cmocka_unit_test(test_same_hash),
+		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_refused_at_build),
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_rotation_after_truncation),

@@ -28,7 +28,9 @@ static const char zone[] = "$TTL 1h\n"
                            "fail CNAME broken.cvd\n"
                            "child NS ns.child\n"
                            "ns.child A 192.0.2.54\n"
-                           "*.wild A 192.0.2.55\n";
+                           "*.wild A 192.0.2.55\n"
+                           "old DNAME new\n"
+                           "host.new A 192.0.2.56\n";
 static const char child[] = "@ 30 SOA ns hostmaster 11 3600 600 86400 30\n"
                             "@ 30 NS ns\nns 30 A 192.0.2.54\n";
 
@@ -541,6 +543,15 @@ static void test_access(void **state)
 	any.name = "none.example.net";
 	fixture_send(fixture, &any, resp);
 	assert_int_equal(rcode(resp), WIRE_RCODE_NXDOMAIN);
+	/* An alias is answered, and not what it leads to. */
+	any.name = "host.old.example.net";
+	len = fixture_send(fixture, &any, resp);
+	const uint8_t *second = skip_record(first_record(resp, len), resp + len);
+	assert_int_equal(wire_get16(resp + 6), 2);
+	assert_int_equal(wire_get16(second + wire_name_skip(second, resp + len)), WIRE_TYPE_CNAME);
+	any.peer = (const struct sockaddr *)&friend;
+	fixture_send(fixture, &any, resp);
+	assert_int_equal(wire_get16(resp + 6), 3);
 }
 
 static void test_store_equal(void **state)
