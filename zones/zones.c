@@ -308,6 +308,12 @@ static int load_zone(struct load *load, const struct zones *previous, struct ver
 		           zone->name);
 		return 0;
 	}
+	if (load->zone_number == -EOVERFLOW) {
+		diag_error(load->diag, zone->place.file, zone->place.line,
+		           "zone %s is one too many: a server has %d zones at most", zone->name,
+		           STORE_ZONES_MAX);
+		return 0;
+	}
 	if (load->zone_number < 0)
 		return load->zone_number;
 
