@@ -40,7 +40,7 @@ void zones_destroy(struct zones *zones)
 		pool_state_fini(&zones->feeds[i].state);
 		feed_unref(zones->feeds[i].feed);
 		feed_unref(zones->feeds[i].held);
-		free(zones->feeds[i].out_since_s);
+		free(zones->feeds[i].outs);
 	}
 	free(zones->slots);
 	arena_fini(&zones->arena);
