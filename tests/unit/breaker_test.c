@@ -404,15 +404,114 @@ static void test_reasons(void **state)
 	}
 }
 
+/* A feed of another network's mirrors: so many warnings that nobody would see what matters. */
+static void test_many_warnings(void **state)
+{
+	(void)state;
+	struct site_fixture site;
+	init(&site);
+	step(&site, 1, "", T0);
+	char *text = NULL;
+	size_t text_len;
+	FILE *out = open_memstream(&text, &text_len);
+	assert_non_null(out);
+	fputs("serial 2\nm4 old\nm5 old\nm6 old\nm7 old\n", out);
+	for (unsigned i = 0; i < 2 * DIAG_MESSAGES_MAX; i++)
+		fprintf(out, "other%u old\n", i);
+	assert_int_equal(fclose(out), 0);
+	site_write_feed(&site, text);
+	site_read(&site, T0 + 10);
+	EXPECT(1, 2, 0);
+	assert_int_equal(site.told.messages_n, DIAG_MESSAGES_MAX);
+	assert_true(site_has_told(&site, "held back for 600 s"));
+	free(text);
+	site_fini(&site);
+}
+
+static void test_clock(void **state)
+{
+	(void)state;
+	struct site_fixture site;
+	init(&site);
+	step(&site, 1, "", T0);
+	step(&site, 2, "45678", T0 + 50000);
+	EXPECT(1, 2, 0);
+	/* A day back: held for its time from then on, not for a day. */
+	site_read(&site, T0 - 86400);
+	EXPECT(1, 2, 0);
+	assert_int_equal(zones_next_change(site.zones, site_clock(T0 - 86400)), T0 - 86400 + HOLD);
+	site_read(&site, T0 - 86400 + HOLD);
+	EXPECT(2, 0, 5);
+	/* Removals that are noted for later than now are old ones. */
+	step(&site, 3, "", T0);
+	step(&site, 4, "456", T0 + 1);
+	step(&site, 5, "4567", T0 - 86400);
+	EXPECT(5, 0, 4);
+	site_fini(&site);
+}
+
+static void test_reload(void **state)
+{
+	(void)state;
+	struct site_fixture site;
+	init(&site);
+	step(&site, 1, "", T0);
+	step(&site, 2, "45", T0 + 10);
+	step(&site, 3, "456789", T0 + 20);
+	EXPECT(2, 3, 2);
+	/* A reload carries what is held on, with its time. */
+	site_reload(&site, false, T0 + 300);
+	EXPECT(2, 3, 2);
+	assert_int_equal(entry_of(&site)->held_since_s, T0 + 20);
+	/* So does a feed that is saved over a restart: the file is judged against it. */
+	assert_int_equal(keep_write_feed(site.state_dir, "test", entry_of(&site)->feed), 0);
+	site_reload(&site, true, T0 + 400);
+	EXPECT(2, 3, 2);
+	/* Without anything to compare with, what the feed says is in force at once. */
+	char path[160];
+	snprintf(path, sizeof(path), "%s/feed-test.saved", site.state_dir);
+	assert_int_equal(remove(path), 0);
+	site_reload(&site, true, T0 + 500);
+	EXPECT(3, 0, 6);
+	site_fini(&site);
+}
+
+static void test_expired(void **state)
+{
+	(void)state;
+	struct site_fixture site;
+	init(&site);
+	char text[128];
+	snprintf(text, sizeof(text), "serial 1\nvalid-until %u\nm0 old\n", T0 + 60);
+	site_write_feed(&site, text);
+	site_read(&site, T0);
+	EXPECT(1, 0, 1);
+	assert_int_equal(zones_next_change(site.zones, site_clock(T0)), T0 + 61);
+	/* Looked at in its last second, it is not over; but the next one is not forgotten. */
+	site_read(&site, T0 + 60);
+	assert_false(site_has_told(&site, "was valid until"));
+	assert_int_equal(zones_next_change(site.zones, site_clock(T0 + 60)), T0 + 61);
+	site_read(&site, T0 + 61);
+	assert_true(site_has_told(&site, "was valid until"));
+	EXPECT(1, 0, 1);
+	assert_int_equal(zones_next_change(site.zones, site_clock(T0 + 61)), 0);
+	site_read(&site, T0 + 62);
+	assert_false(site_has_told(&site, "was valid until"));
+	step(&site, 2, "", T0 + 70);
+	EXPECT(2, 0, 0);
+	site_fini(&site);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_limits),       cmocka_unit_test(test_hold),
-		cmocka_unit_test(test_less_drastic), cmocka_unit_test(test_operator),
-		cmocka_unit_test(test_no_serial),    cmocka_unit_test(test_drip),
-		cmocka_unit_test(test_clock),        cmocka_unit_test(test_reload),
-		cmocka_unit_test(test_expired),      cmocka_unit_test(test_slow),
-		cmocka_unit_test(test_grows),        cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_limits),        cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_less_drastic),  cmocka_unit_test(test_operator),
+		cmocka_unit_test(test_no_serial),     cmocka_unit_test(test_drip),
+		cmocka_unit_test(test_clock),         cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_expired),       cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_grows),         cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_many_warnings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
