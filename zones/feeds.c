@@ -120,14 +120,22 @@ static bool has_persisted(const struct pool *pool, const struct zones_feed *entr
 	       !breaker_judge(pool, entry->outs, next, now_s, true).is_too_much;
 }
 
-/* Judge a feed that has been read, and put it into force if it may be. */
-static int take_feed(struct zones *zones, size_t number, struct feed *feed, uint64_t now_s, struct diag *diag)
+/* Judge a feed that has been read, and put it into force if it may be. is_news: its entries were not told of
+ * yet.
+ */
+static int take_feed(struct zones *zones, size_t number, struct feed *feed, bool is_news, uint64_t now_s,
+                     struct diag *diag)
 {
 	const struct pool *pool = zones->pools[number];
 	struct zones_feed *entry = &zones->feeds[number];
 	struct pool_state next;
+	struct diag told;
 	bool news = !entry->feed || feed->serial != entry->feed->serial;
-	int rc = pool_state_of_feed(pool, feed, now_s, pool->conf->feed_file, diag, &next);
+	diag_init(&told);
+	int rc = pool_state_of_feed(pool, feed, now_s, pool->conf->feed_file, &told, &next);
+	if (is_news)
+		diag_move(&told, diag);
+	diag_fini(&told);
 	if (rc < 0)
 		return rc;
 	bool is_held = false;
@@ -155,6 +163,17 @@ static int take_feed(struct zones *zones, size_t number, struct feed *feed, uint
 	return 0;
 }
 
+static bool same_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
+}
+
+static bool same_feed(const struct feed *a, const struct feed *b)
+{
+	return a && b && same_bytes(a->text, a->text_len, b->text, b->text_len) &&
+	       same_bytes(a->signature, a->signature_len, b->signature, b->signature_len);
+}
+
 static int read_feed(struct zones *zones, size_t number, uint64_t now_s, struct diag *diag)
 {
 	const struct pool *pool = zones->pools[number];
@@ -165,8 +184,21 @@ static int read_feed(struct zones *zones, size_t number, uint64_t now_s, struct 
 		                            .max_bytes = pool->conf->feed_max_bytes,
 		                            .keys = pool->feed_keys,
 		                            .keys_n = pool->feed_keys_n };
-	struct feed *feed;
-	int rc = feed_load(&source, now_s, diag, &feed);
+	struct feed *feed = NULL;
+	struct diag told;
+	diag_init(&told);
+	int rc = feed_load(&source, now_s, &told, &feed);
+	/* It is read again with each renewal. What is odd about its entries was told the first time, and at a
+	 * reload; what is in force already stays the same object, which is not saved once more. */
+	bool in_force = rc == 0 && same_feed(feed, entry->feed);
+	bool is_news = !entry->state.mirrors || !(in_force || (rc == 0 && same_feed(feed, entry->held)));
+	if (rc < 0 || is_news)
+		diag_move(&told, diag);
+	diag_fini(&told);
+	if (in_force) {
+		feed_unref(feed);
+		feed = feed_ref(entry->feed);
+	}
 	if (rc < 0) {
 		/* The one that was held does not persist. But a look between a writer's two renames says
 		 * nothing: each feed of a busy monitor would else begin the hold anew. */
@@ -181,7 +213,7 @@ static int read_feed(struct zones *zones, size_t number, uint64_t now_s, struct 
 		           ", which is in force; the feed is ignored, write a higher serial",
 		           feed->serial, entry->feed->serial);
 	} else {
-		rc = take_feed(zones, number, feed, now_s, diag);
+		rc = take_feed(zones, number, feed, is_news, now_s, diag);
 	}
 	feed_unref(feed);
 	return rc;

@@ -404,6 +404,34 @@ static void test_reasons(void **state)
 	}
 }
 
+/* Each renewal reads the feed again. What is odd about it is told once, and again by a reload; its object, by
+ * which the saved one is known, stays the same. */
+static void test_again(void **state)
+{
+	(void)state;
+	struct site_fixture site;
+	init(&site);
+	site_write_feed(&site, "serial 1\nm4 old\nnobody old\nm5 tired\n");
+	site_read(&site, T0);
+	EXPECT(1, 0, 1);
+	assert_true(site_has_told(&site, "no mirror or address \"nobody\""));
+	assert_true(site_has_told(&site, "unknown reason \"tired\""));
+	const struct feed *feed = entry_of(&site)->feed;
+	site_read(&site, T0 + 60);
+	assert_int_equal(site.told.messages_n, 0);
+	assert_ptr_equal(entry_of(&site)->feed, feed);
+	site_reload(&site, false, T0 + 70);
+	assert_true(site_has_told(&site, "no mirror or address \"nobody\""));
+	/* What is wrong with one that is refused is told each time. */
+	site_write_feed(&site, "serial 2\nm4\n");
+	for (unsigned i = 0; i < 2; i++) {
+		site_read(&site, T0 + 80 + i);
+		assert_true(site_has_told(&site, "without a reason"));
+	}
+	EXPECT(1, 0, 1);
+	site_fini(&site);
+}
+
 /* A feed of another network's mirrors: so many warnings that nobody would see what matters. */
 static void test_many_warnings(void **state)
 {
@@ -505,13 +533,13 @@ static void test_expired(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_limits),        cmocka_unit_test(test_hold),
-		cmocka_unit_test(test_less_drastic),  cmocka_unit_test(test_operator),
-		cmocka_unit_test(test_no_serial),     cmocka_unit_test(test_drip),
-		cmocka_unit_test(test_clock),         cmocka_unit_test(test_reload),
-		cmocka_unit_test(test_expired),       cmocka_unit_test(test_slow),
-		cmocka_unit_test(test_grows),         cmocka_unit_test(test_reasons),
-		cmocka_unit_test(test_many_warnings),
+		cmocka_unit_test(test_limits),       cmocka_unit_test(test_hold),
+		cmocka_unit_test(test_less_drastic), cmocka_unit_test(test_operator),
+		cmocka_unit_test(test_no_serial),    cmocka_unit_test(test_drip),
+		cmocka_unit_test(test_clock),        cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_expired),      cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_grows),        cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_again),        cmocka_unit_test(test_many_warnings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
