@@ -42,7 +42,7 @@ void zones_destroy(struct zones *zones)
 		pool_state_fini(&zones->feeds[i].state);
 		feed_unref(zones->feeds[i].feed);
 		feed_unref(zones->feeds[i].held);
-		free(zones->feeds[i].out_since_s);
+		free(zones->feeds[i].outs);
 	}
 	free(zones->slots);
 	arena_fini(&zones->arena);
@@ -308,6 +308,12 @@ static int load_zone(struct load *load, const struct zones *previous, struct ver
 	if (load->zone_number == -EEXIST) {
 		diag_error(load->diag, zone->place.file, zone->place.line, "zone %s is there twice; keep one",
 		           zone->name);
+		return 0;
+	}
+	if (load->zone_number == -EOVERFLOW) {
+		diag_error(load->diag, zone->place.file, zone->place.line,
+		           "zone %s is one too many: a server has %d zones at most", zone->name,
+		           STORE_ZONES_MAX);
 		return 0;
 	}
 	if (load->zone_number < 0)

@@ -172,6 +172,7 @@ struct conf_pool {
 	uint32_t feed_max_bytes;
 	uint32_t max_removal_percent; /* a feed that takes out more of the pool at once is held ... */
 	uint32_t feed_hold_s;         /* ... for so long */
+	uint32_t removal_window_s;    /* so far back removals are counted; less than feed_hold_s means that */
 	bool borrow_ipv6; /* a name without IPv6 mirrors of its own borrows them; else its AAAA is empty */
 
 	struct conf_mirror *mirrors; /* from mirrors_file */

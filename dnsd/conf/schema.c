@@ -469,11 +469,15 @@ static const struct conf_key pool_keys[] = {
 	  .max = 1073741824, .example = "4194304", .help = "A larger feed is refused." },
 	{ "max-removal", CONF_NUMBER, AT(conf_pool, max_removal_percent), .fallback = "30", .min = 1,
 	  .max = 100, .example = "30",
-	  .help = "A feed that takes out more than this percentage of the pool at once is held back at "
+	  .help = "A feed that takes out more than this percentage of the pool is held back at "
 	          "first." },
 	{ "feed-hold", CONF_DURATION_S, AT(conf_pool, feed_hold_s), .fallback = "10m", .min = SECOND,
 	  .max = DAY, .example = "\"10m\"",
 	  .help = "How long such a feed must go on saying so before it comes into force." },
+	{ "removal-window", CONF_DURATION_S, AT(conf_pool, removal_window_s), .fallback = "1d", .min = SECOND,
+	  .max = 30 * DAY, .example = "\"1d\"",
+	  .help = "What feeds have taken out in the time before counts as well, so that a monitor that goes "
+	          "wrong slowly is noticed." },
 	{ "borrow-ipv6", CONF_BOOL, AT(conf_pool, borrow_ipv6), .fallback = "false", .example = "true",
 	  .help = "Whether a name without IPv6 mirrors of its own is answered with others; else it has no "
 	          "AAAA." },

@@ -73,8 +73,13 @@ static void test_weights(void **state)
 	(void)state;
 	static const struct {
 		uint32_t weight[4];
-	} table[] = { { { 1, 3, 0, 0 } },     { { 100, 300, 0, 0 } }, { { 1, 1, 1, 1 } },
-		      { { 10, 20, 30, 40 } }, { { 1, 1000, 0, 0 } },  { { 999983, 17, 0, 0 } } };
+	} table[] = { { { 1, 3, 0, 0 } },
+		      { { 100, 300, 0, 0 } },
+		      { { 1, 1, 1, 1 } },
+		      { { 10, 20, 30, 40 } },
+		      { { 1, 1000, 0, 0 } },
+		      { { 999983, 17, 0, 0 } },
+		      { { 1000000000, 999999000, 1, 0 } } };
 	for (size_t t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
 		struct addr addrs[4];
 		struct pool_member members[4];
