@@ -296,9 +296,8 @@ json_t *command_reload_response(const struct server *server, const struct diag *
 	static const char *const word[] = { "error", "warning", "info" };
 	json_t *messages = json_array();
 	for (size_t i = 0; i < diag->messages_n; i++) {
-		json_t *text = json_string(diag->messages[i].text);
 		json_array_append_new(messages, json_pack("{ssso}", "level", word[diag->messages[i].level],
-		                                          "text", text ? text : json_string("?")));
+		                                          "text", object_text(diag->messages[i].text)));
 	}
 	if (rc < 0)
 		return json_pack("{sbssso}", "ok", 0, "error",

@@ -516,6 +516,14 @@ def test_other_file(case, _):
     daemon.stop()
     with open(daemon.control) as file:
         check_equal(file.read(), "precious\n", "the file")
+    # A file in another encoding: what is wrong is told all the same.
+    write_site(site, server=CONTROL)
+    with open(site.file("mirrors.conf"), encoding="latin-1") as file:
+        text = file.read()
+    with open(site.file("mirrors.conf"), "w", encoding="latin-1") as file:
+        file.write(text.replace("m1.at.example", "m\xfcnchen.example"))
+    said = daemon.dnsdctl("reload")
+    check(re.search(r'^error: .*mirrors\.conf:\d+: host: "m\?nchen\.example" has a character that is no letter', said.err, re.M), said.err)
 
 
 def test_moved(case, _):

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "tools/dnsdctl/dnsdctl.h"
+#include "base/object.h"
 
 #define SOCKET_DEFAULT "/run/dnsd/control.sock"
 #define CONF_DEFAULT   "/etc/dnsd/dnsd.conf"
@@ -69,8 +70,7 @@ static int fail_usage(const char *why)
 
 static void set(json_t *request, const char *key, const char *text)
 {
-	json_t *value = json_string(text);
-	json_object_set_new(request, key, value ? value : json_string("(not UTF-8)"));
+	json_object_set_new(request, key, object_text(text));
 }
 
 static bool is_word(const struct arguments *arguments, int i, const char *word)
