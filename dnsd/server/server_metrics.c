@@ -374,7 +374,6 @@ int server_metrics_start(struct server *server)
 {
 	struct metrics_calls calls = { .render = render, .is_healthy = is_healthy, .context = server };
 	struct diag diag;
-	server->metrics.started_ns = uv_hrtime();
 	int rc = metrics_http_create(&server->loop, &calls, &server->metrics.http);
 	if (rc < 0) {
 		log_error("cannot start the metrics: %s", strerror(-rc));
@@ -401,7 +400,13 @@ void server_metrics_serve(struct server *server)
 
 uint64_t server_metrics_up_s(const struct server *server)
 {
-	return (uv_hrtime() - server->metrics.started_ns) / 1000000000;
+	const struct server_metrics *metrics = &server->metrics;
+	return ((metrics->ended_ns ? metrics->ended_ns : uv_hrtime()) - metrics->started_ns) / 1000000000;
+}
+
+void server_metrics_note_end(struct server *server)
+{
+	server->metrics.ended_ns = uv_hrtime();
 }
 
 void server_metrics_stop(struct server *server)
@@ -413,5 +418,6 @@ void server_metrics_stop(struct server *server)
 void server_metrics_free(struct server *server)
 {
 	free(server->metrics.state);
+	server->metrics.started_ns = uv_hrtime();
 	free(server->metrics.sources);
 }
