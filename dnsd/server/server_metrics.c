@@ -370,6 +370,23 @@ static bool is_healthy(void *context, char *text, size_t cap)
 
 /* --- life --- */
 
+/* Sockets that the service manager has opened for us. */
+static int adopt_activated(struct server *server)
+{
+	const struct conf *conf = server->load->conf;
+	for (size_t i = 0; i < conf->metrics_listen_n; i++) {
+		const struct sockaddr_storage *addr = &conf->metrics_listen[i].addr;
+		int fd = activation_take(&server->activation, addr, SOCK_STREAM);
+		int rc = fd < 0 ? 0 : metrics_http_adopt(server->metrics.http, addr, fd);
+		if (rc < 0) {
+			log_error("cannot serve metrics on a socket of the service manager: %s",
+			          strerror(-rc));
+			return rc;
+		}
+	}
+	return 0;
+}
+
 int server_metrics_start(struct server *server)
 {
 	struct metrics_calls calls = { .render = render, .is_healthy = is_healthy, .context = server };
@@ -382,6 +399,8 @@ int server_metrics_start(struct server *server)
 	const struct conf *conf = server->load->conf;
 	if (server->takeover)
 		rc = takeover_give_metrics(server->takeover, server->metrics.http);
+	else
+		rc = adopt_activated(server);
 	if (rc < 0)
 		return rc;
 	diag_init(&diag);
@@ -393,6 +412,7 @@ int server_metrics_start(struct server *server)
 
 void server_metrics_serve(struct server *server)
 {
+	server->metrics.started_ns = uv_hrtime();
 	server_metrics_note_reload(server, false);
 	server_metrics_note_state(server);
 	metrics_http_commit(server->metrics.http);
@@ -418,6 +438,5 @@ void server_metrics_stop(struct server *server)
 void server_metrics_free(struct server *server)
 {
 	free(server->metrics.state);
-	server->metrics.started_ns = uv_hrtime();
 	free(server->metrics.sources);
 }
