@@ -518,6 +518,10 @@ static void run_command(struct server *server)
 	struct command *command = pop(&server->commands);
 	const char *name = json_string_value(json_object_get(command->request->body, "command"));
 	bool reload = name && strcmp(name, "reload") == 0;
+	char author[COMMAND_AUTHOR_MAX];
+	if (reload)
+		log_info("control: user=\"%s\" pid=%d reload", command_author(command->request, author),
+		         (int)command->request->pid);
 	run_job(server, reload ? JOB_RELOAD : JOB_COMMAND, command);
 }
 

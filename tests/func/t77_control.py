@@ -330,6 +330,26 @@ def check_drain(daemon, override):
         ttls.append(ttl)
         time.sleep(0.02)
     check(ttls == sorted(ttls, reverse=True) and len(set(ttls)) >= 2, f"the TTL steps down: {sorted(set(ttls))}")
+def test_sudo(_case, daemon):
+    """Root tells who has become root, in every command that changes something; what is no name is not taken for one."""
+    if os.getuid() != 0:
+        raise Skip("only for root it is told who called sudo")
+    env = dict(os.environ, SUDO_USER="ann_b.c")
+    mark = daemon.log.mark()
+    for words in (["mirror", "down", "m2.de.example", "--reason", "x"], ["mirror", "auto", "m2.de.example"], ["log", "level", "info"],
+                  ["reload"]):
+        status, text = run([DNSDCTL, "-s", daemon.control, *words], env=env)
+        check_equal(status, 0, text)
+        daemon.log.wait(rf'control: user="ann_b\.c \(as root\)" pid=\d+ .*{words[0]}', mark)
+        mark = daemon.log.mark()
+    with Control(daemon.control) as control:
+        for name, author in (("DOMAIN\\ann", "DOMAIN\\ann (as root)"), ("ann@example.org", "ann@example.org (as root)"), ("", "root"),
+                             ("a b", "root"), ('a"', "root"), ("a\nb", "root"), ("\u001b[2J", "root")):
+            keys = {"action": "down", "mirror": "m2.de.example", "reason": "x", "sudo-user": name}
+            check_equal(control.do("mirror", **keys)["override"]["author"], author, f"author for {name!r}")
+        control.do("mirror", action="auto", mirror="m2.de.example")
+
+
     wait_until(lambda: "192.0.2.4" not in members(daemon), "it is out", 1)
     check(time.time() - at < 1, f"out {time.time() - at:.2f} s late")
     check_equal(ask(daemon, "db.de.clamav.test").answer[0].ttl, 300, "TTL of those that stay")

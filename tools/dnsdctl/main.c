@@ -189,9 +189,12 @@ static int run_lines(const struct arguments *arguments)
 
 static int need_server(const struct arguments *arguments)
 {
-	if (!arguments->conf_path)
-		return run_request(arguments);
-	return fail_usage("this command is for a running server; leave -c away");
+	const char *sudo = getenv("SUDO_USER");
+	if (arguments->conf_path)
+		return fail_usage("this command is for a running server; leave -c away");
+	if (sudo)
+		set(arguments->request, "sudo-user", sudo);
+	return run_request(arguments);
 }
 
 static int run_question(struct arguments *arguments)
@@ -209,7 +212,6 @@ static int run_question(struct arguments *arguments)
 
 static int run_mirror(struct arguments *arguments)
 {
-	const char *sudo = getenv("SUDO_USER");
 	if (arguments->words_n != 3)
 		return fail_usage("write: mirror down|drain|up|auto NAME");
 	const char *action = arguments->words[1];
@@ -220,14 +222,11 @@ static int run_mirror(struct arguments *arguments)
 		return fail_usage("say why, with --reason TEXT");
 	set(arguments->request, "action", action);
 	set(arguments->request, "mirror", arguments->words[2]);
-	if (sudo)
-		set(arguments->request, "sudo-user", sudo);
 	return need_server(arguments);
 }
 
 static int run_feed(struct arguments *arguments)
 {
-	const char *sudo = getenv("SUDO_USER");
 	if (arguments->words_n < 2 || arguments->words_n > 3)
 		return fail_usage("write: feed show|accept|reject [POOL]");
 	if (arguments->words_n == 3)
@@ -237,8 +236,6 @@ static int run_feed(struct arguments *arguments)
 	if (!is_word(arguments, 1, "accept") && !is_word(arguments, 1, "reject"))
 		return fail_usage("write: feed show|accept|reject [POOL]");
 	set(arguments->request, "action", arguments->words[1]);
-	if (sudo)
-		set(arguments->request, "sudo-user", sudo);
 	return need_server(arguments);
 }
 
