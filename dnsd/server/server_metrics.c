@@ -313,7 +313,7 @@ static void write_server(struct metrics_text *text, const struct server *server)
 	metrics_text_family(text, "dnsd_build_info", METRICS_GAUGE, "always 1; the version is in the label");
 	metrics_text_sample(text, 1, "version", DNSD_VERSION, NULL);
 	sample_alone(text, "dnsd_time_up_seconds_total", METRICS_COUNTER,
-	             "since the start, restarts without a gap not counted",
+	             "since the start; it goes on over restarts without a gap",
 	             totals_up_s(server) + server_metrics_up_s(server));
 	sample_alone(text, "dnsd_snapshot_generation", METRICS_GAUGE,
 	             "rises with each change of what is answered", server->generation);
