@@ -60,6 +60,14 @@ static int check(const char *conf_path)
 	return rc == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
+static int print_defaults(void)
+{
+	int rc = conf_print_reference(STDOUT_FILENO);
+	if (rc < 0)
+		fprintf(stderr, "dnsd: cannot write the defaults: %s\n", strerror(-rc));
+	return rc < 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
 int main(int argc, char **argv)
 {
 	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS, OPTION_PRINT_SANDBOX, OPTION_TAKEOVER };
@@ -84,7 +92,7 @@ int main(int argc, char **argv)
 		case 'h': fputs(usage, stdout); return EXIT_DONE;
 		case OPTION_VERSION: printf("dnsd %s\n", DNSD_VERSION); return EXIT_DONE;
 		case OPTION_TAKEOVER: takeover = true; break;
-		case OPTION_PRINT_DEFAULTS: conf_print_reference(STDOUT_FILENO); return EXIT_DONE;
+		case OPTION_PRINT_DEFAULTS: return print_defaults();
 		case OPTION_PRINT_SANDBOX: filter_print(STDOUT_FILENO); return EXIT_DONE;
 		default: fputs(usage, stderr); return EXIT_USAGE;
 		}

@@ -278,7 +278,8 @@ int conf_load_text(enum conf_text_kind kind, const char *name, const char *text,
 /** "90s", "5m", "2h", "1d", "250ms", or a plain number of seconds. Returns 0 or -EINVAL. */
 int conf_parse_duration(const char *text, uint64_t *ret_ms);
 
-/** Write the reference of all keys: name, type, default, range, one sentence; for `dnsd --print-defaults`. */
-void conf_print_reference(int fd);
+/** Write the reference of all keys: name, type, default, range, one sentence; for `dnsd --print-defaults`.
+ * Returns 0 or negative errno. */
+int conf_print_reference(int fd);
 
 #endif

@@ -139,8 +139,8 @@ static const struct conf_key server_keys[] = {
 	{ "control", CONF_PATH, AT(conf, control), .example = "\"/run/dnsd/control.sock\"",
 	  .help = "The socket that dnsdctl talks to; without one there is no control of the running "
 	          "server." },
-	{ "control-group", CONF_TEXT, AT(conf, control_group), .check = conf_check_label,
-	  .example = "\"adm\"", .help = "The group that may use the control socket, beside its owner." },
+	{ "control-group", CONF_TEXT, AT(conf, control_group), .check = check_account, .example = "\"adm\"",
+	  .help = "The group that may use the control socket, beside its owner." },
 	{ "state-directory", CONF_PATH, AT(conf, state_dir), .example = "\"/var/lib/dnsd\"",
 	  .help = "Where overrides, the journal and the last good feeds are kept over a restart." },
 	{ "journal-max-bytes", CONF_NUMBER, AT(conf, journal_max_bytes), .fallback = "16777216", .min = 4096,

@@ -35,8 +35,8 @@ typedef void ctl_handler(void *context, struct ctl_request *request);
  * Listen on path with mode 0660. A socket file that nobody listens on is replaced.
  *
  * group    may use the socket too; NULL = the process's group
- * Returns  0 or negative errno: -EADDRINUSE when another process answers there, -ENOENT when there is no such
- *          group
+ * Returns  0 or negative errno: -EADDRINUSE when another process answers there, -EACCES also when the socket
+ *          that is there is not ours to ask, -ENOENT when there is no such group
  */
 int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler *handler, void *context,
                struct ctl **ret_ctl);

@@ -309,8 +309,12 @@ int metrics_http_adopt(struct metrics_http *http, const struct sockaddr_storage 
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	socklen_t len = sizeof(listener->bound);
+	int send_bytes = SEND_BUFFER_BYTES;
 	int rc = listener ? 0 : -ENOMEM;
 	if (rc == 0 && getsockname(fd, (struct sockaddr *)&listener->bound, &len) < 0)
+		rc = -errno;
+	/* A service manager may have chosen another. */
+	if (rc == 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)) < 0)
 		rc = -errno;
 	if (rc == 0)
 		rc = uv_poll_init(http->loop, &listener->poll, fd);

@@ -206,6 +206,7 @@ static void commit(struct handover *handover)
 	/* From here on nothing of the state directory is ours. */
 	handover->phase = PHASE_LEAVING;
 	server->stopping = server->handed_over = true;
+	server_metrics_note_end(server);
 	/* Before the new one says READY=1, which it does when it has the totals: the manager may listen to
 	 * its main process only. */
 	supervise_hand_over(server->supervise, handover->has_another_manager ? 0 : (int)handover->pid);

@@ -168,7 +168,7 @@ static void tell_control(const struct server *server, const struct conf *conf, i
 		why = "a socket is there, and a running server in its sandbox cannot ask who answers on it; "
 		      "remove the file, or restart";
 	else if (rc == -EACCES)
-		why = "this user may not write to its folder";
+		why = "this user may not write to its folder, or to the socket that is there";
 	else if (rc == -EPERM && conf->control_group)
 		why = "this user is not in the group of control-group; say: usermod -a -G GROUP USER";
 	else if (rc == -EEXIST)
@@ -518,6 +518,10 @@ static void run_command(struct server *server)
 	struct command *command = pop(&server->commands);
 	const char *name = json_string_value(json_object_get(command->request->body, "command"));
 	bool reload = name && strcmp(name, "reload") == 0;
+	char author[COMMAND_AUTHOR_MAX];
+	if (reload)
+		log_info("control: user=\"%s\" pid=%d reload", command_author(command->request, author),
+		         (int)command->request->pid);
 	run_job(server, reload ? JOB_RELOAD : JOB_COMMAND, command);
 }
 

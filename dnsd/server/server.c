@@ -180,7 +180,7 @@ static int start_workers(struct server *server)
 	struct diag diag;
 	diag_init(&diag);
 	const struct bindings *passed = server->takeover ? takeover_bindings(server->takeover) : NULL;
-	int rc = startup_bind(conf, workers_n, passed, &diag, &server->bindings);
+	int rc = startup_bind(conf, workers_n, passed, &server->activation, &diag, &server->bindings);
 	if (rc == 0)
 		rc = startup_drop(conf, &server->confinement, &diag);
 	if (rc == 0)
@@ -286,6 +286,20 @@ static int load_start(struct server *server, bool again)
 	return rc;
 }
 
+/* What the service manager has opened; where another process hands over, its sockets are those. */
+static int take_activated(struct server *server)
+{
+	struct diag diag;
+	if (server->takeover)
+		return 0;
+	diag_init(&diag);
+	int rc = activation_init(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), ACTIVATION_FIRST_FD, &diag,
+	                         &server->activation);
+	log_diag(&diag);
+	diag_fini(&diag);
+	return rc;
+}
+
 /* All that is to be answered. Where another process hands over, its numbers go on. */
 static int load_all(struct server *server)
 {
@@ -358,6 +372,7 @@ static void free_server(struct server *server)
 	keeping_destroy(server->keeping);
 	server_metrics_free(server);
 	bindings_destroy(server->bindings);
+	activation_fini(&server->activation);
 	snap_destroy(server->snap);
 	load_destroy(server->load);
 	free(server->conf_path);
@@ -403,7 +418,9 @@ int server_create(const struct server_start *start, struct server **ret_server)
 		goto fail; /* half set up, it can't be taken apart; the process ends */
 	}
 	/* Workers last: what fails before they read has cost no query. */
-	rc = server_metrics_start(server);
+	rc = take_activated(server);
+	if (rc == 0)
+		rc = server_metrics_start(server);
 	if (rc == 0)
 		rc = start_workers(server);
 	if (rc == 0 && server->takeover)

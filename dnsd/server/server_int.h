@@ -90,6 +90,7 @@ struct server {
 	struct retired *retired;
 	bool trim_wanted; /* a load has ended: what it needed meanwhile goes back to the system */
 	uint64_t generation;
+	struct activation activation; /* sockets of the service manager that nobody has taken yet */
 	struct bindings *bindings;
 	struct watch *watch;
 	struct worker *workers[WORKERS_MAX];

@@ -8,7 +8,6 @@
 #include <uv.h>
 
 #include "base/log.h"
-#include "service/activation.h"
 
 /* --- reading --- */
 
@@ -84,24 +83,19 @@ int startup_load(const char *conf_path, const struct load *unused, struct privil
 /* --- listeners --- */
 
 int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
-                 struct diag *diag, struct bindings **ret_bindings)
+                 struct activation *given, struct diag *diag, struct bindings **ret_bindings)
 {
-	struct activation activation;
-	struct bindings *given = NULL;
+	struct bindings *adopted = NULL;
 	if (passed)
 		return bindings_create(passed, conf, workers_n, diag, ret_bindings);
-	int rc = activation_init(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), ACTIVATION_FIRST_FD, diag,
-	                         &activation);
-	if (rc < 0)
-		return rc;
-	if (activation.sockets_n)
-		rc = bindings_adopt(&activation, conf->listen, conf->listen_n, workers_n, diag, &given);
+	int rc = 0;
+	if (given->sockets_n)
+		rc = bindings_adopt(given, conf->listen, conf->listen_n, workers_n, diag, &adopted);
 	if (rc == 0)
-		rc = activation_check_taken(&activation, diag);
+		rc = activation_check_taken(given, diag);
 	if (rc == 0)
-		rc = bindings_create(given, conf, workers_n, diag, ret_bindings);
-	bindings_destroy(given);
-	activation_fini(&activation);
+		rc = bindings_create(adopted, conf, workers_n, diag, ret_bindings);
+	bindings_destroy(adopted);
 	return rc;
 }
 

@@ -53,10 +53,9 @@ static void on_log(void *context, enum log_level level, const char *text)
 	struct takeover *takeover = context;
 	if (level > LOG_LEVEL_WARNING || json_array_size(takeover->messages) >= MESSAGES_MAX)
 		return;
-	json_t *copy = json_string(text);
 	json_array_append_new(takeover->messages,
 	                      json_pack("{ssso}", "level", level == LOG_LEVEL_ERROR ? "error" : "warning",
-	                                "text", copy ? copy : json_string("?")));
+	                                "text", object_text(text)));
 }
 
 /* --- finding the old process --- */

@@ -445,6 +445,27 @@ def test_waits(case, _):
             daemon.stop()
 
 
+def test_metrics_socket(case, _):
+    """Metrics on a socket of the manager: a scrape that comes while nobody serves waits in it."""
+    dns_port, dns_sockets = pair(case)
+    metrics = bound(case, socket.SOCK_STREAM, free_port())
+    addr = metrics.getsockname()
+    site = case.site().pool_site(MIRRORS, workers=2, listen=(f"127.0.0.1@{dns_port}",))
+    with open(site.path, "a") as file:
+        file.write(f'metrics: {{ listen = [ "127.0.0.1@{addr[1]}" ]; }};\n')
+    for _ in range(2):
+        with socket.create_connection(addr, timeout=DEADLINE_S) as scrape:
+            scrape.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            daemon = case.daemon(site, **launch([*dns_sockets, metrics]))
+            check(scrape.recv(4096).startswith(b"HTTP/1.1 200"), "a scrape that came before the start")
+        check_equal([line for line in daemon.reload() if "metrics" in line], [], "a reload keeps the socket")
+        check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+        daemon.stop()
+    second = bound(case, socket.SOCK_STREAM, addr[1])
+    check_no_start(site, [metrics, second], f"is TCP 127.0.0.1@{addr[1]}, which server.listen does not have, nor metrics.listen, "
+                                            "which takes one socket")
+
+
 def check_no_start(site, sockets, want):
     daemon = Daemon(site.path, ready=False, **launch(sockets))
     try:

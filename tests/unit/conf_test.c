@@ -534,6 +534,57 @@ static void test_durations(void **state)
 	}
 }
 
+/* Whatever a group may be called. */
+static void test_accounts(void **state)
+{
+	(void)state;
+	struct conf *conf = conf_fixture_load_text(
+	        CONF_TEXT_MAIN, "server: { control-group = \"_dns_ops\"; user = \"_dnsd\"; };\n" ZONE(""),
+	        "");
+	assert_string_equal(conf->control_group, "_dns_ops");
+	conf_destroy(conf);
+	assert_null(conf_fixture_load_text(CONF_TEXT_MAIN,
+	                                   "server: { control-group = \"dns ops\"; };\n" ZONE(""),
+	                                   "text:1: control-group: \"dns ops\" is no name of a user or "
+	                                   "group: up to 32 letters, digits, _ and "
+	                                   "-; write for example control-group = \"adm\";\n"));
+}
+
+/* In all ways that docs/config.md has. */
+static void test_times(void **state)
+{
+	(void)state;
+	struct conf *conf = conf_fixture_load_text(
+	        CONF_TEXT_MIRRORS,
+	        "mirrors = ( { host = \"a.b\"; country = \"DE\"; addresses = \"192.0.2.1\"; maintenance = (\n"
+	        "{ from = 1796090400; until = \"1796094000\"; },\n"
+	        "{ from = \"2028-02-29T00:00:00Z\"; until = \"2028-03-01T00:00:00Z\"; } ); } );\n",
+	        "");
+	const struct conf_window *windows = conf->pools[0].mirrors[0].windows;
+	assert_int_equal(windows[0].from_s, 1796090400);
+	assert_int_equal(windows[0].until_s, 1796094000);
+	assert_int_equal(windows[1].from_s, 1835395200);
+	assert_int_equal(windows[1].until_s, 1835481600);
+	conf_destroy(conf);
+
+	assert_null(conf_fixture_load_text(
+	        CONF_TEXT_MIRRORS,
+	        "mirrors = ( { host = \"a.b\"; country = \"DE\"; addresses = \"192.0.2.1\"; maintenance = (\n"
+	        "{ from = -1; until = 1.5; },\n"
+	        "{ from = \"2026-11-31T00:00:00Z\"; until = \"2027-02-29T00:00:00Z\"; } ); } );\n",
+	        "text:2: from is -1, but must be 0 to 999999999999 seconds since 1970; write for example "
+	        "from = "
+	        "\"2026-12-01T02:00:00Z\";\n"
+	        "text:2: until wants a time, found the fraction 1.5; write for example until = "
+	        "\"2026-12-01T04:00:00Z\";\n"
+	        "text:3: from: \"2026-11-31T00:00:00Z\" is no time; write it like 2026-12-01T02:00:00Z; "
+	        "write "
+	        "for example from = \"2026-12-01T02:00:00Z\";\n"
+	        "text:3: until: \"2027-02-29T00:00:00Z\" is no time; write it like 2026-12-01T02:00:00Z; "
+	        "write "
+	        "for example until = \"2026-12-01T04:00:00Z\";\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -554,6 +605,8 @@ int main(void)
 		cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_reference_is_a_configuration),
 		cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_accounts),
+		cmocka_unit_test(test_times),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
