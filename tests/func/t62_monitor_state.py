@@ -1,9 +1,11 @@
 """What outlives mirrormon: restarts, kills, damaged and full disks; several monitors and their votes; --once; mirrors that mean ill."""
+import contextlib
 import json
 import os
 import pty
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -108,6 +110,34 @@ def test_state_lost(case, world):
     monitor, _ = restart(world, monitor, lambda it: it.feed()["serial"] > begin + 1, "gone")
     monitor.log.wait(r"(error|warning): .*history\.db")
     check(any(name.startswith("history.db.damaged-") for name in os.listdir(monitor.place.file("mon"))), "the damaged one is kept aside")
+
+
+def test_clock_back(case, world):
+    """Checks of the future, as by a clock that has gone back, are thrown away when the monitor knows itself well, not before."""
+    monitor = start(case, world, votes={"file": '"vote.json"'})
+    monitor.stop()
+    place, vote = monitor.place, monitor.place.file("vote.json")
+
+    def checks_n():
+        with contextlib.closing(sqlite3.connect(place.file("mon/history.db"))) as history:
+            return history.execute("SELECT count(*) FROM results WHERE at_s > ?", (time.time() + 5 * 86400,)).fetchone()[0]
+    with contextlib.closing(sqlite3.connect(place.file("mon/history.db"))) as history:
+        history.execute("UPDATE results SET at_s = at_s + 10 * 86400")
+        history.commit()
+    before = checks_n()
+    check(before > 0, "no checks were kept")
+    for reference in world.references:
+        reference.answer(403)
+    monitor = world.start_monitor(place)
+    monitor.log.wait("self-test failed")
+    # The vote is written before the history is looked after, in the same turn: after the second, the first turn is over.
+    for _ in range(2):
+        os.unlink(vote)
+        wait_until(lambda: os.path.exists(vote), "another vote")
+    check_equal(checks_n(), before, "checks of the future while it is not well")
+    for reference in world.references:
+        reference.answer(None)
+    wait_until(lambda: checks_n() == 0, "checks of the future are gone when it is well")
 
 
 def test_read_only(case, world):

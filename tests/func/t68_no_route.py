@@ -1,6 +1,9 @@
 """A monitor that has lost its IPv6 says nothing about that of the mirrors."""
-from harness import check, check_equal, wait_until
-from mirror_world import NETWORK6, MirrorWorld, ip
+import os
+import re
+
+from harness import check, check_equal, run, wait_until
+from mirror_world import NETWORK6, MirrorWorld, ip, mirrormon
 
 
 def test_no_ipv6(case, _):
@@ -34,3 +37,23 @@ def test_never_had(case, _):
     monitor = world.monitor(case.site())
     wait_until(lambda: (feed := monitor.feed()) and feed.get("versions", {}).get("daily") == 100, "the version is announced")
     monitor.wait_out({})
+
+
+def test_commands(case, _):
+    """`check` and `add` say that it is the route that is lacking here, not memory, and not the mirror."""
+    world = MirrorWorld(case, [("m1.de.example", "DE", ["198.51.100.1", "2001:db8::1"])], more=[("new.de.example", "DE", ["192.0.2.201"])])
+    world.release({"daily": 100}, {"daily-100.cdiff": b"ClamAV-Diff:100"})
+    world.push()
+    ip("-n", world.name, "route", "del", "local", NETWORK6, "dev", "lo")
+    hosts = f"/etc/netns/{world.name}"
+    os.makedirs(hosts)
+    case.stack.callback(run, ["rm", "-r", hosts])
+    with open(f"{hosts}/hosts", "w") as file:
+        file.write("2001:db8::99 new.de.example\n")
+    path = world.write_monitor(case.site())
+    status, out, err = mirrormon(world, "-c", path, "check", "m1.de.example")
+    check(status == 1 and "2001:db8::1  not checked from here: Network is unreachable\n" in out, f"check: {status} {out} {err}")
+    template = "host: new.de.example\nip address: 2001:db8::99\ncountry: DE\nadmin: Ann <ann@new.example>\n"
+    status, out, err = mirrormon(world, "-c", path, "add", "-", stdin=template)
+    check(status == 1 and re.search("^FAILED +2001:db8::99: cannot be asked from here: Network is unreachable$", out, re.M), f"add: {status} {out} {err}")
+    check("Run this on a host that has IPv6" in out and err == "", f"add: {out} {err}")

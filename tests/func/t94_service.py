@@ -515,3 +515,18 @@ def test_socket_unit(case, _):
         found = re.findall(rf"^{key}=(.*):(\d+)$", text, re.M)
         check_equal(found, [("0.0.0.0", "53"), ("[::]", "53")], key)
     check("BindIPv6Only=ipv6-only" in text and "Accept=no" in text, "what dnsd asks of its sockets")
+
+
+# What means NoNewPrivileges where User= is set, by systemd.exec(5) of Debian 12.
+NO_NEW_PRIVILEGES = ("NoNewPrivileges", "DynamicUser", "LockPersonality", "MemoryDenyWriteExecute", "PrivateDevices", "ProtectClock",
+                     "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables", "RestrictAddressFamilies",
+                     "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID", "SystemCallArchitectures", "SystemCallFilter",
+                     "SystemCallLog")
+
+
+def test_monitor_unit(case, _):
+    """Under mirrormon.service a sendmail with rights of its own keeps them, or no mail leaves."""
+    with open(os.path.join(TOP, "contrib", "mirrormon.service")) as file:
+        keys = dict(line.split("=", 1) for line in file.read().splitlines() if re.match(r"[A-Z]\w+=", line))
+    check_equal((keys["User"], keys["Group"]), ("mirrormon", "dnsd"), "who it runs as")
+    check_equal([key for key in NO_NEW_PRIVILEGES if key in keys], [], "takes its rights from sendmail")
