@@ -121,8 +121,9 @@ static int probe_port(struct sockaddr_storage *addr, int type, int *ret_fd)
 }
 
 /*
- * A port that is free for UDP and TCP, for now: who opens it must look whether it still is. A socket with SO_REUSEPORT may be given one that another such socket
- * has: then two servers would take each other's clients. So sockets without it look first.
+ * A port that is free for UDP and TCP, for now: who opens it must look whether it still is. A socket with
+ * SO_REUSEPORT may be given one that another such socket has: then two servers would take each other's
+ * clients. So sockets without it look first.
  */
 static int choose_port(struct sockaddr_storage *addr)
 {

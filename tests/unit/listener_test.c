@@ -147,9 +147,8 @@ static void test_no_descriptors(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pair),
-		cmocka_unit_test(test_taken),
-		cmocka_unit_test(test_not_ours),
+		cmocka_unit_test(test_pair),           cmocka_unit_test(test_taken),
+		       cmocka_unit_test(test_not_ours),
 		cmocka_unit_test(test_no_descriptors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,7 +235,8 @@ static int init(const char *fds, struct diag *diag, struct activation *activatio
 static void test_activation(void **state)
 {
 	(void)state;
-	int udp_fd, tcp_fd;
+	int udp_fd = -1;
+	int tcp_fd = -1;
 	uint16_t port = bound_pair(&udp_fd, &tcp_fd);
 	put(udp_fd, 0);
 	put(tcp_fd, 1);
