@@ -171,11 +171,16 @@ void handover_abort(struct server *server, const char *why)
 static void on_timeout(uv_timer_t *timer)
 {
 	struct handover *handover = timer->data;
+	const struct server *server = handover->server;
 	char text[200];
+	/* Once loaded it waits for us. */
+	const char *why = handover->phase != PHASE_FREEZING ? "its log says how far it came"
+	                  : server->job_running == JOB_NONE
+	                          ? "it waits for the state, which this process has not written yet"
+	                          : "it waits for a job of this process that does not end, such as a reload";
 	snprintf(text, sizeof(text),
-	         "the new process, pid %d, does not serve after %" PRIu32
-	         " ms (restart-timeout); its log says how far it came",
-	         (int)handover->pid, handover->server->load->conf->restart_timeout_ms);
+	         "the new process, pid %d, does not serve after %" PRIu32 " ms (restart-timeout); %s",
+	         (int)handover->pid, server->load->conf->restart_timeout_ms, why);
 	fail(handover, text);
 }
 
@@ -232,6 +237,12 @@ static void commit(struct handover *handover)
 	         (int)handover->pid, took_ms, conf->restart_drain_ms);
 	uv_timer_start(&handover->timer, on_totals, TOTALS_MS, TOTALS_MS);
 	uv_async_send(&server->notify);
+}
+
+void handover_kill(struct server *server)
+{
+	if (server->ending)
+		replacement_kill(server->ending->replacement, SIGKILL);
 }
 
 bool handover_pass_signal(struct server *server, int signal)

@@ -213,6 +213,12 @@ static void keep(struct server *server)
 		keeping_run(server->keeping, server->load);
 }
 
+void server_keep_last(struct server *server)
+{
+	if (server->ended && !server->handed_over)
+		keep(server);
+}
+
 static void on_keep_again(uv_timer_t *timer)
 {
 	struct server *server = timer->data;
@@ -225,6 +231,7 @@ void server_keeping_written(void *context)
 	struct server *server = context;
 	server->changes++;
 	server_settle(server);
+	server_keep_last(server);
 	if (server->stopping)
 		return;
 	if (keeping_error(server->keeping))
@@ -473,6 +480,7 @@ static void job_done(uv_work_t *work, int status)
 	supervise_job_done(server->supervise, job->kind == JOB_RELOAD);
 	server_start_wanted(server);
 	server_settle(server);
+	server_keep_last(server);
 }
 
 /* Have all workers taken over the sockets of the last reload? Until then their sets must not change again. */

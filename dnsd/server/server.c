@@ -43,6 +43,34 @@ static void close_handles(struct server *server)
 	supervise_close(server->supervise);
 }
 
+/* A file on a disk that does not answer can't be waited for: neither by us nor by exit(), which would join
+ * the thread. */
+static void on_late(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+	static const char *const jobs[] = { [JOB_COMMAND] = "a command",
+		                            [JOB_RENEW] = "a look at feeds, databases and the like",
+		                            [JOB_RELOAD] = "a reload" };
+	bool is_lost = false;
+	for (unsigned i = 0; i < server->workers_n; i++) {
+		if (!worker_stopped(server->workers[i])) {
+			log_error("worker %u does not end", i);
+			is_lost = true;
+		}
+	}
+	if (server->job_running != JOB_NONE)
+		log_error("%s does not end: one of the files it reads or the disk does not answer",
+		          jobs[server->job_running]);
+	if (!server->handed_over && !keeping_is_settled(server->keeping, server->load)) {
+		log_error("%s: the state is not written whole: what has changed last may be forgotten",
+		          server->load->conf->state_dir);
+		is_lost = true;
+	}
+	handover_kill(server);
+	log_warning("stopped without waiting any longer");
+	_exit(is_lost ? 1 : 0);
+}
+
 static void on_notify(uv_async_t *async)
 {
 	struct server *server = async->data;
@@ -55,8 +83,12 @@ static void on_notify(uv_async_t *async)
 		if (!worker_stopped(server->workers[i]))
 			return;
 	}
-	if (!uv_is_closing((uv_handle_t *)async) && handover_end(server))
-		close_handles(server);
+	if (uv_is_closing((uv_handle_t *)async) || !handover_end(server))
+		return;
+	close_handles(server);
+	server->ended = true;
+	keeping_retry(server->keeping);
+	server_keep_last(server);
 }
 
 static void log_counters(const struct server *server)
@@ -94,6 +126,7 @@ static void begin_stop(struct server *server, int signal)
 		supervise_stopping(server->supervise);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_stop(server->workers[i], server->load->conf->stop_drain_ms);
+	uv_timer_start(&server->late, on_late, (uint64_t)server->load->conf->stop_drain_ms + STOP_LATE_MS, 0);
 	uv_async_send(&server->notify);
 }
 
@@ -240,6 +273,11 @@ static int start_events(struct server *server)
 		rc = uv_timer_init(&server->loop, &server->keep_again);
 	server->keep_again.data = server;
 	if (rc == 0)
+		rc = uv_timer_init(&server->loop, &server->late);
+	server->late.data = server;
+	if (rc == 0)
+		uv_unref((uv_handle_t *)&server->late);
+	if (rc == 0)
 		rc = clock_create(&server->loop, on_watch, server, &server->clock);
 	if (rc == 0)
 		rc = watch_create(&server->loop, on_watch, server, &server->watch);
@@ -365,6 +403,13 @@ static void free_server(struct server *server)
 	free(server);
 }
 
+static void run_to_end(struct server *server)
+{
+	uv_run(&server->loop, UV_RUN_DEFAULT);
+	uv_close((uv_handle_t *)&server->late, NULL);
+	uv_run(&server->loop, UV_RUN_DEFAULT);
+}
+
 int server_create(const struct server_start *start, struct server **ret_server)
 {
 	struct server *server = calloc(1, sizeof(*server));
@@ -421,7 +466,7 @@ fail_running:
 	server->workers_n = 0;
 	if (!uv_is_closing((uv_handle_t *)&server->notify))
 		close_handles(server);
-	uv_run(&server->loop, UV_RUN_DEFAULT);
+	run_to_end(server);
 	uv_loop_close(&server->loop);
 fail:
 	free_server(server);
@@ -430,7 +475,7 @@ fail:
 
 int server_run(struct server *server)
 {
-	uv_run(&server->loop, UV_RUN_DEFAULT);
+	run_to_end(server);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_join(server->workers[i]);
 	log_info("stopped");
@@ -447,8 +492,6 @@ void server_destroy(struct server *server)
 		snap_destroy(retired->snap);
 		free(retired);
 	}
-	if (!server->handed_over)
-		keeping_run_last(server->keeping, server->load);
 	uv_loop_close(&server->loop);
 	free_server(server);
 }

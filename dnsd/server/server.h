@@ -27,7 +27,8 @@ struct server_start {
  */
 int server_create(const struct server_start *start, struct server **ret_server);
 
-/** Serve until SIGTERM or SIGINT. Returns the exit status. */
+/** Serve until SIGTERM or SIGINT. What hangs then is left behind: the process ends in here. Returns the exit
+ * status. */
 int server_run(struct server *server);
 
 void server_destroy(struct server *server);

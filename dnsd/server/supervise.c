@@ -23,8 +23,6 @@
 #define PROBE_TRY_MS 200
 /* Rounds missed when the log names the worker: half of the manager's limit. */
 #define TELL_AFTER_ROUNDS 2
-/* What stopping takes beside the time for connections. */
-#define STOP_EXTRA_MS 5000
 
 struct probe {
 	uv_poll_t poll;
@@ -278,7 +276,7 @@ void supervise_job_done(struct supervise *supervise, bool was_reload)
 void supervise_stopping(struct supervise *supervise)
 {
 	char text[96];
-	uint64_t ms = (uint64_t)supervise->server->load->conf->stop_drain_ms + STOP_EXTRA_MS;
+	uint64_t ms = (uint64_t)supervise->server->load->conf->stop_drain_ms + STOP_TOLD_MS;
 	snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\n", ms * 1000);
 	tell(supervise, text);
 }

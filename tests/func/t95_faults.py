@@ -34,18 +34,13 @@ def start(case, library, faults, **conf):
 
 
 def start_site(case, library, faults, site):
-    more = {"DNSD_FAULTS": faults, "LD_PRELOAD": library,
+    return case.daemon(site, more_env=faulty(library, faults))
+
+
+def faulty(library, faults):
+    """The environment of a daemon under this library."""
+    return {"DNSD_FAULTS": faults, "LD_PRELOAD": library,
             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
-    before = {name: os.environ.get(name) for name in more}
-    os.environ.update(more)
-    try:
-        return case.daemon(site)
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def cpu_s(daemon):
