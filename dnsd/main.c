@@ -102,6 +102,7 @@ int main(int argc, char **argv)
 	if (rc < 0)
 		log_warning("no launcher: %s; in the sandbox \"dnsdctl restart\" will be refused",
 		            strerror(-rc));
+	server_hold_signals();
 	signal(SIGPIPE, SIG_IGN); /* a TCP client that is gone is an error return, not a signal */
 	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
 	struct server *server;

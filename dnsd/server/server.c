@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -255,9 +257,25 @@ void server_set_rate_limit(struct server *server)
 		log_error("rate limits stay as they were: %s", strerror(-rc));
 }
 
+static void held_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
+	sigaddset(set, SIGUSR2);
+}
+
+void server_hold_signals(void)
+{
+	sigset_t set;
+	held_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static int start_events(struct server *server)
 {
 	static const int numbers[] = { SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2 };
+	sigset_t held;
 	int rc = uv_async_init(&server->loop, &server->notify, on_notify);
 	server->notify.data = server;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && rc == 0; i++) {
@@ -266,6 +284,8 @@ static int start_events(struct server *server)
 		if (rc == 0)
 			rc = uv_signal_start(&server->signals[i], on_signal, numbers[i]);
 	}
+	held_signals(&held);
+	pthread_sigmask(SIG_UNBLOCK, &held, NULL);
 	if (rc == 0)
 		rc = uv_timer_init(&server->loop, &server->renew);
 	server->renew.data = server;

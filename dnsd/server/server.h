@@ -21,6 +21,10 @@ struct server_start {
 	struct launcher *launcher; /* the server's from here on; NULL = no restart out of the sandbox */
 };
 
+/** Keep HUP, USR1 and USR2 back until server_create() can take them: a reload of whatever is called dnsd must
+ * not end one that still loads. Before there are threads. */
+void server_hold_signals(void);
+
 /**
  * Load, open the listeners or take them over (takeover.h), start the workers. Tells its progress in the log.
  * Returns 0, or negative errno with the reasons logged.

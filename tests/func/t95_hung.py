@@ -114,3 +114,18 @@ def test_restart(case, library):
     go_on(site, "clamav.zone")
     daemon.log.wait("reloaded", mark)
     check_equal(sorted(addresses(ask(daemon, "db.de.clamav.test"))), ["192.0.2.1", "192.0.2.2"], "served as ever")
+
+
+def test_signals_at_start(case, library):
+    """A reload of all that is called dnsd does not end one that still loads: it reloads when it can."""
+    site = case.site().pool_site(MIRRORS)
+    hang(site, "clamav.zone")
+    daemon = start(case, library, site)
+    daemon.log.wait("open of .*clamav.zone hangs")
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        daemon.send_signal(number)
+    go_on(site, "clamav.zone")
+    daemon.wait_ready()
+    daemon.log.wait("reloaded")
+    daemon.log.wait("counter queries_udp=")
+    daemon.log.wait("log level: debug")
