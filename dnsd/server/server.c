@@ -187,20 +187,27 @@ static void raise_file_limit(const struct conf *conf, unsigned workers_n)
 		            conf->tcp_clients_max, workers_n, wanted, (uint64_t)limit.rlim_max);
 }
 
-/* Only the sandbox needs it. Whatever becomes of it, the server serves. */
+/* Only who has filters needs it: they outlive exec, also those that refuse nothing. Whatever becomes of it,
+ * the server serves. */
 static void settle_launcher(struct server *server)
 {
 	const struct confinement *confinement = &server->confinement;
-	bool is_needed = confinement->filters[FILTER_MAIN] && confinement->mode == FILTER_ON;
+	bool is_needed = confinement->filters[FILTER_MAIN] != NULL;
 	int rc =
 	        server->launcher && is_needed ? launcher_drop(server->launcher, &confinement->privileges) : 0;
 	if (rc < 0)
-		log_warning("the launcher cannot give up its rights: %s; \"dnsdctl restart\" will be refused",
-		            strerror(-rc));
+		log_warning(
+		        "the launcher cannot give up its rights: %s; in the sandbox \"dnsdctl restart\" will "
+		        "be refused",
+		        strerror(-rc));
 	if (rc == 0 && is_needed)
 		return;
 	launcher_destroy(server->launcher);
 	server->launcher = NULL;
+	/* The new process of a restart comes from here then. */
+	rc = server->load->conf->keep_bind_capability ? privileges_pass_on() : 0;
+	if (rc < 0)
+		log_warning("keep-bind-capability will be lost at a restart: %s", strerror(-rc));
 }
 
 static int start_workers(struct server *server)
