@@ -1,6 +1,7 @@
 /*
  * dnsd: arguments, then the server. See docs/design.md for how the parts hang together.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -60,6 +61,18 @@ static int check(const char *conf_path)
 	return rc == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* Where one of them is closed, the next file or socket would get its number, and the log be written into it.
+ */
+static void open_standard_files(void)
+{
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS, OPTION_PRINT_SANDBOX, OPTION_TAKEOVER };
@@ -73,6 +86,7 @@ int main(int argc, char **argv)
 		{ "print-sandbox", no_argument, NULL, OPTION_PRINT_SANDBOX },
 		{ NULL, 0, NULL, 0 },
 	};
+	open_standard_files();
 	const char *conf_path = CONF_DEFAULT;
 	bool test = false;
 	bool takeover = false;

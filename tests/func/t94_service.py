@@ -470,6 +470,18 @@ def test_refused(case, _):
     check_no_start(site, [unix], "is no internet socket")
 
 
+# --- how it is started ---
+
+def test_closed_files(case, _):
+    """Started without standard input, output and error: nothing else gets their numbers, to have the log written into it."""
+    site = case.site().pool_site(MIRRORS, server='control = "ctl.sock";')
+    daemon = Daemon(site.path, ready=False, prefix=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])
+    case.daemons.append(daemon)
+    wait_until(lambda: daemon.dnsdctl("status").status == 0, "a server that answers")
+    for number in range(3):
+        check_equal(os.readlink(f"/proc/{daemon.pid}/fd/{number}"), "/dev/null", f"descriptor {number}")
+
+
 # --- files ---
 
 def test_unit(case, _):
