@@ -482,6 +482,16 @@ def test_closed_files(case, _):
         check_equal(os.readlink(f"/proc/{daemon.pid}/fd/{number}"), "/dev/null", f"descriptor {number}")
 
 
+def test_journal_stream(case, _):
+    """Priorities for the journal, where standard error is the journal's; time stamps where it is something else by now."""
+    becomes = ("import os, sys; st = os.fstat(2); os.environ['JOURNAL_STREAM'] = f'{st.st_dev}:{st.st_ino + int(sys.argv[1])}'; "
+               "os.execv(sys.argv[2], sys.argv[2:])")
+    for other, want in ((0, r"<6>ready:"), (1, r"\d\d\d\d-\d\d-\d\dT\S+Z info: ready:")):
+        daemon = case.daemon(case.site().pool_site(MIRRORS), prefix=[sys.executable, "-c", becomes, str(other)])
+        line = next(line for line in daemon.log.lines if "ready:" in line)
+        check(re.match(want, line), f"{line!r}, not {want}")
+
+
 # --- files ---
 
 def test_unit(case, _):
