@@ -258,7 +258,8 @@ bool handover_end(struct server *server)
 	struct handover *handover = server->handover;
 	if (!handover)
 		return true;
-	if (!takeover_is_over(server->takeover) && !server->hurried)
+	if ((!takeover_is_over(server->takeover) || !supervise_is_heard(server->supervise)) &&
+	    !server->hurried)
 		return false;
 	(void)send_totals(handover);
 	server->handover = NULL;

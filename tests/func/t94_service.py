@@ -99,6 +99,38 @@ def test_states(case, _):
         check(int(stopping["EXTEND_TIMEOUT_USEC"]) >= 5_000_000, f"{stopping}")
 
 
+def fill(name):
+    """So many messages wait for the manager that it takes no more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        try:
+            while True:
+                sock.sendto(b"FILLED=1", name)
+        except BlockingIOError:
+            pass
+
+
+def test_busy_manager(case, _):
+    """A manager that takes no messages for a while, as at boot, hears of the start and of a new main process all the same."""
+    t91_takeover.setup(case)
+    name = os.path.join(case.folder, "notify")
+    manager = Manager(case, name)
+    fill(name)
+    line = t91_takeover.Line(case, t91_takeover.make_site(case, server='sandbox = "off";', drain_s=0.3), more_env=manager.env)
+    manager.drain()
+    manager.wait("READY")
+    manager.drain()
+    fill(name)
+    line.restart()
+    manager.drain()
+    heard = set()
+    while heard != {"MAINPID", "READY"}:
+        message = manager.receive()
+        check(message is not None, f"the manager has heard of {heard} only")
+        heard |= message.keys() & {"MAINPID", "READY"}
+        check(message.get("MAINPID", str(line.pid)) == str(line.pid), f"{message}")
+
+
 def test_status(case, _):
     """The status follows the pools without a reload."""
     manager = Manager(case, os.path.join(case.folder, "notify"))
