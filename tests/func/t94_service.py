@@ -514,6 +514,22 @@ def test_closed_files(case, _):
         check_equal(os.readlink(f"/proc/{daemon.pid}/fd/{number}"), "/dev/null", f"descriptor {number}")
 
 
+def test_twice(case, _):
+    """A second one at the same address does not start, for the two would take each other's clients; it waits for one that ends."""
+    address = f"127.0.0.1@{free_port()}"
+    site = case.site().pool_site(MIRRORS, workers=1, listen=(address,))
+    first = case.daemon(site)
+    second = Daemon(site.path, ready=False)
+    check_equal(second.process.wait(DEADLINE_S), 1, "exit status of the second")
+    second.log.wait(rf"dnsd.conf:\d+: cannot listen on {address}: another server has this address and port, perhaps a dnsd")
+    for _ in range(20):
+        check_rcode(ask(first, "www.clamav.test"), "NOERROR")
+    first.send_signal(signal.SIGTERM)
+    third = case.daemon(site)
+    check_equal(first.process.wait(DEADLINE_S), 0, "exit status of the first")
+    check_rcode(ask(third, "www.clamav.test"), "NOERROR")
+
+
 def test_journal_stream(case, _):
     """Priorities for the journal, where standard error is the journal's; time stamps where it is something else by now."""
     becomes = ("import os, sys; st = os.fstat(2); os.environ['JOURNAL_STREAM'] = f'{st.st_dev}:{st.st_ino + int(sys.argv[1])}'; "
