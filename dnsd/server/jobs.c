@@ -177,13 +177,15 @@ static void tell_control(const struct server *server, const struct conf *conf, i
 		why = "its folder or the group of control-group does not exist";
 	diag_error(diag, conf->control, 0,
 	           "cannot open the control socket: %s; dnsdctl reaches this server %s", why,
-	           server->ctl ? ctl_path(server->ctl) : "not at all");
+	           server->ctl && ctl_is_there(server->ctl) ? ctl_path(server->ctl) : "not at all");
 }
 
 void server_set_control(struct server *server, const struct conf *conf, struct diag *diag)
 {
 	struct ctl *ctl = NULL;
-	if (server->ctl && conf->control && strcmp(ctl_path(server->ctl), conf->control) == 0)
+	/* A file that was removed is made anew: nobody could reach this server any more. */
+	if (server->ctl && conf->control && strcmp(ctl_path(server->ctl), conf->control) == 0 &&
+	    ctl_is_there(server->ctl))
 		return;
 	int fd = conf->control ? takeover_take_control(server->takeover, conf->control) : -1;
 	int rc = 0;
