@@ -366,8 +366,9 @@ static int load_all(struct server *server)
 		if (rc == 0)
 			takeover_give_secrets(server->takeover, server->load);
 		server->generation = takeover_generation(server->takeover) + 1;
-		if (takeover_serial(server->takeover) > serial_s)
-			serial_s = takeover_serial(server->takeover);
+		/* Several changes within a second take it past the clock, and this one may be another. */
+		if (takeover_serial(server->takeover) >= serial_s)
+			serial_s = (uint64_t)takeover_serial(server->takeover) + 1;
 	}
 	if (rc == 0)
 		rc = load_make_snap(server->load, server->generation, NULL, serial_s, &server->snap);

@@ -20,7 +20,7 @@
  * does when the new one says "failed", closes, dies, or is late (restart-timeout); it says "abort" then. From
  * "yours" on, the new one is the server. What the old process owns is written by it up to "handover" and
  * never again after "yours"; the new one writes nothing before that. A new process that sees the connection
- * end after "serving" without a word knows that the old one is dead, and is the server as well.
+ * end after "handover" without a word knows that the old one is dead, and is the server as well.
  *
  * Messages are those of channel.h. Keys that are not known are ignored, so that versions can differ.
  *
