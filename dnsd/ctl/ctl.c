@@ -48,6 +48,8 @@ struct ctl {
 	ctl_handler *handler;
 	void *context;
 	bool retired;
+	dev_t file_device; /* the socket's file, to know it again */
+	ino_t file_number;
 	unsigned refs; /* the owner, the listener's handle, and each client */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
@@ -425,6 +427,11 @@ static int listen_on(uv_loop_t *loop, const char *path, int fd, ctl_handler *han
 	ctl->context = context;
 	ctl->refs = 2;
 	snprintf(ctl->path, sizeof(ctl->path), "%s", path);
+	struct stat st;
+	if (lstat(path, &st) == 0) {
+		ctl->file_device = st.st_dev;
+		ctl->file_number = st.st_ino;
+	}
 	*ret_ctl = ctl;
 	return 0;
 }
@@ -479,7 +486,8 @@ void ctl_retire(struct ctl *ctl)
 {
 	if (!ctl || ctl->retired)
 		return;
-	unlink(ctl->path);
+	if (ctl_is_there(ctl))
+		unlink(ctl->path);
 	stop_listening(ctl);
 	for (struct client *client = ctl->clients, *next; client; client = next) {
 		next = client->next;
@@ -496,6 +504,12 @@ void ctl_destroy(struct ctl *ctl)
 	while (ctl->clients)
 		close_client(ctl->clients);
 	ctl_unref(ctl);
+}
+
+bool ctl_is_there(const struct ctl *ctl)
+{
+	struct stat st;
+	return lstat(ctl->path, &st) == 0 && st.st_dev == ctl->file_device && st.st_ino == ctl->file_number;
 }
 
 const char *ctl_path(const struct ctl *ctl)

@@ -13,6 +13,7 @@
 #define DNSD_CTL_CTL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -48,13 +49,16 @@ int ctl_fd(const struct ctl *ctl);
 /** Another process listens on the socket now: as ctl_retire(), but the file stays. Clients without a request
  * under way have a second left for one. NULL is fine. */
 void ctl_release(struct ctl *ctl);
-/** Remove the socket file and take no more clients; requests under way are still answered. */
+/** Remove the socket file, if it is still ours, and take no more clients; requests under way are still
+ * answered. */
 void ctl_retire(struct ctl *ctl);
 /** Closes all and removes the socket file; freed later by the loop. Requests under way may still be replied
  * to. NULL is fine. */
 void ctl_destroy(struct ctl *ctl);
 
 const char *ctl_path(const struct ctl *ctl);
+/** Is the file at its path still this socket's? Somebody may have removed it, or put another one there. */
+bool ctl_is_there(const struct ctl *ctl);
 
 /** End the request without a response and keep the connection: a duplicate of its socket, owned by the
  * caller. Returns it or negative errno, the request going on then. */

@@ -262,3 +262,48 @@ void listener_close(struct listener *listener)
 	close(listener->tcp_fd);
 	listener->udp_fd = listener->tcp_fd = -1;
 }
+
+/* Returns 0 or negative errno. */
+static int try_alone(const struct sockaddr_storage *addr, bool tls)
+{
+	int on = 1;
+	int fd = socket(addr->ss_family, (tls ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* Also an address that is not there. */
+	int rc = addr->ss_family == AF_INET ? set_option(fd, IPPROTO_IP, IP_FREEBIND, on)
+	                                    : set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, on);
+	if (rc == 0 && addr->ss_family == AF_INET6)
+		rc = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, on);
+	/* Connections that end are nobody's server. */
+	if (rc == 0 && tls)
+		rc = set_option(fd, SOL_SOCKET, SO_REUSEADDR, on);
+	if (rc == 0 && bind(fd, (const struct sockaddr *)addr, addr_len(addr)) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* Only who has the port of all addresses is in the way of one of documentation (RFC 5737, 3849). */
+static bool is_taken_for_all(const struct sockaddr_storage *addr, bool tls)
+{
+	struct sockaddr_storage nobody = *addr;
+	if (addr->ss_family == AF_INET)
+		((struct sockaddr_in *)&nobody)->sin_addr.s_addr = htonl(0xc0000235);
+	else
+		((struct sockaddr_in6 *)&nobody)->sin6_addr =
+		        (struct in6_addr){ .s6_addr = { 0x20, 0x01, 0x0d, 0xb8, [15] = 0x35 } };
+	return try_alone(&nobody, tls) == -EADDRINUSE;
+}
+
+bool listener_is_free(const struct sockaddr_storage *addr, bool tls)
+{
+	struct sockaddr_storage wanted = *addr;
+	if (*port_of(&wanted) == 0)
+		return true;
+	bool all_taken = is_taken_for_all(addr, tls);
+	if (is_wildcard(addr))
+		return !all_taken;
+	/* One for all addresses leaves single ones to others. */
+	return all_taken || try_alone(addr, tls) != -EADDRINUSE;
+}

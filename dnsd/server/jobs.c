@@ -177,13 +177,15 @@ static void tell_control(const struct server *server, const struct conf *conf, i
 		why = "its folder or the group of control-group does not exist";
 	diag_error(diag, conf->control, 0,
 	           "cannot open the control socket: %s; dnsdctl reaches this server %s", why,
-	           server->ctl ? ctl_path(server->ctl) : "not at all");
+	           server->ctl && ctl_is_there(server->ctl) ? ctl_path(server->ctl) : "not at all");
 }
 
 void server_set_control(struct server *server, const struct conf *conf, struct diag *diag)
 {
 	struct ctl *ctl = NULL;
-	if (server->ctl && conf->control && strcmp(ctl_path(server->ctl), conf->control) == 0)
+	/* A file that was removed is made anew: nobody could reach this server any more. */
+	if (server->ctl && conf->control && strcmp(ctl_path(server->ctl), conf->control) == 0 &&
+	    ctl_is_there(server->ctl))
 		return;
 	int fd = conf->control ? takeover_take_control(server->takeover, conf->control) : -1;
 	int rc = 0;
@@ -213,6 +215,12 @@ static void keep(struct server *server)
 		keeping_run(server->keeping, server->load);
 }
 
+void server_keep_last(struct server *server)
+{
+	if (server->ended && !server->handed_over)
+		keep(server);
+}
+
 static void on_keep_again(uv_timer_t *timer)
 {
 	struct server *server = timer->data;
@@ -225,6 +233,7 @@ void server_keeping_written(void *context)
 	struct server *server = context;
 	server->changes++;
 	server_settle(server);
+	server_keep_last(server);
 	if (server->stopping)
 		return;
 	if (keeping_error(server->keeping))
@@ -473,6 +482,7 @@ static void job_done(uv_work_t *work, int status)
 	supervise_job_done(server->supervise, job->kind == JOB_RELOAD);
 	server_start_wanted(server);
 	server_settle(server);
+	server_keep_last(server);
 }
 
 /* Have all workers taken over the sockets of the last reload? Until then their sets must not change again. */

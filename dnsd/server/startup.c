@@ -4,10 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/addr.h"
 #include "base/log.h"
+#include "net/listener.h"
+
+/* How long another server may take to give up an address. */
+#define FREE_STEP_MS 50
+#define FREE_STEPS_N 60
 
 /* --- reading --- */
 
@@ -82,6 +89,35 @@ int startup_load(const char *conf_path, const struct load *unused, struct privil
 
 /* --- listeners --- */
 
+/* A server that has just been told to stop has closed its sockets by then. */
+static bool becomes_free(const struct conf_listen *listen, bool tls)
+{
+	static const struct timespec step = { .tv_nsec = FREE_STEP_MS * 1000000L };
+	for (unsigned i = 0; i < FREE_STEPS_N; i++) {
+		if (listener_is_free(&listen->addr, tls))
+			return true;
+		nanosleep(&step, NULL);
+	}
+	return listener_is_free(&listen->addr, tls);
+}
+
+static int check_free(const struct conf_listen *listen, size_t listen_n, bool tls, struct diag *diag)
+{
+	char text[ADDR_TEXT_MAX];
+	for (size_t i = 0; i < listen_n; i++) {
+		if (becomes_free(&listen[i], tls))
+			continue;
+		addr_format_sockaddr((const struct sockaddr *)&listen[i].addr, text, sizeof(text));
+		diag_error(
+		        diag, listen[i].place.file, listen[i].place.line,
+		        "cannot listen on %s: another server has this address and port, perhaps a dnsd that "
+		        "is running already; stop it, or take over from it with --takeover",
+		        text);
+		return -EADDRINUSE;
+	}
+	return 0;
+}
+
 int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
                  struct activation *given, struct diag *diag, struct bindings **ret_bindings)
 {
@@ -93,6 +129,11 @@ int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindi
 		rc = bindings_adopt(given, conf->listen, conf->listen_n, workers_n, diag, &adopted);
 	if (rc == 0)
 		rc = activation_check_taken(given, diag);
+	/* Sockets of the service manager share their ports with ours. */
+	if (rc == 0 && !adopted)
+		rc = check_free(conf->listen, conf->listen_n, false, diag);
+	if (rc == 0 && !adopted)
+		rc = check_free(conf->tls_listen, conf->tls_listen_n, true, diag);
 	if (rc == 0)
 		rc = bindings_create(adopted, conf, workers_n, diag, ret_bindings);
 	bindings_destroy(adopted);

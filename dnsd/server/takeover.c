@@ -417,7 +417,8 @@ int takeover_confirm(struct takeover *takeover, struct server *server)
 	                        : -ENOMEM;
 	if (rc == 0)
 		rc = channel_send(takeover->channel, json_pack("{ss}", "say", "serving"), NULL, 0);
-	if (rc < 0) {
+	/* Who has closed has said "abort" before, or is dead: then nobody else is left to serve. */
+	if (rc < 0 && rc != -EPIPE && rc != -ECONNRESET) {
 		log_error("cannot take over: %s", strerror(-rc));
 		return -ECANCELED;
 	}

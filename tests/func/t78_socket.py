@@ -266,3 +266,19 @@ def test_stop(case, _):
     check(not any(thread.is_alive() for thread in threads), "a client still waits")
     check_equal(said.count(None), 8, "ends")
     check(run(["pgrep", "-f", daemon.conf_path])[0] != 0, "it still runs")
+
+
+def test_file_removed(case, _):
+    """Somebody has removed the socket's file: a reload makes it anew. One that somebody else has put there is left to him."""
+    daemon = case.daemon(case.site().pool_site(MIRRORS, server=CONTROL))
+    for _ in range(2):
+        os.unlink(daemon.control)
+        daemon.reload()
+        check_equal(daemon.ctl("status")["pid"], daemon.pid, "who answers")
+        daemon.ctl("reload")
+    os.unlink(daemon.control)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(daemon.control)
+        other.listen()
+        daemon.stop()
+        check(os.path.exists(daemon.control), "the other one's file is gone")

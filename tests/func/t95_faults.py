@@ -34,18 +34,13 @@ def start(case, library, faults, **conf):
 
 
 def start_site(case, library, faults, site):
-    more = {"DNSD_FAULTS": faults, "LD_PRELOAD": library,
+    return case.daemon(site, more_env=faulty(library, faults))
+
+
+def faulty(library, faults):
+    """The environment of a daemon under this library."""
+    return {"DNSD_FAULTS": faults, "LD_PRELOAD": library,
             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
-    before = {name: os.environ.get(name) for name in more}
-    os.environ.update(more)
-    try:
-        return case.daemon(site)
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def cpu_s(daemon):
@@ -271,3 +266,16 @@ def test_number_used_again(case, library):
     check_equal(met, [], "epoll asked about what is a file now")
     files_n = sum("is a file now" in line for line in daemon.log.lines)
     check(files_n >= 20, f"{files_n} sockets were closed: the test shows nothing")
+
+
+def test_no_inotify(case, library):
+    """No inotify instance is left for this user: it serves, says which setting to raise, and follows its files when there is one."""
+    site = case.site().pool_site(MIRRORS, pool={"feed": '"feed.json"', "max-removal": 100}, geo=" ")
+    text = '{ "format": 1, "pool": "clamav", "serial": %d, "excluded": [] }'
+    site.write("feed.json", text % 1)
+    daemon = start_site(case, library, "inotify", site)
+    daemon.log.wait("cannot watch this directory for changes: sysctl fs.inotify.max_user_instances")
+    check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+    daemon.log.wait("this directory is watched again")
+    site.write("feed.json", text % 2)
+    daemon.log.wait("feed serial 2 in force")
