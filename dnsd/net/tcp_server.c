@@ -446,11 +446,19 @@ static bool on_accept_failed(struct acceptor *acceptor)
 	return displace_oldest(listener->server, listener->tls);
 }
 
+static void on_revived(struct acceptor *acceptor)
+{
+	const struct tcp_listener *listener = (struct tcp_listener *)acceptor;
+	listener->server->net->counters.tcp_revived++;
+}
+
 int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd, bool tls)
 {
 	listener->tls = tls;
 	listener->server = server;
-	return acceptor_open(&listener->acceptor, server->loop, fd, on_accepted, on_accept_failed);
+	int rc = acceptor_open(&listener->acceptor, server->loop, fd, on_accepted, on_accept_failed);
+	listener->acceptor.revived = on_revived;
+	return rc;
 }
 
 void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed)
