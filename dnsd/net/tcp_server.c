@@ -381,6 +381,7 @@ static void serve_connection(struct tcp_conn *conn, bool tls)
 	conn->wants_header = proxy_is_front_end(server->net->data, (const struct sockaddr *)&conn->peer);
 	if (tls && server->limits.tls)
 		conn->tls = tls_session_create(server->limits.tls);
+	conn->before_tls = conn->wants_header && conn->tls;
 	/* Room is made before the new one is in the list, where it would be the newest. */
 	if ((tls && !conn->tls) || !may_open(server, conn)) {
 		refuse(conn);
