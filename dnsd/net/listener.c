@@ -254,6 +254,13 @@ int listener_open_tls(const struct sockaddr_storage *addr, const char *file, uns
 	return open_listener(addr, true, file, line, diag, ret_listener);
 }
 
+void listener_give(const struct listener *listener, uid_t uid)
+{
+	if (listener->udp_fd >= 0)
+		(void)!fchown(listener->udp_fd, uid, (gid_t)-1);
+	(void)!fchown(listener->tcp_fd, uid, (gid_t)-1);
+}
+
 void listener_close(struct listener *listener)
 {
 	if (listener->udp_fd >= 0)

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "base/diag.h"
 
@@ -45,5 +46,9 @@ int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, 
 int listener_open_tls(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                       struct listener *ret_listener);
 void listener_close(struct listener *listener);
+
+/** Let the sockets be this user's: the kernel lets others that overlap be of the same user only. Where that
+ * can't be, all stays as it was. */
+void listener_give(const struct listener *listener, uid_t uid);
 
 #endif

@@ -83,6 +83,14 @@ int bindings_add(struct bindings *bindings, const struct sockaddr_storage *reque
 	return 0;
 }
 
+void bindings_give(const struct bindings *bindings, uid_t uid)
+{
+	for (size_t i = 0; i < bindings->n; i++) {
+		for (size_t k = 0; k < bindings->addresses[i].sockets_n; k++)
+			listener_give(&bindings->addresses[i].sockets[k], uid);
+	}
+}
+
 void bindings_close_others(struct bindings *bindings, const struct bindings *current)
 {
 	for (size_t i = 0; i < bindings->n; i++) {

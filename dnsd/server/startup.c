@@ -83,13 +83,25 @@ int startup_load(const char *conf_path, const struct load *unused, struct privil
 
 /* --- listeners --- */
 
+/* before: sockets that somebody else has opened, or NULL. */
+static int bind_beside(const struct bindings *before, const struct conf *conf, unsigned workers_n,
+                       const struct privileges *privileges, struct diag *diag, struct bindings **ret_bindings)
+{
+	if (before && geteuid() == 0)
+		bindings_give(before, privileges->changes ? privileges->uid : 0);
+	privileges_begin_sockets(privileges);
+	int rc = bindings_create(before, conf, workers_n, diag, ret_bindings);
+	privileges_end_sockets(privileges);
+	return rc;
+}
+
 int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
-                 struct diag *diag, struct bindings **ret_bindings)
+                 const struct privileges *privileges, struct diag *diag, struct bindings **ret_bindings)
 {
 	struct activation activation;
 	struct bindings *given = NULL;
 	if (passed)
-		return bindings_create(passed, conf, workers_n, diag, ret_bindings);
+		return bind_beside(passed, conf, workers_n, privileges, diag, ret_bindings);
 	int rc = activation_init(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), ACTIVATION_FIRST_FD, diag,
 	                         &activation);
 	if (rc < 0)
@@ -99,7 +111,7 @@ int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindi
 	if (rc == 0)
 		rc = activation_check_taken(&activation, diag);
 	if (rc == 0)
-		rc = bindings_create(given, conf, workers_n, diag, ret_bindings);
+		rc = bind_beside(given, conf, workers_n, privileges, diag, ret_bindings);
 	bindings_destroy(given);
 	activation_fini(&activation);
 	return rc;

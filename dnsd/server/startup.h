@@ -31,9 +31,9 @@ int startup_load(const char *conf_path, const struct load *unused, struct privil
                  struct diag *diag, struct load **ret_load);
 
 /** Open the listeners, those from the service manager among them, or those passed by a process before (NULL:
- * there is none). */
+ * there is none). All become the user's, as far as they can. */
 int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
-                 struct diag *diag, struct bindings **ret_bindings);
+                 const struct privileges *privileges, struct diag *diag, struct bindings **ret_bindings);
 
 /** Become server.user and make the filters. Returns 0 or negative errno with diag filled. */
 int startup_drop(const struct conf *conf, struct confinement *confinement, struct diag *diag);

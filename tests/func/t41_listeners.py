@@ -20,6 +20,74 @@ def query(i):
     return message.to_wire()
 
 
+def test_metrics(case, _):
+    """From one address to all at the same port, and back; then both. Another dnsd gets none of it."""
+    port = free_port("0.0.0.0")
+    daemon = start(case, MIRRORS, metrics=f'metrics: {{ listen = [ "127.0.0.1@{port}" ]; }};\n')
+    for hosts in (["0.0.0.0"], ["127.0.0.1"], ["127.0.0.1", "0.0.0.0"]):
+        listen = ", ".join(f'"{host}@{port}"' for host in hosts)
+        add_metrics(daemon.site, f"metrics: {{ listen = [ {listen} ]; }};\n")
+        daemon.reload()
+        Metrics(("127.0.0.1", port))
+        check_equal(refused(("127.0.0.2", port)), "0.0.0.0" not in hosts, f"127.0.0.2 refused by {hosts}")
+        for host in ("127.0.0.1", "0.0.0.0"):
+            site = case.site()
+            site.pool_site(MIRRORS)
+            add_metrics(site, f'metrics: {{ listen = [ "{host}@{port}" ]; }};\n')
+            status, log = run([DNSD, "-c", site.path])
+            check_equal(status, 1, f"exit status of a second dnsd with metrics on {host}")
+            check(f"cannot serve metrics on {host}@{port}: Address already in use" in log, log)
+    # What a reload takes, a start takes too.
+    daemon.stop()
+    case.daemon(daemon.site)
+    Metrics(("127.0.0.1", port))
+    Metrics(("127.0.0.2", port))
+
+
+def test_users_sockets(case, _):
+    """Sockets that root has bound are the user's: a restart may have more workers, a reload may move to an address that overlaps."""
+    t91_takeover.setup(case)
+    port = free_port("0.0.0.0")
+    site = user_site(case, listen=(f"127.0.0.1@{port}",), workers=1,
+                     server=f'user = "{USER}"; sandbox = "on"; restart-drain = "200ms";' + STATE)
+    metrics_port = free_port("0.0.0.0")
+    with open(site.path, "a") as file:
+        file.write(f'metrics: {{ listen = [ "127.0.0.1@{metrics_port}" ]; }};\n')
+    program = site.file("dnsd")
+    shutil.copy(DNSD, program)
+    line = t91_takeover.Line(case, site, program=program)
+    t91_takeover.need_sandbox(line)
+
+    def check_served(*hosts):
+        for _ in range(10):  # from as many ports: to all sockets
+            for host in hosts:
+                for transport in (UDP, TCP):
+                    check_rcode(ask(line, "www.clamav.test", server=(host, port), transport=transport), "NOERROR")
+
+    t91_takeover.change(site, "workers = 1;", "workers = 3;")
+    line.restart()
+    check_equal(line.ctl("status")["workers"], 3, "workers")
+    check_served("127.0.0.1")
+    t91_takeover.change(site, f'"127.0.0.1@{port}"', f'"0.0.0.0@{port}"')
+    t91_takeover.change(site, f'"127.0.0.1@{metrics_port}"', f'"0.0.0.0@{metrics_port}"')
+    line.ctl("reload")
+    check_served("127.0.0.1", "127.0.0.2")
+    for host in ("127.0.0.1", "127.0.0.2"):
+        with socket.create_connection((host, metrics_port)) as http:
+            http.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            check(b" 200 " in http.recv(64), f"metrics on {host}")
+    t91_takeover.change(site, f'"0.0.0.0@{port}"', f'"127.0.0.1@{port}"')
+    line.ctl("reload")
+    check_served("127.0.0.1")
+    # By root from outside: a process that becomes the user once more.
+    t91_takeover.change(site, "workers = 3;", "workers = 5;")
+    second = case.daemon(site, options=["--takeover"], program=program)
+    line.pids.append(second.pid)
+    line.reaped[second.pid] = 0  # a Daemon, which the case stops
+    check_equal(second.ctl("status")["workers"], 5, "workers")
+    check_served("127.0.0.1")
+
+
 def end_listeners(port):
     """As an operator does who ends what is open at a port."""
     status, text = run([need_program("ss"), "-K", "-l", "-t", "sport", "=", f":{port}"])

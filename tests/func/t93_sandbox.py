@@ -5,6 +5,7 @@ As root: the user is nobody. What each filter does to a forbidden call is in tes
 import datetime
 import os
 import pwd
+import random
 import re
 import resource
 import shutil
