@@ -100,14 +100,15 @@ static const char *advice(int rc)
 	}
 }
 
-/* Bind without sharing, so that it only works where nobody else is. Returns 0 with the socket open. */
-static int probe_port(struct sockaddr_storage *addr, int type, int *ret_fd)
+/* Bind without sharing, so that it only works where nobody else is; connections in TIME_WAIT may be in the
+ * way too, unless they need not. Returns 0 with the socket open. */
+static int probe_port(struct sockaddr_storage *addr, int type, bool ignores_ended, int *ret_fd)
 {
 	int fd = socket(addr->ss_family, type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	int rc = 0;
-	if (addr->ss_family == AF_INET6)
+	int rc = ignores_ended ? set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1) : 0;
+	if (rc == 0 && addr->ss_family == AF_INET6)
 		rc = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
 	socklen_t len = sizeof(*addr);
 	if (rc == 0 && (bind(fd, (const struct sockaddr *)addr, addr_len(addr)) < 0 ||
@@ -121,8 +122,9 @@ static int probe_port(struct sockaddr_storage *addr, int type, int *ret_fd)
 }
 
 /*
- * A port that is free for UDP and TCP, for now: who opens it must look whether it still is. A socket with SO_REUSEPORT may be given one that another such socket
- * has: then two servers would take each other's clients. So sockets without it look first.
+ * A port that is free for UDP and TCP, for now: who opens it must look whether it still is. A socket with
+ * SO_REUSEPORT may be given one that another such socket has: then two servers would take each other's
+ * clients. So sockets without it look first.
  */
 static int choose_port(struct sockaddr_storage *addr)
 {
@@ -131,10 +133,10 @@ static int choose_port(struct sockaddr_storage *addr)
 		int udp_fd = -1;
 		int tcp_fd = -1;
 		*port_of(addr) = 0;
-		rc = probe_port(addr, SOCK_DGRAM, &udp_fd);
+		rc = probe_port(addr, SOCK_DGRAM, false, &udp_fd);
 		if (rc < 0)
 			continue;
-		rc = probe_port(addr, SOCK_STREAM, &tcp_fd);
+		rc = probe_port(addr, SOCK_STREAM, false, &tcp_fd);
 		if (rc == 0)
 			close(tcp_fd);
 		close(udp_fd);
@@ -186,6 +188,22 @@ static int open_listener(const struct sockaddr_storage *addr, bool tls, const ch
 	}
 	*ret_listener = listener;
 	return 0;
+}
+
+int listener_check_free(const struct sockaddr_storage *addr, bool tls, const char *file, unsigned line,
+                        struct diag *diag)
+{
+	struct sockaddr_storage probed = *addr;
+	int fd;
+	/* One of the two is enough to know another dnsd by, and UDP knows no connections that have just
+	 * ended. */
+	int rc = probe_port(&probed, tls ? SOCK_STREAM : SOCK_DGRAM, tls, &fd);
+	if (rc == 0)
+		close(fd);
+	if (rc != -EADDRINUSE)
+		return 0; /* what else there is, opening it will tell */
+	tell_failure(addr, file, line, rc, diag);
+	return rc;
 }
 
 static int adopt_tcp(int fd)

@@ -45,6 +45,14 @@ int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, 
 /** The same for TLS: a TCP socket alone. */
 int listener_open_tls(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                       struct listener *ret_listener);
+/**
+ * Has another process this address already, or one that overlaps? listener_open() would share it with one of
+ * the same user that allows that, such as a second dnsd, and each would get some of the requests.
+ *
+ * Returns  0 or -EADDRINUSE with diag filled; also for sockets of our own
+ */
+int listener_check_free(const struct sockaddr_storage *addr, bool tls, const char *file, unsigned line,
+                        struct diag *diag);
 void listener_close(struct listener *listener);
 
 /** Let the sockets be this user's: the kernel lets others that overlap be of the same user only. Where that

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -123,6 +124,24 @@ static int make_rows(struct bindings *bindings, unsigned workers_n)
 	return 0;
 }
 
+static in_port_t port_of(const struct sockaddr_storage *addr)
+{
+	/* sin_port and sin6_port stand at the same place. */
+	return ((const struct sockaddr_in *)addr)->sin_port;
+}
+
+/* Is a socket of ours on this port, whatever its address? */
+static bool has_port(const struct bindings *bindings, const struct sockaddr_storage *addr)
+{
+	for (size_t i = 0; bindings && i < bindings->n; i++) {
+		const struct binding *address = &bindings->addresses[i];
+		if (address->sockets_n && address->requested.ss_family == addr->ss_family &&
+		    port_of(&address->sockets[0].addr) == port_of(addr))
+			return true;
+	}
+	return false;
+}
+
 /* Those of before, and new ones for the workers that have none. */
 static int fill_address(struct binding *address, const struct binding *before,
                         const struct conf_listen *listen, bool tls, unsigned workers_n, struct diag *diag)
@@ -165,6 +184,14 @@ int bindings_create(const struct bindings *previous, const struct conf *conf, un
 		const struct conf_listen *listen =
 		        tls ? &conf->tls_listen[i - conf->listen_n] : &conf->listen[i];
 		const struct binding *before = find(previous, &listen->addr, tls);
+		/* Beside our own, looking would tell nothing; and where the kernel chooses, nobody is there.
+		 */
+		if (port_of(&listen->addr) && !has_port(previous, &listen->addr) &&
+		    !has_port(bindings, &listen->addr))
+			rc = listener_check_free(&listen->addr, tls, listen->place.file, listen->place.line,
+			                         diag);
+		if (rc < 0)
+			break;
 		rc = fill_address(&bindings->addresses[i], before, listen, tls, workers_n, diag);
 		bindings->n++;
 	}

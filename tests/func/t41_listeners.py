@@ -20,6 +20,52 @@ def query(i):
     return message.to_wire()
 
 
+def check_no_start(site, want):
+    second = Daemon(site.path, ready=False)
+    try:
+        check_equal(second.process.wait(DEADLINE_S), 1, "exit status")
+        second.log.thread.join(DEADLINE_S)
+        check(any(want in line for line in second.log.lines), f"{want!r} is missing in: {second.log.lines}")
+    finally:
+        second.kill()
+
+
+def test_second_server(case, _):
+    """Where a dnsd serves, another does not start and none moves to, on an address that overlaps neither: the kernel would share out
+    the requests to both, and each would answer by its own data."""
+    site = case.site()
+    make_certificate(site)
+    first = case.daemon(site.pool_site(MIRRORS, server=tls_keys(), workers=2))
+    (_, port), (_, tls_port) = first.addr, tls_addr(first)
+    other = case.daemon(case.site().pool_site(MIRRORS))
+    for host in ("127.0.0.1", "0.0.0.0"):
+        want = f"cannot listen on {host}@{port}: Address already in use; another server has this address and port"
+        check_no_start(case.site().pool_site(MIRRORS, listen=[f"{host}@{port}"]), want)
+        text = open(other.conf_path).read()
+        with open(other.conf_path, "w") as file:
+            file.write(text.replace("127.0.0.1@0", f"{host}@{port}"))
+        check(any(want in line for line in other.reload(fails=True)), "what the log says of the reload")
+        with open(other.conf_path, "w") as file:
+            file.write(text)
+        site = case.site()
+        make_certificate(site)
+        check_no_start(site.pool_site(MIRRORS, server=tls_keys(listen=f"{host}@{tls_port}")), f"cannot listen on {host}@{tls_port}: ")
+    # Its own may overlap, from the start and by a reload.
+    both = case.daemon(case.site().pool_site(MIRRORS, listen=[f"127.0.0.1@{free_port('0.0.0.0')}"], workers=2))
+    port = both.addr[1]
+    for listen in (f'"0.0.0.0@{port}"', f'"127.0.0.1@{port}", "0.0.0.0@{port}"', f'"127.0.0.1@{port}"'):
+        text = open(both.conf_path).read()
+        with open(both.conf_path, "w") as file:
+            file.write(re.sub(r"listen = \[.*?\]", f"listen = [ {listen} ]", text, count=1))
+        both.reload()
+        for host in ("127.0.0.1", "127.0.0.9") if "0.0.0.0" in listen else ("127.0.0.1",):
+            for transport in (UDP, TCP):
+                check_rcode(ask(both, "www.clamav.test", server=(host, port), transport=transport), "NOERROR")
+        if listen.count("@") == 2:
+            both.stop()
+            both = case.daemon(both.conf_path)
+
+
 def test_metrics(case, _):
     """From one address to all at the same port, and back; then both. Another dnsd gets none of it."""
     port = free_port("0.0.0.0")

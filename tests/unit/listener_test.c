@@ -120,6 +120,40 @@ static void test_not_ours(void **unused)
 	expect_refused(&addr, -EADDRNOTAVAIL, "no interface of this machine");
 }
 
+static int check_free(const char *text, uint16_t port, bool tls)
+{
+	struct diag diag;
+	struct sockaddr_storage addr = address(text, port);
+	diag_init(&diag);
+	int rc = listener_check_free(&addr, tls, "dnsd.conf", 3, &diag);
+	assert_int_equal(diag.errors_n, rc < 0);
+	diag_fini(&diag);
+	return rc;
+}
+
+/* Sockets that would let themselves be shared are seen all the same, also those of an address that overlaps.
+ */
+static void test_check_free(void **unused)
+{
+	(void)unused;
+	for (int tls = 0; tls <= 1; tls++) {
+		struct sockaddr_storage addr = address("127.0.0.1", 0);
+		struct listener listener;
+		struct diag diag;
+		diag_init(&diag);
+		assert_int_equal((tls ? listener_open_tls : listener_open)(&addr, NULL, 0, &diag, &listener),
+		                 0);
+		diag_fini(&diag);
+		uint16_t port = port_of(&listener);
+		assert_int_equal(check_free("127.0.0.1", port, tls), -EADDRINUSE);
+		assert_int_equal(check_free("0.0.0.0", port, tls), -EADDRINUSE);
+		assert_int_equal(check_free("127.0.0.2", port, tls), 0);
+		if (has_ipv6())
+			assert_int_equal(check_free("::", port, tls), 0);
+		listener_close(&listener);
+	}
+}
+
 /* However many descriptors are left: an error, and none is lost. */
 static void test_no_descriptors(void **unused)
 {
@@ -147,9 +181,8 @@ static void test_no_descriptors(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pair),
-		cmocka_unit_test(test_taken),
-		cmocka_unit_test(test_not_ours),
+		cmocka_unit_test(test_pair),           cmocka_unit_test(test_taken),
+		cmocka_unit_test(test_not_ours),       cmocka_unit_test(test_check_free),
 		cmocka_unit_test(test_no_descriptors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
