@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "loop/accept.h"
 
 #define SOCKET_BUFFER_BYTES (1 << 20)
 /* What a client that never reads can hold in the kernel; accepted sockets inherit it. The largest answer
  * fits. */
 #define TCP_SEND_BUFFER_BYTES (128 * 1024)
-#define TCP_BACKLOG           511
 #define PORT_TRIES            16
 
 static socklen_t addr_len(const struct sockaddr_storage *addr)
@@ -80,7 +80,7 @@ static int open_socket(const struct sockaddr_storage *addr, int type, bool wildc
 		rc = set_option(fd, SOL_SOCKET, SO_SNDBUF, TCP_SEND_BUFFER_BYTES);
 	if (rc == 0 && bind(fd, (const struct sockaddr *)addr, addr_len(addr)) < 0)
 		rc = -errno;
-	if (rc == 0 && type == SOCK_STREAM && listen(fd, TCP_BACKLOG) < 0)
+	if (rc == 0 && type == SOCK_STREAM && listen(fd, ACCEPT_BACKLOG) < 0)
 		rc = -errno;
 	if (rc < 0)
 		close(fd);
@@ -194,7 +194,7 @@ static int adopt_tcp(int fd)
 	int rc = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (rc == 0)
 		rc = set_option(fd, SOL_SOCKET, SO_SNDBUF, TCP_SEND_BUFFER_BYTES);
-	return rc == 0 && listen(fd, TCP_BACKLOG) < 0 ? -errno : rc;
+	return rc == 0 && listen(fd, ACCEPT_BACKLOG) < 0 ? -errno : rc;
 }
 
 int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, const char *file,
@@ -253,6 +253,13 @@ int listener_open_tls(const struct sockaddr_storage *addr, const char *file, uns
                       struct listener *ret_listener)
 {
 	return open_listener(addr, true, file, line, diag, ret_listener);
+}
+
+void listener_give(const struct listener *listener, uid_t uid)
+{
+	if (listener->udp_fd >= 0)
+		(void)!fchown(listener->udp_fd, uid, (gid_t)-1);
+	(void)!fchown(listener->tcp_fd, uid, (gid_t)-1);
 }
 
 void listener_close(struct listener *listener)

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "base/diag.h"
 
@@ -53,5 +54,9 @@ void listener_close(struct listener *listener);
  * wrong
  */
 bool listener_is_free(const struct sockaddr_storage *addr, bool tls);
+
+/** Let the sockets be this user's: the kernel lets others that overlap be of the same user only. Where that
+ * can't be, all stays as it was. */
+void listener_give(const struct listener *listener, uid_t uid);
 
 #endif

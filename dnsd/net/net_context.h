@@ -31,6 +31,7 @@
 	X(tcp_refused, "TCP connections closed at once: tcp-clients reached, nobody idle")                   \
 	X(tcp_displaced, "idle TCP connections closed to make room for new ones")                            \
 	X(tcp_accept_errors, "TCP connections that had to wait: no descriptor or memory to accept them")     \
+	X(tcp_revived, "TCP sockets that somebody had ended (\"ss -K -l\", say) and that listen again")      \
 	X(tcp_idle_closed, "TCP connections closed after the idle limit")                                    \
 	X(proxy_ok, "PROXY headers of front ends, over UDP and TCP")                                         \
 	X(proxy_bad, "packets and connections of front ends given up: their PROXY header is malformed")      \

@@ -222,7 +222,9 @@ static int start_workers(struct server *server)
 	struct diag diag;
 	diag_init(&diag);
 	const struct bindings *passed = server->takeover ? takeover_bindings(server->takeover) : NULL;
-	int rc = startup_bind(conf, workers_n, passed, &server->activation, &diag, &server->bindings);
+	const struct privileges *privileges = &server->confinement.privileges;
+	int rc = startup_bind(conf, workers_n, passed, &server->activation, privileges, &diag,
+	                      &server->bindings);
 	if (rc == 0)
 		rc = startup_drop(conf, &server->confinement, &diag);
 	if (rc == 0)

@@ -404,7 +404,9 @@ int server_metrics_start(struct server *server)
 	if (rc < 0)
 		return rc;
 	diag_init(&diag);
+	privileges_begin_sockets(&server->confinement.privileges);
 	rc = metrics_http_prepare(server->metrics.http, conf->metrics_listen, conf->metrics_listen_n, &diag);
+	privileges_end_sockets(&server->confinement.privileges);
 	log_diag(&diag);
 	diag_fini(&diag);
 	return rc;

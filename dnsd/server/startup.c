@@ -89,53 +89,47 @@ int startup_load(const char *conf_path, const struct load *unused, struct privil
 
 /* --- listeners --- */
 
-/* A server that has just been told to stop has closed its sockets by then. */
-static bool becomes_free(const struct conf_listen *listen, bool tls)
+/* One that has just been told to stop has closed its sockets in a moment; another is still there then, and an
+ * error. */
+static void await_free(const struct conf_listen *listen, size_t listen_n, bool tls)
 {
 	static const struct timespec step = { .tv_nsec = FREE_STEP_MS * 1000000L };
-	for (unsigned i = 0; i < FREE_STEPS_N; i++) {
-		if (listener_is_free(&listen->addr, tls))
-			return true;
-		nanosleep(&step, NULL);
+	for (size_t i = 0; i < listen_n; i++) {
+		for (unsigned k = 0; k < FREE_STEPS_N && !listener_is_free(&listen[i].addr, tls); k++)
+			nanosleep(&step, NULL);
 	}
-	return listener_is_free(&listen->addr, tls);
 }
 
-static int check_free(const struct conf_listen *listen, size_t listen_n, bool tls, struct diag *diag)
+/* before: sockets that somebody else has opened, or NULL. */
+static int bind_beside(const struct bindings *before, const struct conf *conf, unsigned workers_n,
+                       const struct privileges *privileges, struct diag *diag, struct bindings **ret_bindings)
 {
-	char text[ADDR_TEXT_MAX];
-	for (size_t i = 0; i < listen_n; i++) {
-		if (becomes_free(&listen[i], tls))
-			continue;
-		addr_format_sockaddr((const struct sockaddr *)&listen[i].addr, text, sizeof(text));
-		diag_error(
-		        diag, listen[i].place.file, listen[i].place.line,
-		        "cannot listen on %s: another server has this address and port, perhaps a dnsd that "
-		        "is running already; stop it, or take over from it with --takeover",
-		        text);
-		return -EADDRINUSE;
-	}
-	return 0;
+	if (before && geteuid() == 0)
+		bindings_give(before, privileges->changes ? privileges->uid : 0);
+	privileges_begin_sockets(privileges);
+	int rc = bindings_create(before, conf, workers_n, diag, ret_bindings);
+	privileges_end_sockets(privileges);
+	return rc;
 }
 
 int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
-                 struct activation *given, struct diag *diag, struct bindings **ret_bindings)
+                 struct activation *given, const struct privileges *privileges, struct diag *diag,
+                 struct bindings **ret_bindings)
 {
 	struct bindings *adopted = NULL;
 	if (passed)
-		return bindings_create(passed, conf, workers_n, diag, ret_bindings);
+		return bind_beside(passed, conf, workers_n, privileges, diag, ret_bindings);
 	int rc = 0;
 	if (given->sockets_n)
 		rc = bindings_adopt(given, conf->listen, conf->listen_n, workers_n, diag, &adopted);
 	if (rc == 0)
 		rc = activation_check_taken(given, diag);
-	/* Sockets of the service manager share their ports with ours. */
-	if (rc == 0 && !adopted)
-		rc = check_free(conf->listen, conf->listen_n, false, diag);
-	if (rc == 0 && !adopted)
-		rc = check_free(conf->tls_listen, conf->tls_listen_n, true, diag);
+	if (rc == 0 && !adopted) {
+		await_free(conf->listen, conf->listen_n, false);
+		await_free(conf->tls_listen, conf->tls_listen_n, true);
+	}
 	if (rc == 0)
-		rc = bindings_create(adopted, conf, workers_n, diag, ret_bindings);
+		rc = bind_beside(adopted, conf, workers_n, privileges, diag, ret_bindings);
 	bindings_destroy(adopted);
 	return rc;
 }
