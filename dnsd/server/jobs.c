@@ -599,7 +599,12 @@ void server_drop_waiting_commands(struct server *server)
 void server_drop_commands(struct server *server)
 {
 	struct command *command;
-	while ((command = pop(&server->answered)))
+	while ((command = pop(&server->answered))) {
+		if (command->is_kept && command->kept > keeping_done(server->keeping) && command->response)
+			json_object_set_new(command->response, "warning",
+			                    json_string("it may not outlive the restart: the server is "
+			                                "stopping, and has not written it yet"));
 		answer(command, command->response);
+	}
 	server_drop_waiting_commands(server);
 }

@@ -65,6 +65,8 @@ def test_stop(case, library):
         ended(reloading, 0)
         ended(writing, 1)
         check(HANGS_S * 0.9 < time.monotonic() - start_s, "the time that a slow disk has")
+        response = json.loads(control.lines.readline())
+        check("has not written it yet" in response["warning"], f"what waited for the disk: {response}")
     reloading.log.wait("a reload does not end: one of the files it reads or the disk does not answer")
     writing.log.wait("state: the state is not written whole")
     for daemon in (reloading, writing):
