@@ -32,6 +32,8 @@ static const char zone[] = "$TTL 3600\n"
                            "web A 192.0.2.80\n"
                            "out CNAME www.elsewhere.test.\n"
                            "pool CNAME db.de\n"
+                           "big CNAME db.big\n"
+                           "report CNAME x.ping\n"
                            "gone CNAME nothing\n"
                            "loop1 CNAME loop2\n"
                            "loop2 CNAME loop1\n"
@@ -105,6 +107,8 @@ static const struct {
 	/* the last name of the chain decides the rcode, RFC 6604 section 3 */
 	{ "gone.example.net", WIRE_TYPE_A,
 	  "NXDOMAIN aa\ngone.example.net.\t3600\tIN\tCNAME\tnothing.example.net.\n-\n" SOA_LINE "-\n" },
+	{ "report.example.net", WIRE_TYPE_A,
+	  "NOERROR aa\nreport.example.net.\t3600\tIN\tCNAME\tx.ping.example.net.\n-\n" SOA_LINE "-\n" },
 	/* wildcards, RFC 4592 */
 	{ "q.wild.example.net", WIRE_TYPE_A,
 	  "NOERROR aa\nq.wild.example.net.\t3600\tIN\tA\t192.0.2.9\n-\n-\n" },
@@ -402,9 +406,8 @@ static void test_refused_at_build(void **test_state)
 
 /* UDP says TC, the client comes again over TCP: over all of these each mirror is first as often as the
  * others. */
-static void test_rotation_after_truncation(void **test_state)
+static void check_rotation_after_truncation(const char *name, size_t last_octet_off)
 {
-	(void)test_state;
 	struct fixture fixture;
 	fixture_init(&fixture, zone, NULL);
 	unsigned first[256] = { 0 };
@@ -412,7 +415,7 @@ static void test_rotation_after_truncation(void **test_state)
 	assert_non_null(resp);
 	for (unsigned i = 0; i < 400; i++) {
 		uint8_t req[300] = { 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0 };
-		int len = name_from_text("db.big.example.net", NULL, 0, req + WIRE_HEADER_LEN);
+		int len = name_from_text(name, NULL, 0, req + WIRE_HEADER_LEN);
 		memcpy(req + WIRE_HEADER_LEN + len, "\0\1\0\1", 4);
 		struct sockaddr_in peer = { .sin_family = AF_INET };
 		for (int tcp = 0; tcp <= 1; tcp++) {
@@ -420,12 +423,61 @@ static void test_rotation_after_truncation(void **test_state)
 				                 .transport = tcp ? TRANSPORT_TCP : TRANSPORT_UDP };
 			answer_query(&fixture.data, &client, req, WIRE_HEADER_LEN + (size_t)len + 4, resp,
 			             ANSWER_TCP_MAX, fixture.state);
+			assert_int_equal((resp[2] & 2) != 0, !tcp);
 		}
-		first[resp[WIRE_HEADER_LEN + len + 4 + 15]]++;
+		first[resp[WIRE_HEADER_LEN + (size_t)len + 4 + last_octet_off]]++;
 	}
 	for (unsigned i = 0; i < 40; i++)
 		assert_in_range(first[i], 9, 11);
 	free(resp);
+	fixture_fini(&fixture);
+}
+
+static void test_rotation_after_truncation(void **test_state)
+{
+	(void)test_state;
+	check_rotation_after_truncation("db.big.example.net", 15);
+	/* behind the CNAME, whose data is six labels' bytes and a pointer, and an owner that points to that
+	 */
+	check_rotation_after_truncation("big.example.net", 12 + 5 + 15);
+}
+
+/* Of a name with many types each is found, and those between are not. */
+static void test_many_types(void **test_state)
+{
+	(void)test_state;
+	char text[1024];
+	size_t used =
+	        (size_t)snprintf(text, sizeof(text), "$TTL 60\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\n");
+	for (unsigned type = 65300; type < 65330; type += 2)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "many TYPE%u \\# 1 %02u\n", type,
+		                         type % 100);
+	struct fixture fixture;
+	fixture_init(&fixture, text, NULL);
+	for (uint16_t type = 65299; type < 65331; type++) {
+		uint8_t resp[ANSWER_UDP_MAX];
+		size_t len = fixture_ask(&fixture, "many.example.net", type, 0, resp);
+		bool there = type % 2 == 0 && type < 65330;
+		assert_int_equal(wire_get16(resp + 6), there);
+		assert_int_equal(wire_get16(resp + 8), !there);
+		if (there)
+			assert_int_equal((resp[len - 1] >> 4) * 10 + (resp[len - 1] & 15), type % 100);
+	}
+	fixture_fini(&fixture);
+}
+
+/* ANY of a pool that has no IPv4 at the moment is its IPv6. */
+static void test_any_of_one_family(void **test_state)
+{
+	(void)test_state;
+	struct fixture fixture;
+	uint8_t resp[ANSWER_UDP_MAX];
+	fixture_init(&fixture, zone, NULL);
+	const struct pool_slot *slot = &fixture.pools->slots[FIXTURE_SLOT_COUNTRY];
+	((struct pool_set *)fixture.pools->sets)[slot->ref].v4.take_n = 0;
+	size_t len = fixture_ask(&fixture, "db.de.example.net", WIRE_TYPE_ANY, 0, resp);
+	assert_int_equal(wire_get16(resp + 6), 1);
+	assert_int_equal(wire_get16(resp + len - 28 + 2), WIRE_TYPE_AAAA);
 	fixture_fini(&fixture);
 }
 
@@ -754,6 +806,8 @@ int main(void)
 		cmocka_unit_test(test_large_wildcard),
 		cmocka_unit_test(test_same_hash),
 		cmocka_unit_test(test_left_out),
+		cmocka_unit_test(test_many_types),
+		cmocka_unit_test(test_any_of_one_family),
 		cmocka_unit_test(test_refused_at_build),
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_rotation_after_truncation),
