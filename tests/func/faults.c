@@ -33,7 +33,7 @@
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
-#define DEAD_CALLS_N 60
+#define DEAD_CALLS_N 100
 
 static bool wants(const char *word)
 {

@@ -643,10 +643,10 @@ static void start_sending(struct sending *sending, unsigned letters_n)
 	log_set_echo(note_log, NULL);
 	assert_int_equal(uv_loop_init(&sending->loop), 0);
 	assert_int_equal(mailer_create(&sending->loop, at, &sending->mailer), 0);
-	mailer_set_times(sending->mailer, 20, 50, 500);
+	mailer_set_times(sending->mailer, 20, 50, 30000);
 	uv_timer_init(&sending->loop, &sending->deadline);
 	sending->deadline.data = sending;
-	uv_timer_start(&sending->deadline, on_deadline, 20000, 0);
+	uv_timer_start(&sending->deadline, on_deadline, 60000, 0);
 	struct letters many = { .items = calloc(letters_n, sizeof(struct letter)), .n = letters_n };
 	assert_non_null(many.items);
 	for (unsigned i = 0; i < letters_n; i++) {
