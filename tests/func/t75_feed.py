@@ -181,10 +181,10 @@ def test_entries_ignored(case, _):
 
 def test_breaker(case, _):
     """A feed that takes out too much is held, and comes into force when it persists."""
-    world = World(case, feed(1), max_removal=30, feed_hold='"2s"')
+    world = World(case, feed(1), max_removal=30, feed_hold='"4s"')
     mark = world.write(feed(2, [out("m1.de.example"), out("m2.de.example")]))
     held = time.monotonic()
-    world.daemon.log.wait(r"serial 2 takes out 2 of 6 mirrors at once: held back for 2 s", mark)
+    world.daemon.log.wait(r"serial 2 takes out 2 of 6 mirrors at once: held back for 4 s", mark)
     check_equal(world.members(), DE, "members while it is held")
     world.wait_members(DE - {"192.0.2.1", "192.0.2.2"})
     check(time.monotonic() - held >= 1, "it was not held")

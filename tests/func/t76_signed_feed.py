@@ -204,11 +204,11 @@ def test_bad_files(case, keys):
 
 def test_hold_survives_the_renames(case, keys):
     """A feed that the breaker holds is written anew all the time: looks between two renames do not begin the hold anew."""
-    world = World(case, keys[0], keys[:1], max_removal=30, feed_hold='"3s"')
-    world.put(feed(11, 1, 2, 3), keys[0])
-    world.daemon.log.wait("serial 11 takes out 2 of 4 mirrors at once: held back for 3 s")
+    world = World(case, keys[0], keys[:1], max_removal=30, feed_hold='"5s"')
     text = feed(12, 1, 2, 3)
     signature = world.sign(text, keys[0])
+    world.put(feed(11, 1, 2, 3), keys[0])
+    world.daemon.log.wait("serial 11 takes out 2 of 4 mirrors at once: held back for 5 s")
     mark = world.daemon.log.mark()
     world.site.write("feed/feed.json.minisig", signature)
     world.daemon.log.wait(f"it was made for other bytes; {REFUSED}", mark)

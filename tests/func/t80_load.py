@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 
-from harness import (DEADLINE_S, TCP, ZONE_TEXT, Lookups, Tcp, addresses, check, check_equal, cvd_file, is_sanitized,
+from harness import (DEADLINE_S, ZONE_TEXT, Lookups, Tcp, addresses, check, check_equal, cvd_file, is_sanitized,
                      make_query, mirrors_text, need_program, parse_answer, records)
 
 RELOADS = 1000

@@ -109,7 +109,8 @@ def test_kill(case, _):
                 confirmed[host] = found.get(host)
                 want = {host: action for host, action in confirmed.items() if action}
             check_equal(found, want, f"overrides in force after kill {kill}")
-            in_force = control.do("feed")[0]["in-force"]["serial"]
+            # Of a feed that nobody was told of yet nothing may have been kept.
+            in_force = control.do("feed")[0].get("in-force", {"serial": 0})["serial"]
             check(in_force >= told_serial, f"feed serial {in_force} after kill {kill}, {told_serial} was told before")
             told_serial = max(told_serial, in_force)
             past = control.do("pool", at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))[0]

@@ -55,10 +55,11 @@ class World:
         os.mkdir(self.www)
         self.make_daemon()
         command = ["ip", "netns", "exec", self.name, sys.executable, os.path.join(FOLDER, "mirror_server.py"), self.www]
-        self.web = subprocess.Popen(command + list(MIRRORS.values()), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        self.web = subprocess.Popen(command + list(MIRRORS.values()), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                     stderr=subprocess.STDOUT, text=True)
         self.requests = Output(self.web.stdout)
         self.requests.wait("^ready$")
+        self.updates_n = 0
 
     def make_daemon(self):
         self.site = site = self.case.site()
@@ -85,6 +86,7 @@ class World:
         if hasattr(self, "web"):
             self.web.kill()
             self.web.wait()
+            self.web.stdin.close()
         run(["ip", "netns", "delete", self.name])
         shutil.rmtree(self.etc, ignore_errors=True)
 
@@ -99,7 +101,7 @@ class World:
         local: (name, file) of databases that the client has already
         """
         with open(os.path.join(self.etc, "resolv.conf"), "w") as file:
-            file.write(f"nameserver {RESOLVERS[resolver]}\noptions timeout:2 attempts:1\n")
+            file.write(f"nameserver {RESOLVERS[resolver]}\noptions timeout:10 attempts:1\n")
         folder = os.path.join(case.folder, "client")
         os.mkdir(folder)
         for name, source in local:
@@ -120,7 +122,13 @@ TestDatabases no
 """)
         mark = self.requests.mark()
         status, text = run(["ip", "netns", "exec", self.name, self.freshclam, f"--config-file={conf}", "--stdout"])
-        return status, text, [json.loads(line) for line in self.requests.since(mark)], folder
+        # What was said before the mirrors repeat this are all requests of that run.
+        self.updates_n += 1
+        self.web.stdin.write(f"update {self.updates_n} has ended\n")
+        self.web.stdin.flush()
+        self.requests.wait(f"^update {self.updates_n} has ended$", mark)
+        lines = [line for line in self.requests.since(mark) if line.startswith("{")]
+        return status, text, [json.loads(line) for line in lines], folder
 
     def need_signed(self):
         if not self.signed:

@@ -453,7 +453,7 @@ def test_many_from_outside(case, _):
 def test_sandbox(case, _):
     """One restart after the other where no thread may start a program: each process has its own launcher for that."""
     need_program("dnsperf")
-    site = make_site(case, server='sandbox = "on";')
+    site = make_site(case, server='sandbox = "on";', drain_s=DEADLINE_S)
     line = Line(case, site)
     need_sandbox(line)
     load = Load(line.addr, NAMES, 100, rate=2000)
@@ -539,7 +539,7 @@ def test_secrets(case, _):
 
 def test_tls(case, _):
     """TLS listeners are handed over; a connection of the old process ends as TLS wants it."""
-    site = make_site(case, drain_s=0.5, server='sandbox = "off"; ' + tls_keys())
+    site = make_site(case, drain_s=4, server='sandbox = "off"; ' + tls_keys())
     make_certificate(site)
     line = Line(case, site)
     addr = tls_addr(line.daemon)

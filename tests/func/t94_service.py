@@ -143,7 +143,7 @@ def test_status(case, _):
 
 def test_watchdog(case, _):
     """Every worker is asked four times in the limit; also over reloads that change listeners."""
-    limit_ms = 1000
+    limit_ms = 3000
     manager = Manager(case, os.path.join(case.folder, "notify"))
     site = case.site().pool_site(MIRRORS, workers=3)
     daemon = case.daemon(site, more_env=manager.env | {"WATCHDOG_USEC": str(limit_ms * 1000)})
@@ -151,6 +151,7 @@ def test_watchdog(case, _):
     manager.wait("READY")
     manager.wait("WATCHDOG")
     before = daemon.counters()["queries_udp"]
+    manager.drain()  # what was said up to now
     for _ in range(4):
         manager.wait("WATCHDOG")
     after = daemon.counters()["queries_udp"]
@@ -172,9 +173,10 @@ def test_watchdog_beside_limits(case, _):
     server = ('proxy-allow = [ "127.0.0.0/8" ];'
               'rate-limit = { enabled = true; positive = 1; all = 1; window = "1s"; slip = 0; };')
     daemon = case.daemon(case.site().pool_site(MIRRORS, workers=2, server=server),
-                         more_env=manager.env | {"WATCHDOG_USEC": "400000"})
+                         more_env=manager.env | {"WATCHDOG_USEC": "2000000"})
     before = daemon.counters()
-    for _ in range(12):
+    manager.drain()
+    for _ in range(10):  # four questions a second, where one is allowed
         manager.wait("WATCHDOG")
     after = daemon.counters()
     check(after["queries_udp"] - before["queries_udp"] >= 16, "two workers are asked in each round")
@@ -242,7 +244,7 @@ def worker_thread(daemon, number):
 
 def test_watchdog_hung_worker(case, _):
     """One worker of three hangs: within the limit nothing is told any more, and the log says which one."""
-    limit_s = 0.8
+    limit_s = 2.4
     manager = Manager(case, os.path.join(case.folder, "notify"))
     daemon = case.daemon(case.site().pool_site(MIRRORS, workers=3),
                          more_env=manager.env | {"WATCHDOG_USEC": str(int(limit_s * 1e6))})
@@ -383,7 +385,7 @@ def test_takeover_is_told(case, _):
 
 # --- sockets ---
 
-def bound(case, kind, port=0, host="127.0.0.1"):
+def bound(case, kind, port, host="127.0.0.1"):
     sock = case.stack.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind))
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if ":" in host:
@@ -395,18 +397,9 @@ def bound(case, kind, port=0, host="127.0.0.1"):
 
 
 def pair(case, times=1, host="127.0.0.1"):
-    """(port, sockets): so many of each kind on one port."""
-    for tries_left in range(20, 0, -1):
-        first = bound(case, socket.SOCK_DGRAM, host=host)
-        port = first.getsockname()[1]
-        try:
-            more = [bound(case, socket.SOCK_DGRAM, port, host) for _ in range(times - 1)]
-            return port, [first, *more, *[bound(case, socket.SOCK_STREAM, port, host) for _ in range(times)]]
-        except OSError:  # somebody has the port for TCP
-            if tries_left == 1:
-                raise
-            first.close()
-    return None
+    """(port, sockets): so many of each kind on one port. Of the kernel's choice one with SO_REUSEPORT may be that of another server."""
+    port = free_port(host)
+    return port, [bound(case, kind, port, host) for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM) for _ in range(times)]
 
 
 def launch(sockets):

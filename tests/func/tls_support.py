@@ -3,7 +3,7 @@ import re
 import socket
 import ssl
 
-from harness import Tcp, check, need_program, run
+from harness import DEADLINE_S, Tcp, check, need_program, run
 
 
 def make_certificate(site, name="tls", days=30, key="ec"):
@@ -138,7 +138,7 @@ class Tls(Tcp):
             pass
         self.flush()
 
-    def ends(self, deadline_s=5):
+    def ends(self, deadline_s=DEADLINE_S):
         """How the server ends: "goodbye" (close_notify), "closed" (without), "open" (not at all)."""
         self.sock.settimeout(deadline_s)
         try:

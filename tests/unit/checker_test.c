@@ -385,6 +385,7 @@ static void test_slow_connect(void **state)
 	for (size_t i = 0; i < 8; i++)
 		close(clients[i]);
 	close(listener);
+	fx->conf.connect_timeout_ms = 5000;
 	checker_fixture_run(fx);
 	checker_fixture_expect(fx, REASON_UNREACHABLE, "cannot connect: Connection refused");
 }
@@ -403,7 +404,7 @@ static void test_slow_answer(void **state)
 		http_fake_script(fx->fake, "/timestamp", &slow[i]);
 		checker_fixture_run(fx);
 		checker_fixture_expect(fx, REASON_UNREACHABLE, "not finished after ");
-		assert_in_range(fx->result.total_us, 80000, 2000000);
+		assert_in_range(fx->result.total_us, 80000, 20000000);
 	}
 }
 

@@ -102,7 +102,7 @@ static void test_refused(void **state)
 	assert_int_equal(launcher_ended(launcher, &ended, &status), -EAGAIN);
 	assert_int_equal(kill(pid, SIGTERM), 0);
 	struct pollfd news = { .fd = launcher_fd(launcher), .events = POLLIN };
-	assert_int_equal(poll(&news, 1, 5000), 1);
+	assert_int_equal(poll(&news, 1, 20000), 1);
 	assert_int_equal(launcher_ended(launcher, &ended, &status), 0);
 	assert_int_equal(ended, pid);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
