@@ -200,9 +200,10 @@ static int read_feed(struct zones *zones, size_t number, uint64_t now_s, struct 
 		feed = feed_ref(entry->feed);
 	}
 	if (rc < 0) {
-		/* The one that was held does not persist. But a look between a writer's two renames says
-		 * nothing: each feed of a busy monitor would else begin the hold anew. */
-		if (rc != -EBADMSG || now_s >= entry->held_until_s)
+		/* The one that was held does not persist. But a look between a writer's two renames, or
+		 * without memory, says nothing: each feed of a busy monitor would else begin the hold anew.
+		 */
+		if (rc != -ENOMEM && (rc != -EBADMSG || now_s >= entry->held_until_s))
 			drop_held(pool, entry);
 		return rc == -ENOMEM ? rc : 0; /* told; the state stays */
 	}

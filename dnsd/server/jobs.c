@@ -18,6 +18,9 @@
 /* How soon to try again when the state could not be kept. */
 #define KEEP_AGAIN_MS 3000
 
+/* How soon to look again when there was no memory to look. */
+#define RENEW_AGAIN_S 3
+
 /* --- snapshots --- */
 
 static uint64_t oldest_adopted(const struct server *server)
@@ -439,7 +442,10 @@ static void finish_change(struct server *server, struct job *job)
 	}
 	if (job->names_changed)
 		server->job_wanted = JOB_RELOAD;
-	if (job->snap)
+	/* What the clock waited for may be over, and nothing else might come. */
+	if (rc < 0 && job->kind == JOB_RENEW)
+		clock_set(server->clock, utc_now() + RENEW_AGAIN_S);
+	else if (job->snap)
 		clock_set(server->clock, job->next_s);
 	if (job->kind == JOB_RENEW)
 		keeping_want_versions(server->keeping);

@@ -19,6 +19,8 @@
  *     hang     open() of a file beside which there is one called FILE.hangs waits until that is gone, as on a
  *              disk that does not answer; told
  *
+ *     poor     open() of a file beside which there is one called FILE.poor: ENOMEM
+ *
  *     inotify  inotify_init1(): EMFILE, INOTIFY_CALLS_N times
  *
  * Only internet sockets are touched; "reuse" takes those of any kind.
@@ -208,12 +210,21 @@ static void hang(const char *path)
 		nanosleep(&step, NULL);
 }
 
+static bool is_poor(const char *path)
+{
+	char sign[PATH_MAX];
+	return wants("poor") && snprintf(sign, sizeof(sign), "%s.poor", path) < (int)sizeof(sign) &&
+	       access(sign, F_OK) == 0;
+}
+
 /* Only some calls have a mode. */
 static int open_as(const char *name, const char *path, int flags, va_list more)
 {
 	int (*real)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, name);
 	mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
 	hang(path);
+	if (is_poor(path))
+		return fail(ENOMEM);
 	return real(path, flags, mode);
 }
 

@@ -274,3 +274,17 @@ def test_no_inotify(case, library):
     daemon.log.wait("this directory is watched again")
     site.write("feed.json", text % 2)
     daemon.log.wait("feed serial 2 in force")
+
+
+def test_no_memory_for_a_moment(case, library):
+    """No memory just when the time of a feed that was held is over: it is looked at again, though nothing else ever happens here."""
+    site = case.site().pool_site(MIRRORS, pool={"feed": '"feed.json"', "feed-hold": '"4s"'}, geo=" ")
+    text = '{ "format": 1, "pool": "clamav", "serial": %d, "excluded": [ %s ] }'
+    site.write("feed.json", text % (1, ""))
+    daemon = start_site(case, library, "poor", site)
+    site.write("feed.json", text % (2, '{ "mirror": "m.de.example", "reason": "old" }'))
+    daemon.log.wait("serial 2 takes out 1 of 1 mirrors at once")
+    site.write("feed.json.poor", "")
+    daemon.log.wait("version records and pools not renewed: Cannot allocate memory")
+    os.unlink(site.file("feed.json.poor"))
+    daemon.log.wait("serial 2 was held back and still says the same: in force now")
