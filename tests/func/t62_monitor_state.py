@@ -200,6 +200,35 @@ def test_votes(case, world):
     other.answer(None)
 
 
+def test_letters(case, world):
+    """A letter that sendmail does not take waits over a stop and is sent by the next process, once."""
+    world.heal(case)
+    site = case.site()
+    site.write("mail/sendmail", "#!/bin/sh\nexit 75\n")
+    os.chmod(site.file("mail/sendmail"), 0o755)
+    monitor = world.monitor(site, checks=FAST, mail={"team": '"team@pool.example"', "sendmail": f'"{site.file("mail/sendmail")}"'})
+    monitor.wait_feed()
+    mirror = world.by_host["m1.de.example"]
+    mirror.answer(403)
+    monitor.wait_out({mirror.host: "refused"})
+    monitor.log.wait("mail to .*team@pool.example is not sent: .* ended with status 75")
+    monitor.stop()
+    check(os.listdir(site.file("mon/letters")), "no letter waits")
+    site.write("mail/sendmail", SENDMAIL)
+    os.chmod(site.file("mail/sendmail"), 0o755)
+    again = world.start_monitor(site)
+    again.log.wait("letters waited for this start")
+
+    def letters():
+        return [open(site.file(f"mail/{name}")).read() for name in os.listdir(site.file("mail")) if name.startswith("letter-")]
+    wait_until(lambda: any("out of DNS, refused" in text for text in letters()), "the letter")
+    wait_until(lambda: not os.listdir(site.file("mon/letters")), "no letter waits any more")
+    again.wait_feed(again.feed()["serial"] + 1)
+    subjects = [line for text in letters() for line in text.split("\n") if line.startswith("Subject: ")]
+    check_equal(len(subjects), len(set(subjects)), f"letters that came twice: {subjects}")
+    mirror.answer(None)
+
+
 def test_once(case, world):
     """--once: a round, a feed, an end; a line of progress on a terminal, none for cron; status 1 when something is not written."""
     world.heal(case)

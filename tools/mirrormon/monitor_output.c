@@ -20,6 +20,7 @@
 #define FEED_MAX_BYTES (16 << 20)
 #define STATE_FILE     "history.db"
 #define INCIDENT_FILE  "incidents.json"
+#define LETTER_FOLDER  "letters"
 
 static bool same_place(const char *a, const char *b)
 {
@@ -163,7 +164,8 @@ static void write_mail(struct monitor *monitor, struct diag *diag)
 	}
 	if (letters.n == 0)
 		return;
-	mailer_send(monitor->mailer, &letters);
+	/* Before it is noted as told: a crash between the two tells it twice, and loses nothing. */
+	mailer_send(monitor->mailer, &letters, monitor->view->now_s);
 	char *path = state_path(monitor->view->conf, INCIDENT_FILE);
 	if (path)
 		incidents_save(monitor->incidents, path, diag);
@@ -377,7 +379,11 @@ int monitor_output_open(struct monitor *monitor, struct diag *diag)
 	if (path)
 		incidents_load(monitor->incidents, path, diag);
 	free(path);
-	rc = mailer_create(&monitor->loop, conf->mail.sendmail, &monitor->mailer);
+	path = state_path(conf, LETTER_FOLDER);
+	rc = mailer_create(&monitor->loop, conf->mail.sendmail, path, &monitor->mailer);
+	free(path);
+	if (rc == 0 && conf->mail.team)
+		mailer_load(monitor->mailer, utc_now());
 	if (rc == 0)
 		rc = metrics_http_create(&monitor->loop, &monitor->metrics_calls, &monitor->http);
 	return rc == 0 ? monitor_output_reload(monitor, monitor->settings, diag) : rc;
