@@ -32,6 +32,7 @@ struct watched {
 	uint64_t due_ms;                    /* of its next whole check, by the loop's clock */
 	bool wants_deep;
 	uint32_t deep_database;
+	char owed[VERSION_NAME_MAX]; /* the database it has to show whole before it is back; "" = none */
 	unsigned turn;
 	struct check_request request;
 	struct standing standing;
@@ -154,6 +155,14 @@ bool monitor_vote_counts(const struct monitor *monitor, const struct colleague *
                          const char **ret_why);
 /** Highest version of a database that a reference has; 0 = none is known. */
 uint32_t monitor_reference_version(const struct monitor *monitor, size_t database);
+
+/* monitor_deep.c */
+/** May one more be fetched now? */
+bool monitor_has_room_for_deep(const struct monitor *monitor);
+/** After wrong content: the database that the finding is about has to be shown whole, else any. */
+void watched_owe(struct watched *watched, const char *detail);
+/** What a result says of whole databases: one that was owed is shown, or something asks for a look at one. */
+void watched_look_deeper(struct watched *watched, const struct check_result *result);
 
 /* monitor_schedule.c */
 /** A result counts: into the standing, the history, the counters. */

@@ -64,7 +64,7 @@ void watched_check(struct watched *watched, bool brief)
 		.country = mirror->country,
 		.turn = watched->turn++,
 		.brief = brief && watched->last.at_s != 0,
-		.deep = watched->wants_deep && !brief,
+		.deep = watched->wants_deep && !brief && monitor_has_room_for_deep(monitor),
 		.deep_database = watched->deep_database,
 	};
 	if (checker_start(monitor->checker, &watched->request, on_result, watched) == 0) {
@@ -113,34 +113,6 @@ void watched_wait_after(struct watched *watched, bool brief, bool failed, uint64
 	uv_timer_start(&watched->timer, on_timer, watched->due_ms > now_ms ? watched->due_ms - now_ms : 0, 0);
 }
 
-/** Something about a good result that asks for a look at a whole database. */
-static void suspect(struct watched *watched, const struct check_result *result)
-{
-	const struct monitor *monitor = watched->monitor;
-	const struct conf_checks *conf = &monitor->settings->conf->checks;
-	/* The lot may have fallen while another check was under way. */
-	if (watched->request.deep)
-		watched->wants_deep = false;
-	if (conf->deep_interval_ms == 0 || result->deep || result->reason != REASON_NONE)
-		return;
-	for (size_t i = 0; i < conf->databases_n; i++) {
-		const struct seen_database *now = &result->databases[i],
-		                           *before = &watched->last.databases[i];
-		bool is_odd = watched->standing.reason == REASON_WRONG_CONTENT ||
-		              (before->version && now->version && now->version < before->version);
-		for (size_t k = 0; k < monitor->settings->conf->references_n && !is_odd; k++) {
-			const struct seen_database *theirs = &monitor->references[k].last.databases[i];
-			is_odd = theirs->version && theirs->version == now->version &&
-			         theirs->built_s != now->built_s;
-		}
-		if (is_odd) {
-			watched->wants_deep = true;
-			watched->deep_database = (uint32_t)i;
-			return;
-		}
-	}
-}
-
 static void note_versions(struct watched *watched, const struct check_result *result)
 {
 	struct monitor *monitor = watched->monitor;
@@ -161,12 +133,14 @@ void watched_observe(struct watched *watched, const struct check_result *result)
 	const struct conf_monitor *conf = monitor->settings->conf;
 	struct standing before = watched->standing;
 
-	/* One that is to come back after wrong content has to show a whole database first. */
-	bool is_proof = result->deep || conf->checks.deep_interval_ms == 0;
-	suspect(watched, result);
-	if (before.reason != REASON_WRONG_CONTENT || result->reason != REASON_NONE || is_proof ||
-	    before.successes_n + 1 < conf->decision.return_after)
-		standing_observe(&watched->standing, result, monitor->newest_timestamp_s, &conf->decision);
+	watched_look_deeper(watched, result);
+	/* Nobody who owes it is back, not by way of a milder reason either. */
+	struct standing after = before;
+	standing_observe(&after, result, monitor->newest_timestamp_s, &conf->decision);
+	if (!watched->owed[0] || after.reason != REASON_NONE)
+		watched->standing = after;
+	if (result->reason == REASON_WRONG_CONTENT)
+		watched_owe(watched, result->detail);
 	note_versions(watched, result);
 	history_add_result(monitor->history, watched->host, &watched->addr, result, watched->standing.reason);
 
@@ -232,6 +206,8 @@ static void on_result(void *context, const struct check_request *request, const 
 	tell_lack(monitor, &watched->addr, NULL);
 	struct check_result one = *result;
 	monitor_move_databases(watched->asked_by, conf, one.databases);
+	/* Of which database it was, is by the numbers of the configuration before. */
+	one.deep = one.deep && watched->asked_by == conf;
 	note_checked(watched);
 	watched->heard = one.reason;
 	if (one.reason == REASON_UNREACHABLE || one.reason == REASON_HTTP_ERROR) {
@@ -310,6 +286,8 @@ static struct watched *begin(struct monitor *monitor, const char *host, const st
 	struct standing *standing = &watched->standing;
 	if (history_load_standing(monitor->history, host, addr, standing) == 1) {
 		standing_set_back(standing, now_s);
+		if (standing->reason == REASON_WRONG_CONTENT)
+			watched_owe(watched, standing->detail);
 		/* One that was removed, and comes again when nobody has looked at it for long, has to show
 		 * that it is good. */
 		uint64_t recent_s = 2 * (uint64_t)monitor->settings->conf->checks.interval_ms / 1000;
