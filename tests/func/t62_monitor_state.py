@@ -173,7 +173,8 @@ def test_votes(case, world):
                 return json.load(file)
         except FileNotFoundError:
             return {"opinions": []}
-    wait_until(lambda: len(vote(2)["opinions"]) == 12, "the third says that all are out")
+    # No reference shows that its IPv6 works.
+    wait_until(lambda: len(vote(2)["opinions"]) == 6, "the third says that all are out")
     check(vote(2)["self-ok"], "it thinks itself well")
     serials = [monitor.wait_feed()["serial"] for monitor in monitors]
     for monitor, serial in zip(monitors, serials):
@@ -186,8 +187,10 @@ def test_votes(case, world):
     line = next(line for line in monitors[0].log.since(0) if f"address mirror={mirror.host} " in line)
     check(re.search(r"votes=[23]/3 ", line), line)
 
-    for monitor in monitors[1:]:
-        monitor.stop()
+    # The vote of the third is the first that is too old: it does not say that the IPv6 address is out.
+    monitors[2].stop()
+    wait_until(lambda: vote(1)["generated"] > vote(2)["generated"], "a newer vote of the second")
+    monitors[1].stop()
     mark = monitors[0].log.mark()
     wait_until(lambda: all(time.time() - os.stat(site.file("vote.json")).st_mtime > 3.5 for site in sites[1:]), "their votes are too old")
     mirror.answer(None)

@@ -291,6 +291,7 @@ static void reload(struct monitor *monitor)
 	monitor->old_checker = monitor->checker;
 	monitor->old_settings = before;
 	monitor->checker = checker;
+	monitor_forget_witnesses(monitor);
 	/* Results by number of database would be taken for those of others. */
 	for (size_t i = 0; i < monitor->watched_n; i++) {
 		struct watched *watched = monitor->watched[i];

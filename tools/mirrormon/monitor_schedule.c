@@ -170,16 +170,28 @@ void watched_observe(struct watched *watched, const struct check_result *result)
 		          watched->standing.detail);
 }
 
-/** That a family can't be checked from here is told once, and once that it can. why NULL: it can. */
-static void tell_lack(struct monitor *monitor, const struct addr *addr, const char *why)
+static void take_result(struct watched *watched, const struct check_result *result)
 {
-	bool *is_told = &monitor->lack_told[addr->family == 6];
-	const char *family = addr->family == 6 ? "IPv6" : "IPv4";
-	if (why && !*is_told)
-		log_error("%s addresses can't be checked from here, they stay as they are: %s", family, why);
-	if (!why && *is_told)
-		log_info("%s addresses are checked again", family);
-	*is_told = why != NULL;
+	struct monitor *monitor = watched->monitor;
+	const struct conf_checks *conf = &monitor->settings->conf->checks;
+	struct check_result one = *result;
+	monitor_move_databases(watched->asked_by, conf, one.databases);
+	/* Of which database it was, is by the numbers of the configuration before. */
+	one.deep = one.deep && watched->asked_by == conf;
+	watched->heard = one.reason;
+	if (one.reason != REASON_NONE) {
+		/* It may be us: our network, or something in it that answers for everybody. Whether it is
+		 * shows a self-test that begins after this moment. */
+		watched->held = one;
+		watched->held_ms = uv_now(&monitor->loop) + 1;
+		monitor_self_soon(monitor);
+	} else {
+		watched_observe(watched, &one);
+		if (!monitor->once)
+			watched_wait_after(watched, one.brief, false, 0);
+	}
+	if (one.reason != REASON_UNREACHABLE)
+		monitor_note_answer(monitor, watched->addr.family);
 }
 
 static void on_result(void *context, const struct check_request *request, const struct check_result *result)
@@ -192,34 +204,20 @@ static void on_result(void *context, const struct check_request *request, const 
 		leave(watched);
 		return;
 	}
+	bool is_witness = watched->is_witness;
+	watched->is_witness = false;
+	note_checked(watched);
 	if (result->at_s == 0) {
-		/* Our own lack of memory, descriptors or a route: it was no check. Who has no IPv6 decides
-		 * all the same. */
+		/* Our own lack of memory or descriptors: it was no check. */
 		monitor->dropped_n++;
-		note_checked(watched);
-		tell_lack(monitor, &watched->addr, result->detail);
+		monitor_tell_lack(monitor, watched->addr.family, result->detail);
 		if (!monitor->once)
 			watched_wait_after(watched, request->brief, false, conf->retry_ms);
-		monitor_touch(monitor);
-		return;
-	}
-	tell_lack(monitor, &watched->addr, NULL);
-	struct check_result one = *result;
-	monitor_move_databases(watched->asked_by, conf, one.databases);
-	/* Of which database it was, is by the numbers of the configuration before. */
-	one.deep = one.deep && watched->asked_by == conf;
-	note_checked(watched);
-	watched->heard = one.reason;
-	if (one.reason == REASON_UNREACHABLE || one.reason == REASON_HTTP_ERROR) {
-		/* It may be our network. Whether it is shows a self-test that begins after this moment. */
-		watched->held = one;
-		watched->held_ms = uv_now(&monitor->loop) + 1;
-		monitor_self_soon(monitor);
 	} else {
-		watched_observe(watched, &one);
-		if (!monitor->once)
-			watched_wait_after(watched, one.brief, one.reason != REASON_NONE, 0);
+		take_result(watched, result);
 	}
+	if (is_witness)
+		monitor_witness_ended(monitor, watched->addr.family);
 	monitor_touch(monitor);
 }
 
