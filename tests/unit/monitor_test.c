@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/utc.h"
 #include "tests/unit/support/monitor_fixture.h"
 
@@ -309,6 +311,156 @@ static void test_vote_by_https_ends(void **state)
 	assert_true(fx->monitor.colleagues[0].detail[0]);
 }
 
+/* A first check that takes its time puts off what is decided, but not for long. */
+static void test_first_round_ends(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	struct monitor *monitor = &fx->monitor;
+	static const struct http_fake_answer hang = { .text = "HTTP/1.1 200 OK\r\n", .then = HTTP_FAKE_HANG };
+	static const struct http_fake_answer refused = {
+		.text = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", .host = "db.de.clamav.net"
+	};
+	monitor_fixture_use_reference(fx);
+	monitor_fixture_watch(fx);
+	uint64_t wait_ms = monitor->round_until_ms - uv_now(&monitor->loop);
+	assert_true(wait_ms > 0 && wait_ms <= 10000 + 2 * monitor->settings->conf->checks.timeout_ms);
+	http_fake_script(fx->fake, "/timestamp", &hang);
+	watched_check(monitor->watched[0], false);
+	while (http_fake_counts(fx->fake).requests_n < 1)
+		assert_true(uv_run(&monitor->loop, UV_RUN_ONCE) != 0);
+	http_fake_script(fx->fake, "/timestamp", &refused);
+	monitor->watched[1]->turn = 0;
+	monitor_fixture_check_known(fx, monitor->watched[1]);
+	http_fake_script(fx->fake, "/timestamp", NULL);
+	for (size_t i = 2; i < MONITOR_FIXTURE_N; i++)
+		monitor_fixture_check_known(fx, monitor->watched[i]);
+	assert_true(monitor->self_ok);
+	monitor_judge(monitor);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
+	/* Another reload is no reason to wait anew. */
+	uint64_t until_ms = monitor->round_until_ms;
+	monitor_fixture_watch(fx);
+	assert_true(monitor->round_until_ms == until_ms);
+	monitor->round_until_ms = uv_now(&monitor->loop);
+	monitor_judge(monitor);
+	assert_int_equal(monitor_fixture_out_n(fx), 1);
+	assert_true(monitor->round_told);
+}
+
+/* Those that were seen first, of many that were not seen yet, are no quorum for a new version. */
+static void test_few_seen_are_no_quorum(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	monitor_fixture_use_reference(fx);
+	monitor_fixture_watch(fx);
+	fx->monitor.round_until_ms = 0;
+	monitor_fixture_check_known(fx, fx->monitor.watched[0]);
+	monitor_fixture_self_test(fx);
+	monitor_judge(&fx->monitor);
+	assert_int_equal(fx->monitor.databases[1].candidate, DAILY);
+	assert_int_equal(fx->monitor.databases[1].have_n, 1);
+	assert_int_equal(fx->monitor.databases[1].of_n, MONITOR_FIXTURE_N);
+	assert_int_equal(fx->monitor.databases[1].version, 0);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
+	monitor_fixture_check_known(fx, fx->monitor.watched[1]);
+	monitor_fixture_check_known(fx, fx->monitor.watched[2]);
+	monitor_judge(&fx->monitor);
+	assert_int_equal(fx->monitor.databases[1].version, DAILY);
+	/* Who was not seen yet lacks nothing. */
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
+}
+
+/* Who comes again after the monitor has run for long without it begins on probation, by a restart too. */
+static void test_returned_at_a_start(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	struct watched **watched;
+	monitor_fixture_begin_well(fx);
+	monitor_fixture_restart(fx);
+	watched = fx->monitor.watched;
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
+		assert_int_equal(watched[i]->standing.reason, REASON_NONE);
+	watched[2]->standing.checked_s -= 2 * 86400;
+	monitor_fixture_restart(fx);
+	watched = fx->monitor.watched;
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
+		assert_int_equal(watched[i]->standing.reason, i == 2 ? REASON_OUT_OF_SYNC : REASON_NONE);
+	/* It was the monitor that was away. */
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++) {
+		watched[i]->standing = (struct standing){ .checked_s = utc_now() - 30 * 86400 };
+		watched[i]->verdict = (struct verdict){ 0 };
+	}
+	monitor_fixture_restart(fx);
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
+		assert_int_equal(fx->monitor.watched[i]->standing.reason, REASON_NONE);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	assert_int_equal(file_replace(path, text, strlen(text)), 0);
+}
+
+/* A start is no change: with others that can't be read, neither our own opinion moves anybody, nor does one
+ * come back that lacked a version and was not seen since. */
+static void test_start_keeps_what_held(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	struct monitor *monitor = &fx->monitor;
+	struct diag diag;
+	char path[] = "/tmp/monitor-feed-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	monitor_fixture_begin_well(fx);
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++) {
+		fx->addrs[i].bytes[3] = (uint8_t)(1 + i); /* 127.0.0.1 ... */
+		monitor->watched[i]->addr = fx->addrs[i];
+	}
+	monitor->watched[0]->standing.reason = REASON_UNREACHABLE;
+	diag_init(&diag);
+	monitor_judge(monitor);
+	assert_int_equal(history_save_standings(monitor->history, monitor->view, &diag), 0);
+	diag_fini(&diag);
+	monitor_watch_nothing(monitor);
+	view_unref(monitor->view);
+	monitor->view = NULL;
+
+	use_others(fx, "/nowhere/a", "/nowhere/b");
+	monitor->settings->conf->votes.quorum = 2;
+	monitor->settings->conf->feed = path;
+	write_file(
+	        path,
+	        "{ \"pool\": \"p\", \"excluded\": [ { \"mirror\": \"m2.example\", \"reason\": "
+	        "\"out-of-sync\" }, 5, "
+	        "{ \"address\": \"127.0.0.2\", \"reason\": \"refused\", \"since\": \"2026-11-21T07:00:00Z\", "
+	        "\"detail\": \"403\" } ] }\n");
+	monitor_fixture_watch(fx);
+	assert_int_equal(monitor->watched[0]->standing.reason, REASON_UNREACHABLE);
+	monitor->round_until_ms = 0;
+	monitor_fixture_self_test(fx);
+	monitor_judge(monitor);
+	const struct mirror_view *mirrors = monitor->view->mirrors;
+	assert_int_equal(mirrors[0].verdict.reason, REASON_NONE);
+	assert_int_equal(mirrors[1].verdict.reason, REASON_REFUSED);
+	assert_int_equal(mirrors[1].verdict.since_s, 1795244400);
+	assert_string_equal(mirrors[1].verdict.detail, "403");
+	assert_int_equal(mirrors[2].verdict.reason, REASON_OUT_OF_SYNC);
+	assert_int_equal(mirrors[3].verdict.reason, REASON_NONE);
+	/* It shows that it has it. The server is at one address alone. */
+	assert_int_equal(addr_parse("127.0.0.1", &monitor->watched[2]->addr), 0);
+	monitor_fixture_check_known(fx, monitor->watched[2]);
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[2].verdict.reason, REASON_NONE);
+
+	/* Of another pool: then our own opinion is all there is. */
+	monitor_watch_nothing(monitor);
+	write_file(path, "{ \"pool\": \"q\", \"excluded\": [ ] }\n");
+	monitor_fixture_watch(fx);
+	assert_int_equal(monitor->watched[0]->verdict.reason, REASON_UNREACHABLE);
+	monitor->settings->conf->feed = NULL;
+	assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -332,6 +484,14 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_one_voice_one_vote, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_vote_by_https_ends, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_first_round_ends, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_few_seen_are_no_quorum, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_returned_at_a_start, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_start_keeps_what_held, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -389,7 +389,7 @@ static void begin_stop(struct monitor *monitor)
 	checker_close(monitor->checker);
 	checker_close(monitor->old_checker);
 	if (monitor->view)
-		monitor_output(monitor, monitor->self_ok && monitor->unchecked_n == 0, false);
+		monitor_output(monitor, monitor->self_ok && !monitor_is_first_round(monitor), false);
 	monitor->checker = monitor->old_checker = NULL;
 	monitor_watch_nothing(monitor);
 	monitor_output_close(monitor);

@@ -108,6 +108,8 @@ struct monitor {
 	size_t watched_n;
 	struct watched *leaving; /* no longer in the pool */
 	size_t unchecked_n;      /* not checked since the start */
+	uint64_t round_until_ms; /* so long, by the loop's clock, those are waited for; 0 = not at all */
+	bool round_told;         /* the log has said that this is over */
 
 	struct watched_reference *references;
 	size_t references_busy_n;
@@ -204,6 +206,10 @@ void watched_owe(struct watched *watched, const char *detail);
 void watched_look_deeper(struct watched *watched, const struct check_result *result);
 
 /* monitor_schedule.c */
+/** Addresses are waited for that were not looked at yet: nothing is decided before. */
+bool monitor_is_first_round(const struct monitor *monitor);
+/** That this has an end without them, is told once. */
+void monitor_tell_round(struct monitor *monitor);
 /** A result counts: into the standing, the history, the counters. */
 void watched_observe(struct watched *watched, const struct check_result *result);
 void watched_check(struct watched *watched, bool brief);
@@ -222,6 +228,16 @@ void monitor_watch_anew(struct monitor *monitor);
  * looked for, but were not then. */
 void monitor_move_databases(const struct conf_checks *from, const struct conf_checks *to,
                             struct seen_database databases[MODEL_DATABASES_MAX]);
+
+/* monitor_restore.c */
+/** Our last feed; NULL when there is none. Take json_decref() for it. */
+struct json_t *monitor_read_feed(const struct conf_monitor *conf);
+/** At a start, with votes of others: what held is what the feed says. feed may be NULL. */
+void monitor_restore_verdicts(const struct conf_monitor *conf, const struct json_t *feed,
+                              struct watched *const *list, size_t n);
+/** Who was out of sync is so, by mirror of the pool, until the gate says other. */
+void monitor_restore_reasons(const struct settings *settings, const struct json_t *feed,
+                             enum reason *reasons);
 
 /* monitor_judge.c */
 /** Everything that follows from what is known: verdicts, gate, view, and its publication. */

@@ -164,7 +164,7 @@ static bool is_healthy(void *context, char *text, size_t cap)
 	if (!monitor->self_ok)
 		snprintf(text, cap, "self-test: %s",
 		         monitor->self_since_s ? monitor->self_detail : "not done yet");
-	else if (monitor->unchecked_n > 0)
+	else if (monitor_is_first_round(monitor))
 		snprintf(text, cap, "first round: %zu addresses are not checked yet", monitor->unchecked_n);
 	else if (monitor->feed_failed)
 		snprintf(text, cap, "the feed can't be written");

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -11,6 +12,10 @@
  * is shorter. */
 #define FIRST_APART_MS 20
 #define FIRST_ROUND_MS 10000
+/* Then nothing waits any longer for who has not been looked at: so many times the limit of one request. A
+ * mirror that takes its time could else put off all decisions by the time of all requests of a check. */
+#define FIRST_TIMES 2
+#define AWAY_S      86400
 
 /** Evenly of 0..below - 1; good enough for spreading. */
 static uint64_t draw(uint64_t below)
@@ -44,6 +49,40 @@ static void leave(struct watched *watched)
 		link = &(*link)->next;
 	*link = watched->next;
 	drop(watched);
+}
+
+bool monitor_is_first_round(const struct monitor *monitor)
+{
+	return monitor->unchecked_n > 0 &&
+	       (monitor->once || uv_now(&monitor->loop) < monitor->round_until_ms);
+}
+
+void monitor_tell_round(struct monitor *monitor)
+{
+	if (monitor->unchecked_n == 0 || monitor->round_told || monitor_is_first_round(monitor))
+		return;
+	const char *host = "";
+	for (size_t i = 0; i < monitor->watched_n && !*host; i++) {
+		if (!monitor->watched[i]->is_checked)
+			host = monitor->watched[i]->host;
+	}
+	monitor->round_told = true;
+	log_warning("decided without %zu addresses, whose first check takes its time: %s%s",
+	            monitor->unchecked_n, host, monitor->unchecked_n > 1 ? " and others" : "");
+}
+
+/** New ones are waited for, but not longer when it is done again and again. */
+static void begin_round(struct monitor *monitor, uint64_t first_ms, size_t unchecked_before_n)
+{
+	uint64_t wait_ms = first_ms + FIRST_TIMES * (uint64_t)monitor->settings->conf->checks.timeout_ms;
+	if (unchecked_before_n > 0 || monitor->unchecked_n == 0)
+		return;
+	uv_update_time(&monitor->loop);
+	monitor->round_until_ms = uv_now(&monitor->loop) + wait_ms;
+	monitor->round_told = false;
+	if (!monitor->once)
+		log_info("nothing is decided before %zu addresses were looked at, for %llu s at most",
+		         monitor->unchecked_n, (unsigned long long)(wait_ms / 1000));
 }
 
 static void note_checked(struct watched *watched)
@@ -286,11 +325,6 @@ static struct watched *begin(struct monitor *monitor, const char *host, const st
 		standing_set_back(standing, now_s);
 		if (standing->reason == REASON_WRONG_CONTENT)
 			watched_owe(watched, standing->detail);
-		/* One that was removed, and comes again when nobody has looked at it for long, has to show
-		 * that it is good. */
-		uint64_t recent_s = 2 * (uint64_t)monitor->settings->conf->checks.interval_ms / 1000;
-		watched->is_new = monitor->watched_n > 0 && standing->reason == REASON_NONE &&
-		                  now_s - standing->checked_s > recent_s;
 	} else {
 		watched->is_new = true;
 	}
@@ -309,6 +343,34 @@ static void end(struct monitor *monitor, struct watched *watched)
 		monitor->leaving = watched;
 	} else {
 		drop(watched);
+	}
+}
+
+/**
+ * One that was removed, and comes again when nobody has looked at it for long, has to show that it is good.
+ * In a run that is by the clock. At a start by when others of its family were looked at last, for nobody was
+ * for a while; and with a margin, for a check that was under way, or was none, may have kept one of them
+ * back.
+ */
+static void find_returned(const struct monitor *monitor, struct watched *const *list, size_t n,
+                          uint64_t now_s)
+{
+	uint64_t recent_s = 2 * (uint64_t)monitor->settings->conf->checks.interval_ms / 1000;
+	uint64_t last_s[2] = { now_s, now_s };
+	if (monitor->watched_n == 0) {
+		recent_s += AWAY_S;
+		last_s[0] = last_s[1] = 0;
+		for (size_t i = 0; i < n; i++) {
+			uint64_t *one_s = &last_s[list[i]->addr.family == 6];
+			if (list[i]->standing.checked_s > *one_s)
+				*one_s = list[i]->standing.checked_s;
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct watched *watched = list[i];
+		if (!watched->is_kept && watched->standing.reason == REASON_NONE &&
+		    last_s[watched->addr.family == 6] > watched->standing.checked_s + recent_s)
+			watched->is_new = true;
 	}
 }
 
@@ -361,7 +423,7 @@ int monitor_watch_pool(struct monitor *monitor)
 {
 	const struct pool *pool = monitor->settings->pool;
 	const struct conf_checks *conf = &monitor->settings->conf->checks;
-	size_t n = 0, at = 0, next = 0;
+	size_t n = 0, at = 0, next = 0, unchecked_n = monitor->unchecked_n;
 	for (size_t i = 0; i < pool->mirrors_n; i++)
 		n += pool->mirrors[i].addrs_n;
 	struct watched **list = calloc(n ? n : 1, sizeof(*list));
@@ -397,6 +459,7 @@ int monitor_watch_pool(struct monitor *monitor)
 			watched->mirror = i;
 		}
 	}
+	find_returned(monitor, list, n, now_s);
 	for (size_t i = 0; i < monitor->watched_n; i++) {
 		struct watched *old = monitor->watched[i];
 		if (!old->is_kept)
@@ -404,12 +467,17 @@ int monitor_watch_pool(struct monitor *monitor)
 		old->is_kept = false;
 	}
 	admit(list, n, now_s);
+	json_t *feed = monitor->watched_n == 0 ? monitor_read_feed(monitor->settings->conf) : NULL;
+	monitor_restore_verdicts(monitor->settings->conf, feed, list, n);
 	set_reasons(monitor, list, n, reasons);
+	monitor_restore_reasons(monitor->settings, feed, reasons);
+	json_decref(feed);
 	free(monitor->watched);
 	free(monitor->mirror_reasons);
 	monitor->watched = list;
 	monitor->watched_n = n;
 	monitor->mirror_reasons = reasons;
+	begin_round(monitor, first_ms, unchecked_n);
 	return 0;
 
 fail:

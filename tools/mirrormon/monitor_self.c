@@ -154,7 +154,7 @@ static void test_by_mirrors(struct monitor *monitor)
 {
 	size_t good_n = 0, n = 0;
 	uint64_t newest_s = 0;
-	if (monitor->unchecked_n > 0)
+	if (monitor_is_first_round(monitor))
 		return;
 	for (size_t i = 0; i < monitor->watched_n; i++) {
 		const struct watched *watched = monitor->watched[i];
