@@ -291,6 +291,36 @@ static void test_left_out(void **test_state)
 	fixture_fini(&fixture);
 }
 
+/* Addresses that no message has room for: as many names' as fit are there. */
+static void test_additional_overflow(void **test_state)
+{
+	(void)test_state;
+	size_t cap = 300000;
+	char *text = malloc(cap);
+	uint8_t *resp = malloc(ANSWER_TCP_MAX);
+	assert_non_null(text);
+	assert_non_null(resp);
+	size_t used = (size_t)snprintf(text, cap,
+	                               "$TTL 60\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\n"
+	                               "many MX 1 h0\nmany MX 1 h1\nmany MX 1 h2\nh2 A 192.0.2.7\n");
+	for (int i = 0; i < 6000; i++)
+		used += (size_t)snprintf(text + used, cap - used, "h%d A 10.0.%d.%d\n", i % 2, i / 250,
+		                         i % 250);
+	struct fixture fixture;
+	fixture_init(&fixture, text, NULL);
+	free(text);
+	struct fixture_question question = { .name = "many.example.net",
+		                             .type = WIRE_TYPE_MX,
+		                             .transport = TRANSPORT_TCP };
+	size_t len = fixture_send(&fixture, &question, resp);
+	assert_int_equal(resp[2] & 2, 0);
+	assert_int_equal(wire_get16(resp + 6), 3);
+	assert_int_equal(wire_get16(resp + 10), 3001); /* h1 does not fit behind h0, h2 does */
+	assert_int_equal(resp[len - 1], 7);
+	free(resp);
+	fixture_fini(&fixture);
+}
+
 struct hashed {
 	uint32_t hash;
 	uint32_t number;
@@ -806,6 +836,7 @@ int main(void)
 		cmocka_unit_test(test_large_wildcard),
 		cmocka_unit_test(test_same_hash),
 		cmocka_unit_test(test_left_out),
+		cmocka_unit_test(test_additional_overflow),
 		cmocka_unit_test(test_many_types),
 		cmocka_unit_test(test_any_of_one_family),
 		cmocka_unit_test(test_refused_at_build),

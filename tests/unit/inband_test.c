@@ -510,6 +510,25 @@ static void test_access(void **state)
 	assert_int_equal(wire_get16(option), 18);
 	len = fixture_send(fixture, &any, resp);
 	assert_int_equal(wire_get16(first_record(resp, len) + 2), WIRE_TYPE_A);
+	/* why is left out when there is no room for it */
+	static const uint8_t nsid[] = { 0, WIRE_OPTION_NSID, 0, 0 };
+	static const char label[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+	struct answer_ident longest = ident;
+	char name[256];
+	memset(longest.id, 'x', 240);
+	longest.id[240] = '\0';
+	snprintf(name, sizeof(name), "%s.%s.%s.id.server", label, label, label);
+	struct fixture_question full = chaos;
+	full.name = name;
+	full.edns_size = 512;
+	full.options = nsid;
+	full.options_len = sizeof(nsid);
+	fixture->data.ident = &longest;
+	len = fixture_send(fixture, &full, resp);
+	assert_in_range(len, 450, 512);
+	assert_non_null(find_option(resp, len, WIRE_OPTION_NSID, &option_len));
+	assert_null(find_option(resp, len, WIRE_OPTION_EDE, &option_len));
+	fixture->data.ident = &ident;
 	chaos.peer = (const struct sockaddr *)&friend;
 	len = fixture_send(fixture, &chaos, resp);
 	assert_string_equal(txt(resp, len, WIRE_CLASS_CH), ident.id);
