@@ -1,6 +1,7 @@
 /*
  * dnsd: arguments, then the server. See docs/design.md for how the parts hang together.
  */
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -60,6 +61,26 @@ static int check(const char *conf_path)
 	return rc == 0 ? EXIT_DONE : EXIT_FAILED;
 }
 
+static int print_defaults(void)
+{
+	int rc = conf_print_reference(STDOUT_FILENO);
+	if (rc < 0)
+		fprintf(stderr, "dnsd: cannot write the defaults: %s\n", strerror(-rc));
+	return rc < 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* Where one of them is closed, the next file or socket would get its number, and the log be written into it.
+ */
+static void open_standard_files(void)
+{
+	int fd;
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int main(int argc, char **argv)
 {
 	enum { OPTION_VERSION = 256, OPTION_PRINT_DEFAULTS, OPTION_PRINT_SANDBOX, OPTION_TAKEOVER };
@@ -73,6 +94,7 @@ int main(int argc, char **argv)
 		{ "print-sandbox", no_argument, NULL, OPTION_PRINT_SANDBOX },
 		{ NULL, 0, NULL, 0 },
 	};
+	open_standard_files();
 	const char *conf_path = CONF_DEFAULT;
 	bool test = false;
 	bool takeover = false;
@@ -84,7 +106,7 @@ int main(int argc, char **argv)
 		case 'h': fputs(usage, stdout); return EXIT_DONE;
 		case OPTION_VERSION: printf("dnsd %s\n", DNSD_VERSION); return EXIT_DONE;
 		case OPTION_TAKEOVER: takeover = true; break;
-		case OPTION_PRINT_DEFAULTS: conf_print_reference(STDOUT_FILENO); return EXIT_DONE;
+		case OPTION_PRINT_DEFAULTS: return print_defaults();
 		case OPTION_PRINT_SANDBOX: filter_print(STDOUT_FILENO); return EXIT_DONE;
 		default: fputs(usage, stderr); return EXIT_USAGE;
 		}
@@ -102,6 +124,7 @@ int main(int argc, char **argv)
 	if (rc < 0)
 		log_warning("no launcher: %s; in the sandbox \"dnsdctl restart\" will be refused",
 		            strerror(-rc));
+	server_hold_signals();
 	signal(SIGPIPE, SIG_IGN); /* a TCP client that is gone is an error return, not a signal */
 	signal(SIGXFSZ, SIG_IGN); /* so is a file that may not grow */
 	struct server *server;

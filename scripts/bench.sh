@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # bench.sh [--quick] BUILD [ROUNDS] [SECONDS]: dnsd on one core against its peers and against the limit, load from another core.
 #
-# The limit is tests/bench/echo.c: what the kernel's sockets allow a server that does nothing. The peers are those of scripts/peers.sh; all
+# The limit is tests/bench/echo.c: what the kernel's sockets allow a server that does nothing; "sized" is the same with what it sends back as long as
+# answers are. The peers are those of scripts/peers.sh; all
 # have the site of scripts/bench_site.py. First every server must give the answers that dnsd's own explanation of them demands.
-# Then one server at a time is asked in slices of SECONDS (default 0.5), server by server, kind by kind, ROUNDS times (default 7), so that the
+# Then one server at a time is asked in slices of SECONDS (default 0.2), server by server, kind by kind, ROUNDS times (default 21), so that the
 # noise of a shared machine hits all alike, and each slice is compared with the limit's of the same round. Servers that are not asked cost nothing.
 # --quick: dnsd and the limit only, five seconds, no peers needed.
 #
@@ -23,13 +24,15 @@ if [ $# -lt 1 ] || [ $# -gt 3 ]; then
 fi
 build=$1
 rounds=${2:-${quick:+2}}
-rounds=${rounds:-7}
+rounds=${rounds:-21}
 slice=${3:-${quick:+0.25}}
-slice=${slice:-0.5}
+slice=${slice:-0.2}
 site=${SITE:-var/bench}
 peers=${PEERS:-var/peers}
 tcp_rounds=3
-latency_rounds=2
+# Many short rounds: what else the machine does spoils some of them, not their median.
+latency_rounds=9
+latency_slice=0.2
 server_core=0
 driver_core=1
 start_deadline_s=60
@@ -37,8 +40,13 @@ if [ "$(nproc)" -lt 2 ]; then
 	echo "bench: needs two cores, one to serve and one to ask" >&2
 	exit 1
 fi
-servers=(limit dnsd gdnsd knot nsd)
-[ -z "$quick" ] || servers=(limit dnsd)
+answer_bytes=118 # TXT 120, country 109, local 125
+limits=(limit sized)
+servers=(dnsd gdnsd knot nsd)
+if [ -n "$quick" ]; then
+	limits=(limit)
+	servers=(dnsd)
+fi
 kinds=(txt country local nx mix)
 
 declare -A pid port
@@ -60,28 +68,31 @@ start() { # SERVER
 	local root=$peers/root/usr command
 	case $1 in
 	limit) command=("$build/tests/bench/echo") ;;
+	sized) command=("$build/tests/bench/echo" $answer_bytes) ;;
 	dnsd) command=("$build/bin/dnsd" -c "$site/dnsd/dnsd.conf") ;;
 	gdnsd) command=("$root/sbin/gdnsd" -c "$site/gdnsd" start) ;;
 	knot) command=("$root/sbin/knotd" -c "$site/knot/knot.conf") ;;
 	nsd) command=("$root/sbin/nsd" -d -c "$site/nsd/nsd.conf") ;;
 	esac
 	case $1 in
-	limit | dnsd) libraries='' ;;
+	limit | sized | dnsd) libraries='' ;;
 	*) libraries=$(echo "$PWD/$root"/lib/*-linux-gnu) ;;
 	esac
 	LD_LIBRARY_PATH=$libraries taskset -c $server_core "${command[@]}" >"$work/$1.log" 2>&1 &
 	pid[$1]=$!
 }
 
+is_limit() { [[ " ${limits[*]} " = *" $1 "* ]]; }
+
 wait_ready() { # SERVER
 	local end=$((SECONDS + start_deadline_s))
 	while ! {
 		case $1 in
-		limit) port[$1]=$(head -n 1 "$work/limit.log") ;;
+		limit | sized) port[$1]=$(head -n 1 "$work/$1.log") ;;
 		dnsd) port[$1]=$(sed -nE 's/.*listening on 127.0.0.1@([0-9]+)$/\1/p' "$work/dnsd.log") ;;
 		*) port[$1]=$(awk -v server="$1" '$1 == server { print $2 }' "$site/ports") ;;
 		esac
-		[ -n "${port[$1]}" ] && { [ "$1" = limit ] || ask "${port[$1]}"; }
+		[ -n "${port[$1]}" ] && { is_limit "$1" || ask "${port[$1]}"; }
 	}; do
 		kill -0 "${pid[$1]}" 2>/dev/null || fail "$1" "has ended"
 		[ $SECONDS -lt $end ] || fail "$1" "does not answer within $start_deadline_s s"
@@ -128,10 +139,10 @@ measure_udp() {
 	local round kind server
 	for round in $(seq "$rounds"); do
 		for kind in "${kinds[@]}"; do
-			for server in "${servers[@]}"; do
+			for server in "${limits[@]}" "${servers[@]}"; do
 				can "$server" "$kind" || continue
 				local asked=$kind
-				[ "$server" != limit ] || asked="echo"
+				! is_limit "$server" || asked="echo"
 				measure udp "$server" round="$round" kind="$kind" -- \
 					"$build/tests/bench/flood" "${port[$server]}" "$asked" "$slice"
 			done
@@ -145,11 +156,11 @@ measure_latency() {
 	for round in $(seq $latency_rounds); do
 		for kind in txt mix; do
 			for percent in 25 50 90; do
-				for server in "${servers[@]:1}"; do
+				for server in "${servers[@]}"; do
 					can "$server" $kind || continue
 					rate=$(scripts/bench_report.py "$work" --capacity "$kind" "$server" $percent)
 					measure latency "$server" round="$round" kind=$kind percent=$percent offered="$rate" -- \
-						"$build/tests/bench/load" "${port[$server]}" $kind 0.7 "$rate"
+						"$build/tests/bench/load" "${port[$server]}" $kind $latency_slice "$rate"
 				done
 			done
 		done
@@ -165,7 +176,7 @@ export -f dnsperf_line
 measure_tcp() {
 	local round server
 	for round in $(seq $tcp_rounds); do
-		for server in "${servers[@]:1}"; do
+		for server in "${servers[@]}"; do
 			measure tcp "$server" round="$round" kind=kept -- bash -c "work=$work; dnsperf_line ${port[$server]}"
 			measure tcp "$server" round="$round" kind=new -- "$build/tests/bench/tcp_new" "${port[$server]}" 1
 		done
@@ -176,13 +187,13 @@ work=$site/work
 rm -rf "$work"
 mkdir -p "$work"
 printf 'current.cvd.clamav.net TXT\ndb.de.clamav.net A\n' >"$work/tcp.queries"
-for server in "${servers[@]}"; do start "$server"; done
-for server in "${servers[@]}"; do wait_ready "$server"; done
+for server in "${limits[@]}" "${servers[@]}"; do start "$server"; done
+for server in "${limits[@]}" "${servers[@]}"; do wait_ready "$server"; done
 declare -A members
-for server in "${servers[@]}"; do members[$server]=$(family "${pid[$server]}" | tr '\n' ' '); done
+for server in "${limits[@]}" "${servers[@]}"; do members[$server]=$(family "${pid[$server]}" | tr '\n' ' '); done
 
 verified=(--dnsctl "$build/bin/dnsdctl")
-for server in "${servers[@]}"; do [ "$server" = limit ] || verified+=("$server=${port[$server]}"); done
+for server in "${servers[@]}"; do verified+=("$server=${port[$server]}"); done
 scripts/bench_verify.py "$site" "${verified[@]}"
 
 measure_udp

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """bench_more.py growth|scaling|changes|soak [NUMBER]: what `make bench` does not show. dnsd alone, on cores 0 and 1.
 
-    growth           start, memory and cost of an answer by the number of mirrors and of static records
+    growth [ROUNDS]  start, memory and cost of an answer by the number of mirrors and of static records
     scaling          cost of an answer with one worker and with two
     changes [PAIRS]  a saturated server while feeds and reloads come in, against itself in peace (default 56 pairs of slices: 1,000 feeds, 100 reloads)
     soak [SECONDS]   four fifths of what the server can do, with feeds and reloads (default 3600)
@@ -34,6 +34,7 @@ HEAD = "$TTL 1h\n@\tSOA\tns1 hostmaster 1 3h 30m 2w 5m\n@\tNS\tns1\nns1\tA\t192.
 SERVER_CORE, ASKING_CORE = 0, 1
 SLICE_S = 0.3
 START_EVERY_S = 0.001
+WARM_S = 30
 
 
 class Server:
@@ -125,11 +126,17 @@ def table(head, rows):
         print("| " + " | ".join(str(cell).rjust(width) for cell, width in zip(row, widths)) + " |", flush=True)
 
 
-def growth():
+def quartiles(values):
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:.3f} ({low:.2f}–{high:.2f})"
+
+
+def growth(rounds):
+    """What an answer costs at each size: the median, and, since the machine's pace changes all the time, the ratio to the first size of the group in
+    the same round and kind."""
     kinds = ("txt", "country", "local", "nx")
     sizes = [(100, 0), (1000, 0), (10000, 0), (134, 1), (134, 1000), (134, 100000), (134, 1000000)]
-    head = ("mirrors", "records", "first answer s", "loaded ms", "MiB") + tuple(f"{kind} ns" for kind in kinds)
-    rows = []
+    rows, ratios = [], []
     for group in (sizes[:3], sizes[3:]):
         with tempfile.TemporaryDirectory() as top:
             servers = []
@@ -139,15 +146,22 @@ def growth():
                 server = Server(make_site(folder, mirrors_n, statics_n))
                 loaded = [match[1] for match in (re.search(r"loaded: .*\btime=(\d+)ms", line) for line in server.daemon.log.lines) if match]
                 servers.append((mirrors_n, statics_n, server, loaded[-1] if loaded else "?", {kind: [] for kind in kinds}))
-            for _ in range(15):
+            for turn in range(rounds):
                 for kind in kinds:
-                    for *_, server, _, costs in servers:
+                    first = turn % len(servers)  # none is always the one behind the largest
+                    for *_, server, _, costs in servers[first:] + servers[:first]:
                         costs[kind].append(flood(server, kind, SLICE_S)[1])
+            base = servers[0][-1]
             for mirrors_n, statics_n, server, loaded, costs in servers:
-                rows.append((f"{mirrors_n:,}", f"{statics_n:,}", f"{server.start_s:.2f}", loaded, f"{server.daemon.rss_kb() / 1024:.0f}")
+                size = (f"{mirrors_n:,}", f"{statics_n:,}")
+                rows.append(size + (f"{server.start_s:.2f}", loaded, f"{server.daemon.rss_kb() / 1024:.0f}")
                             + tuple(f"{statistics.median(costs[kind]):,.0f}" for kind in kinds))
+                if costs is not base:
+                    ratios.append(size + tuple(quartiles([one / other for one, other in zip(costs[kind], base[kind])]) for kind in kinds))
                 server.daemon.stop()
-    table(head, rows)
+    table(("mirrors", "records", "first answer s", "loaded ms", "MiB") + tuple(f"{kind} ns" for kind in kinds), rows)
+    print("\nagainst the first size of the group, in the same round: median (quartiles)")
+    table(("mirrors", "records") + kinds, ratios)
     return True
 
 
@@ -240,7 +254,14 @@ def soak(seconds):
             alone = statistics.median(figures(driver("load", server.port, "mix", 1, 10_000_000))["rate"] for _ in range(3))
             rate = int(0.8 * min(capacity, alone))
             print(f"capacity {capacity:,.0f}/s, of which the driver can ask {alone:,.0f}/s; asking {rate:,}/s for {seconds} s", flush=True)
+            # What the allocator keeps grows for the first changes; after those, memory is to be flat.
+            warming = Changes(site, server, mirrors_n, 0.05, 10)
+            warming.on.set()
+            warming.start()
+            time.sleep(WARM_S)
+            warming.stop()
             maker = Changes(site, server, mirrors_n, 1.0, 10)
+            maker.serial = warming.serial
             maker.on.set()
             maker.start()
             rows = []
@@ -263,7 +284,7 @@ def soak(seconds):
 
 
 def main():
-    parts = {"growth": (growth, ()), "scaling": (scaling, ()), "changes": (changes, (56,)), "soak": (soak, (3600,))}
+    parts = {"growth": (growth, (40,)), "scaling": (scaling, ()), "changes": (changes, (56,)), "soak": (soak, (3600,))}
     words = sys.argv[1:]
     if not words or words[0] not in parts or len(words) > 1 + len(parts[words[0]][1]):
         sys.exit(__doc__)

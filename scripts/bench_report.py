@@ -11,7 +11,8 @@ import re
 import statistics
 import time
 
-SERVERS = ("limit", "dnsd", "gdnsd", "knot", "nsd")
+LIMITS = ("limit", "sized")
+SERVERS = (*LIMITS, "dnsd", "gdnsd", "knot", "nsd")
 KINDS = {"txt": "TXT", "country": "country", "local": "local", "nx": "nx", "mix": "mix"}
 FLOOD_SAMPLE = 16  # SAMPLE in tests/bench/flood.c: answers for each that it counts
 PERCENTILES = ("p50", "p90", "p99", "p999")
@@ -64,7 +65,7 @@ def udp_figures(found):
                 "rate": statistics.median(one["rate"] for one in mine),
                 "ratio": quartiles([one["rate"] / limits[one["round"]]["rate"] for one in mine]),
                 "core_ratio": quartiles([per_core(one) / per_core(limits[one["round"]]) for one in mine]),
-                "wrong": sum(one["wrong"] for one in mine) if server != "limit" else 0, **cost(mine, FLOOD_SAMPLE * sum(one["sample"] for one in mine))}
+                "wrong": sum(one["wrong"] for one in mine) if server not in LIMITS else 0, **cost(mine, FLOOD_SAMPLE * sum(one["sample"] for one in mine))}
     return figures
 
 
@@ -123,7 +124,7 @@ def print_tables(figures):
                for percent, row in by_percent.items() for server, one in row.items()])
     if figures["tcp"]:
         print("TCP, queries a second in the best round (nanoseconds of the server's core for each)\n")
-        present = [server for server in present if server != "limit"]
+        present = [server for server in present if server not in LIMITS]
         table(["connections", *present],
               [[{"kept": "kept, pipelined", "new": "a new one each"}[kind], *(f"{row[s]['rate']:,.0f} ({row[s]['cpu_ns']:,.0f})" for s in present)]
                for kind, row in figures["tcp"].items()])

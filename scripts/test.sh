@@ -27,7 +27,8 @@ unit() { # build
 			[ "$bad" -gt 0 ] || bad=1
 			passed=$((passed + ${n:-0}))
 			failed=$((failed + bad))
-			printf 'FAIL  %s (status %s)\n%s\n' "$program" "$rc" "$out" | tail -n 60
+			printf 'FAIL  %s (status %s)\n' "$program" "$rc"
+			printf '%s\n' "$out" | tail -n 60
 		fi
 	done
 }
@@ -42,7 +43,8 @@ replay() { # build
 			printf 'ok    %s: %s\n' "$program" "$out"
 		else
 			failed=$((failed + 1))
-			printf 'FAIL  %s\n%s\n' "$program" "$out" | tail -n 40
+			printf 'FAIL  %s\n' "$program"
+			printf '%s\n' "$out" | tail -n 40
 		fi
 	done
 }

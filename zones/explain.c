@@ -488,10 +488,10 @@ json_t *explain_feed(const struct zones *zones, size_t number)
 	bool rejected = zones_feed_is_rejected(entry);
 	json_object_set_new(held, "rejected", json_boolean(rejected));
 	if (!rejected)
-		object_set_time(held, "comes-into-force", entry->held_since_s + pool->conf->feed_hold_s);
-	object_set_number(held, "takes-out", entry->held_removed_n);
-	if (entry->held_emptied != COUNTRY_UNKNOWN)
-		set_country(held, "empties", entry->held_emptied);
+		object_set_time(held, "comes-into-force", entry->held_until_s);
+	object_set_number(held, "takes-out", entry->held_finding.removed_n);
+	if (entry->held_finding.emptied != COUNTRY_UNKNOWN)
+		set_country(held, "empties", entry->held_finding.emptied);
 	json_object_set_new(object, "held", held);
 	return object;
 }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,117 +38,35 @@ static int remake(struct zones *zones, size_t number, uint64_t now_s, struct dia
 	return rc;
 }
 
-/* --- the breaker --- */
+/* --- what is held --- */
 
-enum { FAMILIES_N = 2 }; /* IPv4, IPv6 */
-
-/* Has it addresses of that family, and is one of them in? */
-static bool has_family(const struct pool *pool, const struct pool_state *state, size_t mirror,
-                       unsigned family, bool *ret_is_in)
-{
-	const struct mirror *conf = &pool->mirrors[mirror];
-	const struct mirror_state *now = &state->mirrors[mirror];
-	bool has = false;
-	*ret_is_in = false;
-	for (size_t i = 0; i < conf->addrs_n; i++) {
-		if ((conf->addrs[i].family == 6) != (family == 1))
-			continue;
-		has = true;
-		*ret_is_in |= now->reason == REASON_NONE &&
-		              (!now->addr_reasons || now->addr_reasons[i] == REASON_NONE);
-	}
-	return has;
-}
-
-/*
- * Compared is what the feeds alone say, now and feed-hold ago: else a sick monitor that takes mirrors out one
- * by one would never be noticed. The families are looked at apart: a monitor whose own IPv6 is broken takes
- * half of each mirror, and nobody whole. A country with a single mirror does not count as emptied: there the
- * feed is the only way to get a dead mirror out, and its neighbours stand by.
- */
-static bool is_too_much(const struct pool *pool, const struct zones_feed *entry,
-                        const struct pool_state *next, uint64_t now_s, size_t *ret_removed_n,
-                        uint16_t *ret_emptied)
-{
-	struct {
-		size_t before_n, next_n;
-	} in[FAMILIES_N][COUNTRY_N] = { 0 }, all[FAMILIES_N] = { 0 };
-	size_t removed_n = 0;
-	bool more = false;
-	for (size_t i = 0; i < pool->mirrors_n; i++) {
-		bool is_removed = false, is;
-		for (unsigned family = 0; family < FAMILIES_N; family++) {
-			if (!has_family(pool, next, i, family, &is))
-				continue;
-			uint64_t out_s = entry->out_since_s[FAMILIES_N * i + family];
-			/* A clock that went back does not make a removal young for ever. */
-			bool before =
-			        out_s == 0 || (out_s <= now_s && now_s - out_s < pool->conf->feed_hold_s);
-			in[family][pool->mirrors[i].country].before_n += before;
-			in[family][pool->mirrors[i].country].next_n += is;
-			all[family].before_n += before;
-			all[family].next_n += is;
-			is_removed |= before && !is;
-			more |= out_s == 0 && !is;
-		}
-		removed_n += is_removed;
-	}
-	*ret_removed_n = removed_n;
-	*ret_emptied = COUNTRY_UNKNOWN;
-	bool is_emptied = false;
-	for (unsigned family = 0; family < FAMILIES_N; family++) {
-		is_emptied |= all[family].before_n > 1 && all[family].next_n == 0;
-		for (uint16_t country = 1; country < COUNTRY_N; country++) {
-			if (in[family][country].before_n > 1 && in[family][country].next_n == 0)
-				*ret_emptied = country;
-		}
-	}
-	/* One that takes out nobody new can only do good. */
-	return more && (removed_n * 100 > pool->mirrors_n * pool->conf->max_removal_percent || is_emptied ||
-	                *ret_emptied != COUNTRY_UNKNOWN);
-}
-
-/* When the feed took out each family of each mirror. settled: what it has taken out till now is no longer
- * held against it.
- */
-static void note_removals(const struct pool *pool, const struct pool_state *state, bool settled,
-                          uint64_t now_s, struct zones_feed *entry)
-{
-	for (size_t i = 0; i < FAMILIES_N * pool->mirrors_n; i++) {
-		bool is;
-		if (!has_family(pool, state, i / FAMILIES_N, i % FAMILIES_N, &is) || is)
-			entry->out_since_s[i] = 0;
-		else if (settled)
-			entry->out_since_s[i] = 1;
-		else if (entry->out_since_s[i] == 0)
-			entry->out_since_s[i] = now_s;
-	}
-}
-
-static void drop_held(struct zones_feed *entry)
+static void drop_held(const struct pool *pool, struct zones_feed *entry)
 {
 	feed_unref(entry->held);
 	entry->held = NULL;
+	breaker_forget_held(pool, entry->outs);
 }
 
 static void tell_held(const struct pool *pool, const struct feed *feed, const struct zones_feed *entry,
-                      struct diag *diag)
+                      uint64_t now_s, struct diag *diag)
 {
+	const struct breaker_finding *finding = &entry->held_finding;
 	char code[3];
-	bool emptied = entry->held_emptied != COUNTRY_UNKNOWN;
-	country_to_code(entry->held_emptied, code);
+	char when[40] = "at once";
+	bool emptied = finding->emptied != COUNTRY_UNKNOWN;
+	country_to_code(finding->emptied, code);
+	if (finding->recent_n)
+		snprintf(when, sizeof(when), "within %" PRIu32 " s", pool->conf->removal_window_s);
 	diag_error(diag, pool->conf->feed_file, 0,
-	           "serial %" PRIu64 " takes out %zu of %zu mirrors at once%s%s: held back for %" PRIu32
+	           "serial %" PRIu64 " takes out %zu of %zu mirrors %s%s%s: held back for %" PRIu64
 	           " s; it comes into force if it still says so then, or by \"dnsdctl feed accept\"",
-	           feed->serial, entry->held_removed_n, pool->mirrors_n,
-	           emptied ? " and empties country " : "", emptied ? code : "", pool->conf->feed_hold_s);
+	           feed->serial, finding->removed_n, pool->mirrors_n, when,
+	           emptied ? " and empties country " : "", emptied ? code : "", entry->held_until_s - now_s);
 }
 
-enum verdict { APPLY, APPLY_SETTLED, HOLD };
-
-/* What to do with a feed that takes out too much. */
-static enum verdict judge_held(const struct zones *zones, size_t number, struct feed *feed, uint64_t now_s,
-                               struct diag *diag)
+/* Hold a feed that takes out too much. next is the state it wants. */
+static void hold(const struct zones *zones, size_t number, struct feed *feed, const struct pool_state *next,
+                 uint64_t now_s, struct diag *diag)
 {
 	const struct pool *pool = zones->pools[number];
 	struct zones_feed *entry = &zones->feeds[number];
@@ -157,20 +76,18 @@ static enum verdict judge_held(const struct zones *zones, size_t number, struct 
 	feed_unref(entry->held);
 	entry->held = feed;
 	if (zones_feed_is_rejected(entry))
-		return HOLD;
-	if (first) {
+		return;
+	if (first || now_s < entry->held_since_s)
 		entry->held_since_s = now_s;
-		tell_held(pool, feed, entry, diag);
+	if (first) {
+		entry->held_until_s = 0;
 		history_note_feed(zones->news, pool, feed, "held", NULL, now_s);
 	}
-	/* A clock that went back does not hold a feed for ever. */
-	if (now_s < entry->held_since_s)
-		entry->held_since_s = now_s;
-	if (now_s - entry->held_since_s < pool->conf->feed_hold_s)
-		return HOLD;
-	diag_warning(diag, pool->conf->feed_file, 0,
-	             "serial %" PRIu64 " was held back and still says the same: in force now", feed->serial);
-	return APPLY_SETTLED;
+	uint64_t before_s = entry->held_until_s;
+	entry->held_until_s = breaker_hold(pool, entry->outs, next, first, now_s);
+	/* Again when it has come to want more. */
+	if (entry->held_until_s > before_s)
+		tell_held(pool, feed, entry, now_s, diag);
 }
 
 /* --- reading --- */
@@ -182,7 +99,7 @@ static void put_into_force(struct zones *zones, size_t number, struct feed *feed
 	if (news || feed->valid_until_s != entry->feed->valid_until_s)
 		entry->stale_told = false;
 	feed_ref(feed);
-	drop_held(entry);
+	drop_held(zones->pools[number], entry);
 	feed_unref(entry->feed);
 	entry->feed = feed;
 	if (news)
@@ -195,29 +112,66 @@ static void put_into_force(struct zones *zones, size_t number, struct feed *feed
 		history_note_feed(zones->news, zones->pools[number], feed, "in force", NULL, now_s);
 }
 
-/* Judge a feed that has been read, and put it into force if it may be. */
-static int take_feed(struct zones *zones, size_t number, struct feed *feed, uint64_t now_s, struct diag *diag)
+/* Has it been held for long enough? */
+static bool has_persisted(const struct pool *pool, const struct zones_feed *entry,
+                          const struct pool_state *next, uint64_t now_s)
+{
+	return entry->held && !zones_feed_is_rejected(entry) &&
+	       !breaker_judge(pool, entry->outs, next, now_s, true).is_too_much;
+}
+
+/* Judge a feed that has been read, and put it into force if it may be. is_news: its entries were not told of
+ * yet.
+ */
+static int take_feed(struct zones *zones, size_t number, struct feed *feed, bool is_news, uint64_t now_s,
+                     struct diag *diag)
 {
 	const struct pool *pool = zones->pools[number];
 	struct zones_feed *entry = &zones->feeds[number];
 	struct pool_state next;
+	struct diag told;
 	bool news = !entry->feed || feed->serial != entry->feed->serial;
-	int rc = pool_state_of_feed(pool, feed, now_s, pool->conf->feed_file, diag, &next);
+	diag_init(&told);
+	int rc = pool_state_of_feed(pool, feed, now_s, pool->conf->feed_file, &told, &next);
+	if (is_news)
+		diag_move(&told, diag);
+	diag_fini(&told);
 	if (rc < 0)
 		return rc;
-	enum verdict verdict = entry->feed ? APPLY : APPLY_SETTLED;
-	if (entry->feed &&
-	    is_too_much(pool, entry, &next, now_s, &entry->held_removed_n, &entry->held_emptied))
-		verdict = judge_held(zones, number, feed, now_s, diag);
-	if (verdict != HOLD) {
-		note_removals(pool, &next, verdict == APPLY_SETTLED, now_s, entry);
-		put_into_force(zones, number, feed, now_s);
+	bool is_held = false;
+	if (entry->feed) {
+		struct breaker_finding finding = breaker_judge(pool, entry->outs, &next, now_s, false);
+		bool persisted = finding.is_too_much && has_persisted(pool, entry, &next, now_s);
+		is_held = finding.is_too_much && !persisted;
+		if (is_held)
+			entry->held_finding = finding;
+		if (persisted)
+			diag_warning(diag, pool->conf->feed_file, 0,
+			             "serial %" PRIu64 " was held back and still says the same: in force now",
+			             feed->serial);
 	}
-	if (verdict != HOLD && news)
-		diag_info(diag, "pool %s: feed serial %" PRIu64 " in force: %zu of %zu mirrors out",
-		          pool->conf->name, feed->serial, next.out_n, pool->mirrors_n);
+	if (is_held) {
+		hold(zones, number, feed, &next, now_s, diag);
+	} else {
+		breaker_note(pool, entry->outs, &next, !entry->feed, now_s);
+		put_into_force(zones, number, feed, now_s);
+		if (news)
+			diag_info(diag, "pool %s: feed serial %" PRIu64 " in force: %zu of %zu mirrors out",
+			          pool->conf->name, feed->serial, next.out_n, pool->mirrors_n);
+	}
 	pool_state_fini(&next);
 	return 0;
+}
+
+static bool same_bytes(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	return a_len == b_len && (a_len == 0 || memcmp(a, b, a_len) == 0);
+}
+
+static bool same_feed(const struct feed *a, const struct feed *b)
+{
+	return a && b && same_bytes(a->text, a->text_len, b->text, b->text_len) &&
+	       same_bytes(a->signature, a->signature_len, b->signature, b->signature_len);
 }
 
 static int read_feed(struct zones *zones, size_t number, uint64_t now_s, struct diag *diag)
@@ -230,23 +184,37 @@ static int read_feed(struct zones *zones, size_t number, uint64_t now_s, struct 
 		                            .max_bytes = pool->conf->feed_max_bytes,
 		                            .keys = pool->feed_keys,
 		                            .keys_n = pool->feed_keys_n };
-	struct feed *feed;
-	int rc = feed_load(&source, now_s, diag, &feed);
+	struct feed *feed = NULL;
+	struct diag told;
+	diag_init(&told);
+	int rc = feed_load(&source, now_s, &told, &feed);
+	/* It is read again with each renewal. What is odd about its entries was told the first time, and at a
+	 * reload; what is in force already stays the same object, which is not saved once more. */
+	bool in_force = rc == 0 && same_feed(feed, entry->feed);
+	bool is_news = !entry->state.mirrors || !(in_force || (rc == 0 && same_feed(feed, entry->held)));
+	if (rc < 0 || is_news)
+		diag_move(&told, diag);
+	diag_fini(&told);
+	if (in_force) {
+		feed_unref(feed);
+		feed = feed_ref(entry->feed);
+	}
 	if (rc < 0) {
-		/* The one that was held does not persist. But a look between a writer's two renames says
-		 * nothing: each feed of a busy monitor would else begin the hold anew. */
-		if (rc != -EBADMSG || now_s - entry->held_since_s >= pool->conf->feed_hold_s)
-			drop_held(entry);
+		/* The one that was held does not persist. But a look between a writer's two renames, or
+		 * without memory, says nothing: each feed of a busy monitor would else begin the hold anew.
+		 */
+		if (rc != -ENOMEM && (rc != -EBADMSG || now_s >= entry->held_until_s))
+			drop_held(pool, entry);
 		return rc == -ENOMEM ? rc : 0; /* told; the state stays */
 	}
 	if (entry->feed && feed->serial < entry->feed->serial) {
-		drop_held(entry);
+		drop_held(pool, entry);
 		diag_error(diag, file, 0,
 		           "serial %" PRIu64 " is lower than %" PRIu64
 		           ", which is in force; the feed is ignored, write a higher serial",
 		           feed->serial, entry->feed->serial);
 	} else {
-		rc = take_feed(zones, number, feed, now_s, diag);
+		rc = take_feed(zones, number, feed, is_news, now_s, diag);
 	}
 	feed_unref(feed);
 	return rc;
@@ -290,7 +258,7 @@ uint64_t zones_next_change(const struct zones *zones, struct version_clock clock
 	for (size_t i = 0; i < zones->conf->pools_n; i++) {
 		const struct zones_feed *entry = &zones->feeds[i];
 		if (entry->held && !zones_feed_is_rejected(entry))
-			want_at(entry->held_since_s + zones->conf->pools[i].feed_hold_s, &next_s);
+			want_at(entry->held_until_s, &next_s);
 		if (entry->feed && entry->feed->valid_until_s >= clock.now_s)
 			want_at(entry->feed->valid_until_s + 1, &next_s);
 		want_at(entry->state.next_s, &next_s);
@@ -330,7 +298,7 @@ int zones_accept_feed(struct zones *zones, size_t pool, const char *author, uint
 		if (rc == 0) {
 			history_note_feed(zones->news, zones->pools[pool], entry->held, "accepted", author,
 			                  now_s);
-			note_removals(zones->pools[pool], &next, true, now_s, entry);
+			breaker_note(zones->pools[pool], entry->outs, &next, true, now_s);
 			put_into_force(zones, pool, entry->held, now_s);
 			take_state(zones, pool, state);
 		}
@@ -348,6 +316,7 @@ int zones_reject_feed(struct zones *zones, size_t pool, const char *author, uint
 	if (entry->held->serial == 0)
 		return -EINVAL;
 	entry->rejected_serial = entry->held->serial;
+	breaker_forget_held(zones->pools[pool], entry->outs);
 	history_note_feed(zones->news, zones->pools[pool], entry->held, "rejected", author, now_s);
 	return 0;
 }
@@ -402,28 +371,11 @@ static void carry_feed(const struct pool *pool, const struct zones_feed *before,
 	entry->feed = feed_ref(before->feed);
 	entry->held = feed_ref(before->held);
 	entry->held_since_s = before->held_since_s;
-	entry->held_removed_n = before->held_removed_n;
-	entry->held_emptied = before->held_emptied;
+	entry->held_until_s = before->held_until_s;
+	entry->held_finding = before->held_finding;
 	entry->rejected_serial = before->rejected_serial;
 	entry->stale_told = before->stale_told;
-	/* Lists of mirrors change little: the next one is nearly always where the last one was. */
-	size_t next = 0;
-	for (size_t i = 0; i < pool->mirrors_n; i++) {
-		const char *host = pool->mirrors[i].host;
-		bool there =
-		        next < pool_before->mirrors_n && strcmp(pool_before->mirrors[next].host, host) == 0;
-		int number = there ? (int)next : pool_find_mirror(pool_before, host);
-		if (number < 0) {
-			/* New: it is not taken out by a feed that has never had it in. */
-			for (unsigned family = 0; family < FAMILIES_N; family++)
-				entry->out_since_s[FAMILIES_N * i + family] = 1;
-			continue;
-		}
-		for (unsigned family = 0; family < FAMILIES_N; family++)
-			entry->out_since_s[FAMILIES_N * i + family] =
-			        before->out_since_s[FAMILIES_N * (size_t)number + family];
-		next = (size_t)number + 1;
-	}
+	breaker_carry(pool, entry->outs, pool_before, before->outs);
 }
 
 /* A feed that was in force before a restart: what it took out is not news to the breaker. */
@@ -436,7 +388,7 @@ static int settle_feed(const struct pool *pool, struct zones_feed *entry, uint64
 	diag_fini(&ignored);
 	if (rc < 0)
 		return rc;
-	note_removals(pool, &state, true, now_s, entry);
+	breaker_note(pool, entry->outs, &state, true, now_s);
 	pool_state_fini(&state);
 	return 0;
 }
@@ -454,8 +406,8 @@ int zones_carry_feeds(struct zones *zones, const struct zones *previous, uint64_
 		const struct pool *pool_before = NULL;
 		const struct zones_feed *before = find_previous(previous, pool->conf->name, &pool_before);
 		struct zones_feed *entry = &zones->feeds[i];
-		entry->out_since_s = calloc(FAMILIES_N * pool->mirrors_n + 1, sizeof(*entry->out_since_s));
-		if (!entry->out_since_s)
+		entry->outs = breaker_create(pool);
+		if (!entry->outs)
 			return -ENOMEM;
 		if (before && before->feed && pool->conf->feed_file &&
 		    !feed_is_by(before->feed, pool->feed_keys, pool->feed_keys_n))

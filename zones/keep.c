@@ -60,8 +60,7 @@ int keep_write_overrides(const char *directory, const struct override_set *set)
 	return rc;
 }
 
-void keep_read_versions(const char *directory, struct version_clock clock, struct diag *diag,
-                        struct zones *zones)
+json_t *keep_read_versions(const char *directory, struct diag *diag)
 {
 	char path[PATH_MAX];
 	char *text = NULL;
@@ -71,13 +70,11 @@ void keep_read_versions(const char *directory, struct version_clock clock, struc
 	if (rc == 0)
 		rc = file_read(path, FILE_MAX_BYTES, &text, &len, &why);
 	json_t *json = rc == 0 ? json_loadb(text, len, 0, NULL) : NULL;
-	if (json)
-		zones_versions_from_json(zones, json, clock, diag);
-	else if (rc != -ENOENT)
+	if (!json && rc != -ENOENT)
 		diag_warning(diag, path, 0, "cannot read the versions that were announced before: %s",
 		             rc < 0 ? why : "no JSON");
-	json_decref(json);
 	free(text);
+	return json;
 }
 
 int keep_write_versions(const char *directory, const char *text)

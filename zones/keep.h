@@ -22,9 +22,9 @@ int keep_read_overrides(const char *directory, struct diag *diag, struct overrid
 /** Returns 0 or negative errno, the file being as it was then. */
 int keep_write_overrides(const char *directory, const struct override_set *set);
 
-/** The numbers of the version records. A file that is not there or of no use is told, and no error. */
-void keep_read_versions(const char *directory, struct version_clock clock, struct diag *diag,
-                        struct zones *zones);
+/** The numbers of the version records, as zones_versions_to_json() gave them; caller calls json_decref().
+ * NULL: the file is not there, or of no use (diag). */
+json_t *keep_read_versions(const char *directory, struct diag *diag);
 /** text is what zones_versions_to_json() gives. */
 int keep_write_versions(const char *directory, const char *text);
 

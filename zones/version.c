@@ -200,8 +200,8 @@ static int read_database(const char *path, int dir_fd, const char *file, const c
 	if (known && known->from_source && header.version < known->version) {
 		diag_error(diag, where, 0,
 		           "version %" PRIu32 " is lower than %" PRIu32
-		           ", which is being served; the record keeps its last value (restart to go back on "
-		           "purpose)",
+		           ", which is being served; the record keeps its last value (to go back on purpose "
+		           "stop the server, remove versions.json from its state-directory, start it)",
 		           header.version, known->version);
 		return -EINVAL;
 	}

@@ -74,11 +74,13 @@ static void tell_freshness(struct zones_version *entry, struct version_clock clo
 	                             : "");
 }
 
-int zones__verify_version(const struct zones *zones, struct zones_version *entry, struct version_clock clock,
-                          struct diag *diag, bool *ret_names_changed)
+int zones__verify_version(const struct zones *zones, struct zones_version *entry, const json_t *kept,
+                          struct version_clock clock, struct diag *diag, bool *ret_names_changed)
 {
 	int rc = version_verify(entry->conf, &entry->version, find_feed(zones, entry->conf->feed), clock,
 	                        diag, &entry->version, ret_names_changed);
+	if (kept)
+		(void)zones__restore_version(entry, kept, clock, diag);
 	tell_freshness(entry, clock, diag);
 	return rc;
 }
@@ -91,7 +93,7 @@ int zones_verify_versions(struct zones *zones, struct version_clock clock, struc
 	for (size_t i = 0; i < zones->versions_n; i++) {
 		struct zones_version *entry = &zones->versions[i];
 		bool changed = false;
-		if (zones__verify_version(zones, entry, clock, diag, &changed) < 0)
+		if (zones__verify_version(zones, entry, NULL, clock, diag, &changed) < 0)
 			rc = -EINVAL;
 		*ret_names_changed |= changed && entry->conf->database_names;
 	}
@@ -138,7 +140,8 @@ json_t *zones_versions_to_json(const struct zones *zones)
 	return list;
 }
 
-static int entry_from_json(struct zones *zones, const json_t *json, struct version_clock clock)
+/* One element of the list; of another record it is left alone. */
+static int restore_from(struct zones_version *entry, const json_t *json, struct version_clock clock)
 {
 	const char *zone = json_string_value(json_object_get(json, "zone"));
 	const char *name = json_string_value(json_object_get(json, "name"));
@@ -147,8 +150,8 @@ static int entry_from_json(struct zones *zones, const json_t *json, struct versi
 	if (!zone || !name || !json_is_integer(verified) || json_integer_value(verified) < 0 ||
 	    !json_is_object(databases))
 		return -EINVAL;
-	struct zones_version *entry = zones__find_version(zones, zone, name);
-	if (!entry || (!entry->conf->directory && !entry->conf->feed))
+	if (strcmp(zone, entry->zone->name) != 0 || strcmp(name, entry->conf->name) != 0 ||
+	    (!entry->conf->directory && !entry->conf->feed))
 		return 0;
 	struct version kept = { .verified_s = (uint64_t)json_integer_value(verified) };
 	const char *database;
@@ -161,21 +164,22 @@ static int entry_from_json(struct zones *zones, const json_t *json, struct versi
 			return -EINVAL;
 	}
 	version_restore(&entry->version, &kept, clock);
-	entry->version.told = version_freshness(entry->conf, &entry->version, clock);
 	return 0;
 }
 
-int zones_versions_from_json(struct zones *zones, const json_t *json, struct version_clock clock,
-                             struct diag *diag)
+int zones__restore_version(struct zones_version *entry, const json_t *list, struct version_clock clock,
+                           struct diag *diag)
 {
-	int rc = json_is_array(json) ? 0 : -EINVAL;
-	for (size_t i = 0; i < json_array_size(json); i++) {
-		if (entry_from_json(zones, json_array_get(json, i), clock) < 0)
+	int rc = json_is_array(list) ? 0 : -EINVAL;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		if (restore_from(entry, json_array_get(list, i), clock) < 0)
 			rc = -EINVAL;
 	}
 	if (rc < 0)
-		diag_warning(diag, NULL, 0,
-		             "the version numbers kept from the last run are damaged; what is "
-		             "wrong in them is left out");
+		diag_warning(
+		        diag, NULL, 0,
+		        "version record %s of %s: the version numbers kept from the last run are damaged; "
+		        "what is wrong in them is left out",
+		        entry->conf->name, entry->zone->name);
 	return rc;
 }

@@ -51,6 +51,7 @@ struct node {
 };
 
 struct check {
+	const char *file; /* for what has no line of its own */
 	const char *zone_name;
 	const uint8_t *origin;
 	size_t origin_len;
@@ -109,14 +110,15 @@ static bool is_apex(const struct check *check, const struct node *node)
 	return node->name_len == check->origin_len;
 }
 
-static bool is_cut(const struct check *check, const struct node *node)
-{
-	return node->ns && !is_apex(check, node);
-}
-
 static bool is_wildcard(const struct node *node)
 {
 	return node->name[0] == 1 && node->name[1] == '*';
+}
+
+static bool is_cut(const struct check *check, const struct node *node)
+{
+	/* At a wildcard they are plain data, as the answers take them. */
+	return node->ns && !is_apex(check, node) && !is_wildcard(node);
 }
 
 /**
@@ -592,12 +594,12 @@ static void check_apex(const struct check *check)
 	for (size_t i = 0; apex && i < apex->count; i++)
 		has_soa = has_soa || check->order[apex->first + i]->type == TYPE_SOA;
 	if (!has_soa)
-		diag_error(check->diag, check->zone_name, 0,
+		diag_error(check->diag, check->file, 0,
 		           "no SOA record at %s; write one, @ IN SOA MNAME RNAME SERIAL REFRESH RETRY EXPIRE "
 		           "MINIMUM",
 		           check->zone_name);
 	if (!apex || !apex->ns)
-		diag_error(check->diag, check->zone_name, 0,
+		diag_error(check->diag, check->file, 0,
 		           "no NS record at %s; write one for each name server, @ IN NS HOST",
 		           check->zone_name);
 }
@@ -624,11 +626,13 @@ static int check_all(struct check *check)
 	return 0;
 }
 
-int zone_check(const char *zone_name, const uint8_t *origin, size_t origin_len, struct zone_records *records,
+int zone_check(const char *file, const uint8_t *origin, size_t origin_len, struct zone_records *records,
                struct diag *diag)
 {
 	size_t errors_before = diag->errors_n;
-	struct check check = { .zone_name = zone_name,
+	char zone_name[NAME_TEXT_MAX];
+	struct check check = { .file = file,
+		               .zone_name = name_to_text(origin, zone_name),
 		               .origin = origin,
 		               .origin_len = origin_len,
 		               .diag = diag,

@@ -65,12 +65,13 @@ void zone_records_fini(struct zone_records *records);
  * warning); TTLs of an RRset alike (a warning; the lowest is used); exact duplicates dropped with a warning;
  * SOA/CNAME/NS targets valid. TTLs over 2^31-1 count as 0 (RFC 2181 section 8), with a warning.
  *
- * records are those of zone_file_load() or zone_text_load(): their RDATA is taken to be well-formed.
+ * file     named in messages that have no line of their own
+ * records  are those of zone_file_load() or zone_text_load(): their RDATA is taken to be well-formed.
  * Changes records in place: duplicates removed, TTLs levelled.
  * Returns 0, -EINVAL with diag filled, or -ENOMEM
  * Cost     a million records in about half a second
  */
-int zone_check(const char *zone_name, const uint8_t *origin, size_t origin_len, struct zone_records *records,
+int zone_check(const char *file, const uint8_t *origin, size_t origin_len, struct zone_records *records,
                struct diag *diag);
 
 #endif

@@ -39,6 +39,8 @@ static const struct zone_type_info types[] = {
 	{ 29, "LOC", "l", "52 22 23.000 N 4 53 32.000 E -2.00m 0.00m 10000m 10m" },
 	{ 13, "HINFO", "ss", "\"CPU\" \"OS\"" },
 	{ 99, "SPF", "S", "\"TEXT\" ..." },
+	{ 3, "MD", "n", "HOST" },
+	{ 4, "MF", "n", "HOST" },
 	{ 7, "MB", "n", "HOST" },
 	{ 8, "MG", "n", "NAME" },
 	{ 9, "MR", "n", "NAME" },

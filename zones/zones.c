@@ -11,6 +11,7 @@
 #include "wire/name.h"
 #include "wire/wire.h"
 #include "zones/feeds.h"
+#include "zones/keep.h"
 #include "zones/versions.h"
 #include "zones/pool/country.h"
 #include "zones/zone_file.h"
@@ -22,6 +23,7 @@ struct load {
 	struct diag *diag;
 	struct zone_records *records; /* one per zone: the builder borrows from them */
 	struct grow slots;            /* struct zones_slot */
+	json_t *kept_versions;        /* of before a restart; NULL = there are none, or this is no start */
 	/* The zone at hand: */
 	const struct conf_zone *zone;
 	int zone_number;
@@ -40,7 +42,7 @@ void zones_destroy(struct zones *zones)
 		pool_state_fini(&zones->feeds[i].state);
 		feed_unref(zones->feeds[i].feed);
 		feed_unref(zones->feeds[i].held);
-		free(zones->feeds[i].out_since_s);
+		free(zones->feeds[i].outs);
 	}
 	free(zones->slots);
 	arena_fini(&zones->arena);
@@ -233,7 +235,7 @@ static int add_version_names(struct load *load, const struct conf_version *conf,
 	bool names_changed;
 	struct diag told;
 	diag_init(&told);
-	int verified = zones__verify_version(zones, entry, clock, &told, &names_changed);
+	int verified = zones__verify_version(zones, entry, load->kept_versions, clock, &told, &names_changed);
 	/* What is wrong with the source is no reason to refuse a configuration that can be served. */
 	for (size_t i = 0; i < told.messages_n; i++)
 		diag_add(load->diag,
@@ -306,6 +308,12 @@ static int load_zone(struct load *load, const struct zones *previous, struct ver
 	if (load->zone_number == -EEXIST) {
 		diag_error(load->diag, zone->place.file, zone->place.line, "zone %s is there twice; keep one",
 		           zone->name);
+		return 0;
+	}
+	if (load->zone_number == -EOVERFLOW) {
+		diag_error(load->diag, zone->place.file, zone->place.line,
+		           "zone %s is one too many: a server has %d zones at most", zone->name,
+		           STORE_ZONES_MAX);
 		return 0;
 	}
 	if (load->zone_number < 0)
@@ -476,6 +484,8 @@ int zones_load(const struct conf *conf, const struct zones *previous, struct ver
 	/* Before the zones: version records may be made of what a feed says. */
 	if (rc == 0 && diag->errors_n == errors_n)
 		rc = zones_carry_feeds(zones, previous, clock.now_s, diag);
+	if (!previous && conf->state_dir)
+		load.kept_versions = keep_read_versions(conf->state_dir, diag);
 	for (; loaded_n < conf->zones_n && rc == 0; loaded_n++) {
 		load.zone = &conf->zones[loaded_n];
 		rc = load_zone(&load, previous, clock, &load.records[loaded_n]);
@@ -501,6 +511,7 @@ out:
 	for (size_t i = 0; load.records && i < loaded_n; i++)
 		zone_records_fini(&load.records[i]);
 	free(load.records);
+	json_decref(load.kept_versions);
 	grow_fini(&load.slots);
 	store_builder_destroy(load.builder);
 	zones_destroy(zones);

@@ -17,6 +17,7 @@
 #include "base/arena.h"
 #include "base/diag.h"
 #include "conf/conf.h"
+#include "zones/pool/breaker.h"
 #include "zones/pool/pool.h"
 #include "zones/version.h"
 
@@ -55,12 +56,11 @@ struct zones_feed {
 	struct feed *feed; /* in force; NULL = none so far */
 	struct feed *held; /* takes out too much at once; NULL = none is held */
 	uint64_t held_since_s;
-	size_t held_removed_n;    /* mirrors it would take out, or all IPv4 or IPv6 of */
-	uint16_t held_emptied;    /* a country it would empty, or COUNTRY_UNKNOWN */
-	uint64_t rejected_serial; /* an operator does not want this one; 0 = none */
+	uint64_t held_until_s;               /* in force then, if it still says so */
+	struct breaker_finding held_finding; /* what is too much about it */
+	uint64_t rejected_serial;            /* an operator does not want this one; 0 = none */
 	bool stale_told;
-	uint64_t *out_since_s; /* [2 * mirror + is_ipv6]: when the feed took it out; 0 = it is in, 1 = long
-	                          ago */
+	struct breaker_out *outs; /* [BREAKER_FAMILIES_N * mirror + is_ipv6] */
 	struct pool_state state;
 };
 
@@ -95,7 +95,8 @@ struct zones {
 /**
  * Load all zone files, check the pools, read their feeds, verify the version sources, build the store.
  *
- * previous  the zones in use, whose version numbers carry over where zone and name agree; NULL at start
+ * previous  the zones in use, whose version numbers carry over where zone and name agree; NULL at start: then
+ *           those kept in the state directory do
  * Returns   0, -EINVAL (diag has all mistakes), -ENOMEM. A version source that can't be verified is a warning
  * when there are numbers to go on with, an error when there are none; a feed may come later.
  */
@@ -124,21 +125,11 @@ uint64_t zones_versions_next_s(const struct zones *zones, struct version_clock c
 struct json_t *zones_versions_to_json(const struct zones *zones);
 
 /**
- * Put back what zones_versions_to_json() gave, for records of the same zone and name that have a directory or
- * a feed. A number goes up only; where the source now has a lower one, or could not be verified, the record
- * goes back to the time of verification it had.
- * Returns 0, or -EINVAL when something was no such list (diag; the rest of it counts)
- */
-int zones_versions_from_json(struct zones *zones, const struct json_t *json, struct version_clock clock,
-                             struct diag *diag);
-
-/**
  * Read the pools' feeds again and put what they say into force.
  *
  * Refused, with the reason in diag and the state as it was: a feed that can't be read or parsed, one whose
- * serial goes back. Held: one that takes out more than max-removal of the pool at once, or all of several
- * mirrors of a country; it comes into force when it still says so after feed-hold. A feed past its
- * valid-until stays in force (fail static), with a warning.
+ * serial goes back. Held: one that takes out too much (zones/pool/breaker.h); it comes into force when it
+ * still says so after feed-hold. A feed past its valid-until stays in force (fail static), with a warning.
  *
  * Returns 0, or -ENOMEM
  */

@@ -366,9 +366,7 @@ static size_t answer_name(struct reply *reply, struct found found)
 
 	const struct store_rrset *rrset;
 	if (qtype == WIRE_TYPE_ANY) {
-		const struct answer_access *access = &reply->data->access;
-		if (node->rrsets_n && !(node->flags & STORE_CNAME) &&
-		    !answer_is_allowed(reply, access->any, access->any_n))
+		if (answer_any_is_closed(reply, node))
 			return answer_hinfo(reply);
 		rrset = answer_any_rrset(reply, node);
 	} else {

@@ -129,6 +129,9 @@ void answer_match_client(struct reply *reply, struct addr *ret_addr, struct geo_
 
 /** Is the source address in one of these networks? None given: everybody is. */
 bool answer_is_allowed(const struct reply *reply, const struct prefix *allow, uint32_t allow_n);
+/** Is who asks for ANY to get no RRset of this name? But for a CNAME, which must not be hidden (RFC 8482
+ * section 4.2). */
+bool answer_any_is_closed(const struct reply *reply, const struct store_node *node);
 /** The answer to ANY for those who get no RRset (RFC 8482 section 4.2). */
 size_t answer_hinfo(struct reply *reply);
 /** Length of the client subnet option of the answer; 0 = it has none. */

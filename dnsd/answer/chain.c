@@ -236,6 +236,8 @@ static bool chain_step(struct chain *chain, struct found found)
 	uint16_t qtype = chain->reply->query->qtype;
 	if ((found.node->flags & STORE_CUT) && qtype != WIRE_TYPE_DS)
 		return false;
+	if (qtype == WIRE_TYPE_ANY && answer_any_is_closed(chain->reply, found.node))
+		return false; /* the alias is enough of an answer */
 	const struct store_rrset *rrset;
 	if (qtype == WIRE_TYPE_ANY)
 		rrset = answer_any_rrset(chain->reply, found.node);

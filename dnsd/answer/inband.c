@@ -75,6 +75,13 @@ bool answer_is_allowed(const struct reply *reply, const struct prefix *allow, ui
 	return allow_n == 0 || prefixes_contain(allow, allow_n, &peer);
 }
 
+bool answer_any_is_closed(const struct reply *reply, const struct store_node *node)
+{
+	const struct answer_access *access = &reply->data->access;
+	return node->rrsets_n && !(node->flags & STORE_CNAME) &&
+	       !answer_is_allowed(reply, access->any, access->any_n);
+}
+
 /* REFUSED with extended error 18, Prohibited (RFC 8914 section 4.19). why: the error as it is sent */
 static size_t answer_prohibited(struct reply *reply, const uint8_t *why, size_t why_len)
 {

@@ -172,7 +172,8 @@ static uint32_t rows_wanted(const struct share *shares, size_t shares_n)
  */
 static void spread(struct share *shares, size_t shares_n, uint32_t *heap, uint32_t *firsts, uint32_t rows_n)
 {
-	const uint64_t unit = UINT64_C(1) << 40;
+	/* Over any weight by far; times ROWS_MAX it fits 64 bits. */
+	const uint64_t unit = UINT64_C(1) << 46;
 	for (size_t i = 0; i < shares_n; i++) {
 		shares[i].due = unit / shares[i].weight / 2;
 		heap[i] = (uint32_t)i;

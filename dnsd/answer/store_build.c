@@ -39,6 +39,7 @@ void store_builder_destroy(struct store_builder *builder)
 	for (size_t i = 0; i < sizeof(grows) / sizeof(grows[0]); i++)
 		grow_fini(grows[i]);
 	free(builder->slots);
+	free(builder->zone_slots);
 	free(builder->message);
 	free(builder->pointers);
 	free(builder);
@@ -127,17 +128,19 @@ static uint32_t get_node(struct store_builder *builder, uint16_t zone, const uin
 int store_builder_add_zone(struct store_builder *builder, const uint8_t *name, size_t name_len)
 {
 	size_t zones_n = builder->zones.n;
-	const struct build_zone *zones = builder->zones.items;
-	for (size_t i = 0; i < zones_n; i++) {
-		const struct build_node *apex = node_at(builder, zones[i].apex);
-		if (name_equal(apex->name, apex->name_len, name, name_len))
-			return -EEXIST;
-	}
+	if (store__grow_zone_slots(builder) < 0)
+		return -ENOMEM;
+	uint16_t *slot = store__find_zone_slot(builder, name, name_len);
+	if (*slot)
+		return -EEXIST;
+	if (zones_n == STORE_ZONES_MAX)
+		return -EOVERFLOW;
 	uint32_t apex = get_node(builder, (uint16_t)zones_n, name, name_len, true);
 	struct build_zone *zone = apex == STORE_NONE ? NULL : grow_add(&builder->zones, 1);
 	if (!zone)
 		return -ENOMEM;
 	zone->apex = apex;
+	*slot = (uint16_t)(zones_n + 1);
 	return (int)zones_n;
 }
 
@@ -209,26 +212,6 @@ int store_builder_add_ping(struct store_builder *builder, int zone, const uint8_
 		return -ENOMEM;
 	node_at(builder, index)->ping = true;
 	return 0;
-}
-
-/* The deepest zone whose apex is at or above the name. */
-static uint16_t deepest_zone(const struct store_builder *builder, const struct build_node *node,
-                             bool *ret_at_apex)
-{
-	const struct build_zone *zones = builder->zones.items;
-	uint16_t best = node->zone;
-	uint8_t best_len = node_at(builder, zones[best].apex)->name_len;
-	*ret_at_apex = node->name_len == best_len;
-	for (size_t i = 0; i < builder->zones.n; i++) {
-		const struct build_node *apex = node_at(builder, zones[i].apex);
-		if (apex->name_len > best_len &&
-		    name_is_under(node->name, node->name_len, apex->name, apex->name_len)) {
-			best = (uint16_t)i;
-			best_len = apex->name_len;
-			*ret_at_apex = node->name_len == best_len;
-		}
-	}
-	return best;
 }
 
 static bool is_apex(const struct store_builder *builder, uint32_t index)
@@ -415,7 +398,7 @@ static int number_nodes(struct store_builder *builder)
 		for (uint32_t i = 0; i < builder->nodes.n; i++) {
 			struct build_node *node = node_at(builder, i);
 			bool at_apex;
-			uint16_t zone = deepest_zone(builder, node, &at_apex);
+			uint16_t zone = store__deepest_zone(builder, node, &at_apex);
 			bool side = zone != node->zone;
 			if ((side && !at_apex) || side != parent_side || is_below_cut(builder, i))
 				continue;
@@ -507,24 +490,6 @@ static int make_node(struct store_builder *builder, uint32_t index)
 	return 0;
 }
 
-/* The zone around another one, of those served here; only for one that has such a zone. */
-static uint16_t parent_zone(const struct store_builder *builder, uint16_t child)
-{
-	const struct build_zone *zones = builder->zones.items;
-	const struct build_node *below = node_at(builder, zones[child].apex);
-	uint16_t best = child;
-	uint8_t best_len = 0;
-	for (size_t i = 0; i < builder->zones.n; i++) {
-		const struct build_node *apex = node_at(builder, zones[i].apex);
-		if (i != child && apex->name_len > best_len &&
-		    name_is_under(below->name, below->name_len, apex->name, apex->name_len)) {
-			best = (uint16_t)i;
-			best_len = apex->name_len;
-		}
-	}
-	return best;
-}
-
 /* The child's apex learns where its parent side is: DS questions are the parent's (RFC 4035 section 3.1.4.1).
  */
 static void link_nodes(struct store_builder *builder)
@@ -535,11 +500,11 @@ static void link_nodes(struct store_builder *builder)
 			continue;
 		if (node->parent_side) {
 			bool at_apex;
-			uint16_t zone = deepest_zone(builder, node, &at_apex);
+			uint16_t zone = store__deepest_zone(builder, node, &at_apex);
 			const struct build_zone *zones = builder->zones.items;
 			/* Of several ancestors the nearest zone is the parent, even if it has forgotten its
 			 * child. */
-			if (parent_zone(builder, zone) == node->zone)
+			if (store__parent_zone(builder, zone) == node->zone)
 				out_node(builder, node_at(builder, zones[zone].apex)->out)->parent_side =
 				        node->out;
 		} else if (is_wildcard_name(node->name)) {
@@ -619,6 +584,7 @@ int store_build(struct store_builder *builder, struct diag *diag, struct answer_
 		store->refs = 1;
 	if (!builder->message || !builder->pointers || !store || grow_slots(builder) < 0)
 		goto out;
+	store__note_inner_zones(builder);
 	rc = number_nodes(builder);
 	if (rc == 0)
 		check_reachable(builder);

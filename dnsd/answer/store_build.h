@@ -21,7 +21,11 @@ struct store_builder;
 struct store_builder *store_builder_create(void);
 void store_builder_destroy(struct store_builder *builder);
 
-/** name in lower-case wire form. Returns the zone's number from 0, -EEXIST when it was added before, -ENOMEM.
+#define STORE_ZONES_MAX 65534 /* a zone's number has 16 bits */
+
+/**
+ * name in lower-case wire form. Returns the zone's number from 0, -EEXIST when it was added before,
+ * -EOVERFLOW when there are STORE_ZONES_MAX already, -ENOMEM.
  */
 int store_builder_add_zone(struct store_builder *builder, const uint8_t *name, size_t name_len);
 

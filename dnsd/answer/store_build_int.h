@@ -45,15 +45,18 @@ struct build_node {
 
 struct build_zone {
 	uint32_t apex;
-	bool dynamic; /* answers from pools are in it */
+	bool has_inner; /* another zone lies inside; known while the store is made */
+	bool dynamic;   /* answers from pools are in it */
 };
 
 struct store_builder {
-	struct arena arena;  /* names */
-	struct grow nodes;   /* struct build_node */
-	struct grow records; /* struct build_record */
-	struct grow zones;   /* struct build_zone */
-	uint32_t *slots;     /* hash table of node index + 1, by (zone, name) */
+	struct arena arena;   /* names */
+	struct grow nodes;    /* struct build_node */
+	struct grow records;  /* struct build_record */
+	struct grow zones;    /* struct build_zone */
+	uint16_t *zone_slots; /* hash table of zone number + 1, by the name of the apex */
+	uint32_t zone_slots_n;
+	uint32_t *slots; /* hash table of node index + 1, by (zone, name) */
 	uint32_t slots_n;
 
 	/* While the store is made: */
@@ -84,6 +87,18 @@ uint32_t *store__find_slot(const struct store_builder *builder, uint32_t hash, u
                            const uint8_t *name, size_t name_len);
 /** Hash of a lower-case name; copy gets it zero-padded. */
 uint32_t store__hash_name(const uint8_t *name, size_t name_len, uint8_t copy[264]);
+
+/** Number + 1 of the zone of exactly this name in its place of the hash table; 0 when there is none. */
+uint16_t *store__find_zone_slot(const struct store_builder *builder, const uint8_t *name, size_t name_len);
+/** Room for one zone more in that table. Returns 0 or -ENOMEM. */
+int store__grow_zone_slots(struct store_builder *builder);
+/** Note which zones have others inside; before the two below. */
+void store__note_inner_zones(struct store_builder *builder);
+/** The deepest zone whose apex is at or above the name. */
+uint16_t store__deepest_zone(const struct store_builder *builder, const struct build_node *node,
+                             bool *ret_at_apex);
+/** The zone around another one, of those served here; itself when there is none. */
+uint16_t store__parent_zone(const struct store_builder *builder, uint16_t child);
 
 /** The static records of one type of a node, in the order they were added; at most list_cap of them. Returns
  * how many. */

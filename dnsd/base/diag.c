@@ -18,11 +18,26 @@ void diag_fini(struct diag *diag)
 	diag_init(diag);
 }
 
+/* An error says why something did not come to be: the last of what is less than that makes way for it. */
+static bool drop_lesser(struct diag *diag)
+{
+	size_t i = diag->messages_n;
+	while (i > 0 && diag->messages[i - 1].level == DIAG_ERROR)
+		i--;
+	if (i == 0)
+		return false;
+	free(diag->messages[i - 1].text);
+	memmove(&diag->messages[i - 1], &diag->messages[i], (diag->messages_n - i) * sizeof(*diag->messages));
+	diag->messages_n--;
+	diag->suppressed_n++;
+	return true;
+}
+
 /* For one message more. Returns false when it is to be counted only. */
-static bool make_room(struct diag *diag)
+static bool make_room(struct diag *diag, enum diag_level level)
 {
 	if (diag->messages_n >= DIAG_MESSAGES_MAX)
-		return false;
+		return level == DIAG_ERROR && drop_lesser(diag);
 	if (diag->messages_n < diag->messages_cap)
 		return true;
 	size_t cap = diag->messages_cap ? diag->messages_cap * 2 : 16;
@@ -39,7 +54,7 @@ void diag_move(struct diag *from, struct diag *to)
 	to->errors_n += from->errors_n;
 	to->suppressed_n += from->suppressed_n;
 	for (size_t i = 0; i < from->messages_n; i++) {
-		if (make_room(to)) {
+		if (make_room(to, from->messages[i].level)) {
 			to->messages[to->messages_n++] = from->messages[i];
 		} else {
 			free(from->messages[i].text);
@@ -54,7 +69,7 @@ void diag_add(struct diag *diag, enum diag_level level, const char *file, unsign
 {
 	if (level == DIAG_ERROR)
 		diag->errors_n++;
-	if (!make_room(diag)) {
+	if (!make_room(diag, level)) {
 		diag->suppressed_n++;
 		return;
 	}

@@ -26,7 +26,7 @@ struct diag {
 	size_t messages_n;
 	size_t messages_cap;
 	size_t errors_n;
-	size_t suppressed_n; /* messages past DIAG_MESSAGES_MAX: counted, not kept */
+	size_t suppressed_n; /* messages past DIAG_MESSAGES_MAX, errors last: counted, not kept */
 };
 
 /* A file of garbage gives thousands of errors; nobody reads past the first few hundred. */

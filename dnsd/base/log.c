@@ -1,7 +1,9 @@
 #include "base/log.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -25,6 +27,18 @@ enum log_level log_get_level(void)
 	return level_max;
 }
 
+/* A shell that comes from a service has the variable too, and what it starts may log to a terminal or a file.
+ */
+static bool is_journal(void)
+{
+	const char *text = getenv("JOURNAL_STREAM");
+	unsigned long long device;
+	unsigned long long inode;
+	struct stat st;
+	return text && sscanf(text, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+	       st.st_dev == device && st.st_ino == inode;
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
 	static const int priority[] = { 3, 4, 6, 7 };
@@ -35,7 +49,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 	/* One write per line, so that lines of several processes on one terminal do not mix. */
 	char line[2048];
 	int used;
-	if (getenv("JOURNAL_STREAM")) {
+	if (is_journal()) {
 		used = snprintf(line, sizeof(line), "<%d>", priority[level]);
 	} else {
 		time_t now = time(NULL);

@@ -1,9 +1,9 @@
 /*
  * log: one event a line on standard error.
  *
- * Under systemd (JOURNAL_STREAM set) lines start with the "<N>" priority that journald reads and carry no
- * time stamp; elsewhere they start with a UTC time. Only the main thread and the loaders log; the packet path
- * counts instead.
+ * Under systemd (JOURNAL_STREAM names standard error, systemd.exec(5)) lines start with the "<N>" priority
+ * that journald reads and carry no time stamp; elsewhere they start with a UTC time. Only the main thread and
+ * the loaders log; the packet path counts instead.
  */
 #ifndef DNSD_BASE_LOG_H
 #define DNSD_BASE_LOG_H

@@ -10,12 +10,26 @@ const char *object_get_text(const json_t *object, const char *key)
 	return json_string_value(json_object_get(object, key));
 }
 
+json_t *object_text(const char *text)
+{
+	json_t *value = json_string(text);
+	char *copy = value ? NULL : strdup(text);
+	if (!copy)
+		return value;
+	for (char *at = copy; *at; at++) {
+		if ((unsigned char)*at >= 0x80)
+			*at = '?';
+	}
+	value = json_string(copy);
+	free(copy);
+	return value;
+}
+
 void object_set_text(json_t *object, const char *key, const char *text)
 {
 	if (!text)
 		return;
-	json_t *value = json_string(text);
-	json_object_set_new(object, key, value ? value : json_string("(not UTF-8)"));
+	json_object_set_new(object, key, object_text(text));
 }
 
 void object_set_number(json_t *object, const char *key, uint64_t number)

@@ -15,7 +15,11 @@
 /** NULL when there is no such key, or it is no text. */
 const char *object_get_text(const json_t *object, const char *key);
 
-/** NULL leaves the key out. JSON has one encoding, texts of plain feeds any: others become a mark. */
+/** A text for people. JSON has one encoding, configurations and plain feeds may have any: of what is not
+ * UTF-8, "?" for each byte that is not ASCII. NULL when out of memory. */
+json_t *object_text(const char *text);
+
+/** As object_text(); NULL leaves the key out. */
 void object_set_text(json_t *object, const char *key, const char *text);
 void object_set_number(json_t *object, const char *key, uint64_t number);
 /** As utc_format() writes it; 0 leaves the key out. */

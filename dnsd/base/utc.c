@@ -22,8 +22,11 @@ int utc_parse(const char *text, uint64_t *ret_s)
 	struct tm utc = { 0 };
 	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &utc);
 	if (end && strcmp(end, "Z") == 0) {
+		int mday = utc.tm_mday;
+		struct tm day = { .tm_year = utc.tm_year, .tm_mon = utc.tm_mon, .tm_mday = mday };
 		time_t seconds = timegm(&utc);
-		if (seconds < 0)
+		/* Of the 31st of November it would make the 1st of December. */
+		if (seconds < 0 || timegm(&day) < 0 || day.tm_mday != mday)
 			return -EINVAL;
 		*ret_s = (uint64_t)seconds;
 		return 0;

@@ -12,7 +12,8 @@
 /** Now, since 1970. As exact as timers are: time() may lag behind by a tick. */
 uint64_t utc_now(void);
 
-/** Either form (RFC 3339 with Z, whole seconds). Returns 0 or -EINVAL; nothing before 1970. */
+/** Either form (RFC 3339 with Z, whole seconds). Returns 0 or -EINVAL; nothing before 1970, no day that its
+ * month does not have. */
 int utc_parse(const char *text, uint64_t *ret_s);
 
 /** RFC 3339 with Z; past the year 9999, which that can't say, the seconds. Returns text. */

@@ -172,6 +172,7 @@ struct conf_pool {
 	uint32_t feed_max_bytes;
 	uint32_t max_removal_percent; /* a feed that takes out more of the pool at once is held ... */
 	uint32_t feed_hold_s;         /* ... for so long */
+	uint32_t removal_window_s;    /* so far back removals are counted; less than feed_hold_s means that */
 	bool borrow_ipv6; /* a name without IPv6 mirrors of its own borrows them; else its AAAA is empty */
 
 	struct conf_mirror *mirrors; /* from mirrors_file */
@@ -277,7 +278,8 @@ int conf_load_text(enum conf_text_kind kind, const char *name, const char *text,
 /** "90s", "5m", "2h", "1d", "250ms", or a plain number of seconds. Returns 0 or -EINVAL. */
 int conf_parse_duration(const char *text, uint64_t *ret_ms);
 
-/** Write the reference of all keys: name, type, default, range, one sentence; for `dnsd --print-defaults`. */
-void conf_print_reference(int fd);
+/** Write the reference of all keys: name, type, default, range, one sentence; for `dnsd --print-defaults`.
+ * Returns 0 or negative errno. */
+int conf_print_reference(int fd);
 
 #endif

@@ -154,7 +154,7 @@ void conf_monitor_destroy(struct conf_monitor *conf);
 int conf_monitor_load_text(const char *name, const char *text, size_t text_len, struct diag *diag,
                            struct conf_monitor **ret_conf);
 
-/** Write the reference of all keys, for `mirrormon --print-defaults`. */
-void conf_monitor_print_reference(int fd);
+/** Write the reference of all keys, for `mirrormon --print-defaults`. Returns 0 or negative errno. */
+int conf_monitor_print_reference(int fd);
 
 #endif

@@ -203,6 +203,20 @@ static void read_duration(struct conf_reader *reader, const struct conf_key *key
 	}
 }
 
+/* As a plain number: seconds since 1970. As text, read_text() has both forms. */
+static void read_seconds(struct conf_reader *reader, const struct conf_key *key,
+                         const config_setting_t *setting, int64_t seconds, uint64_t *field)
+{
+	if (seconds < 0 || (uint64_t)seconds > UTC_MAX_S)
+		conf_reader_error(
+		        reader, place_of(reader, setting),
+		        "%s is %lld, but must be 0 to %llu seconds since 1970; write for example %s = %s;",
+		        key->name, (long long)seconds, (unsigned long long)UTC_MAX_S, key->name,
+		        key->example);
+	else
+		*field = (uint64_t)seconds;
+}
+
 static void read_prefix(struct conf_reader *reader, const struct conf_key *key, struct conf_place place,
                         const char *value, struct prefix *field)
 {
@@ -214,6 +228,11 @@ static void read_prefix(struct conf_reader *reader, const struct conf_key *key, 
 static void read_text(struct conf_reader *reader, const struct conf_key *key, const config_setting_t *setting,
                       void *field)
 {
+	int64_t seconds;
+	if (key->type == CONF_TIME && get_integer(setting, &seconds)) {
+		read_seconds(reader, key, setting, seconds, field);
+		return;
+	}
 	if (config_setting_type(setting) != CONFIG_TYPE_STRING) {
 		refuse_type(reader, key, setting);
 		return;

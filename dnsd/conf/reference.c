@@ -101,26 +101,27 @@ static void print_group(struct page *page, const struct conf_group *group)
 	}
 }
 
-static void write_all(int fd, const char *text, size_t len)
+static int write_all(int fd, const char *text, size_t len)
 {
 	while (len > 0) {
 		ssize_t done = write(fd, text, len);
 		if (done < 0 && errno == EINTR)
 			continue;
-		if (done <= 0)
-			return;
+		if (done < 0)
+			return -errno;
 		text += done;
 		len -= (size_t)done;
 	}
+	return 0;
 }
 
-static void print_reference(int fd, const char *program, const struct conf_group *root)
+static int print_reference(int fd, const char *program, const struct conf_group *root)
 {
 	char *text = NULL;
 	size_t len = 0;
 	FILE *out = open_memstream(&text, &len);
 	if (!out)
-		return;
+		return -ENOMEM;
 	struct page page = { .out = out, .front = "" };
 	fprintf(out,
 	        "# All settings of %s, with their defaults. A duration is a number of seconds, or a text of "
@@ -133,17 +134,17 @@ static void print_reference(int fd, const char *program, const struct conf_group
 	print_group(&page, &conf_schema_mirrors);
 	fputs("\n# ---- The regions file of a pool:\n#\n", out);
 	print_group(&page, &conf_schema_regions);
-	fclose(out);
-	write_all(fd, text, len);
+	int rc = fclose(out) == 0 ? write_all(fd, text, len) : -ENOMEM;
 	free(text);
+	return rc;
 }
 
-void conf_print_reference(int fd)
+int conf_print_reference(int fd)
 {
-	print_reference(fd, "dnsd", &conf_schema_main);
+	return print_reference(fd, "dnsd", &conf_schema_main);
 }
 
-void conf_monitor_print_reference(int fd)
+int conf_monitor_print_reference(int fd)
 {
-	print_reference(fd, "mirrormon", &conf_schema_monitor);
+	return print_reference(fd, "mirrormon", &conf_schema_monitor);
 }

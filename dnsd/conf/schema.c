@@ -139,8 +139,8 @@ static const struct conf_key server_keys[] = {
 	{ "control", CONF_PATH, AT(conf, control), .example = "\"/run/dnsd/control.sock\"",
 	  .help = "The socket that dnsdctl talks to; without one there is no control of the running "
 	          "server." },
-	{ "control-group", CONF_TEXT, AT(conf, control_group), .check = conf_check_label,
-	  .example = "\"adm\"", .help = "The group that may use the control socket, beside its owner." },
+	{ "control-group", CONF_TEXT, AT(conf, control_group), .check = check_account, .example = "\"adm\"",
+	  .help = "The group that may use the control socket, beside its owner." },
 	{ "state-directory", CONF_PATH, AT(conf, state_dir), .example = "\"/var/lib/dnsd\"",
 	  .help = "Where overrides, the journal and the last good feeds are kept over a restart." },
 	{ "journal-max-bytes", CONF_NUMBER, AT(conf, journal_max_bytes), .fallback = "16777216", .min = 4096,
@@ -469,11 +469,15 @@ static const struct conf_key pool_keys[] = {
 	  .max = 1073741824, .example = "4194304", .help = "A larger feed is refused." },
 	{ "max-removal", CONF_NUMBER, AT(conf_pool, max_removal_percent), .fallback = "30", .min = 1,
 	  .max = 100, .example = "30",
-	  .help = "A feed that takes out more than this percentage of the pool at once is held back at "
+	  .help = "A feed that takes out more than this percentage of the pool is held back at "
 	          "first." },
 	{ "feed-hold", CONF_DURATION_S, AT(conf_pool, feed_hold_s), .fallback = "10m", .min = SECOND,
 	  .max = DAY, .example = "\"10m\"",
 	  .help = "How long such a feed must go on saying so before it comes into force." },
+	{ "removal-window", CONF_DURATION_S, AT(conf_pool, removal_window_s), .fallback = "1d", .min = SECOND,
+	  .max = 30 * DAY, .example = "\"1d\"",
+	  .help = "What feeds have taken out in the time before counts as well, so that a monitor that goes "
+	          "wrong slowly is noticed." },
 	{ "borrow-ipv6", CONF_BOOL, AT(conf_pool, borrow_ipv6), .fallback = "false", .example = "true",
 	  .help = "Whether a name without IPv6 mirrors of its own is answered with others; else it has no "
 	          "AAAA." },

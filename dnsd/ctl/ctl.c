@@ -48,6 +48,8 @@ struct ctl {
 	ctl_handler *handler;
 	void *context;
 	bool retired;
+	dev_t file_device; /* the socket's file, to know it again */
+	ino_t file_number;
 	unsigned refs; /* the owner, the listener's handle, and each client */
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
@@ -184,19 +186,13 @@ int ctl_take_socket(struct ctl_request *request)
 	return fd;
 }
 
-/* jansson reads up to 2048 levels; a request has three. */
-static bool is_too_deep(const char *text, size_t len)
+/* From here on its request is under way, and it is not read from. */
+static void begin_request(struct client *client, json_t *body)
 {
-	size_t depth = 0;
-	for (size_t i = 0; i < len; i++) {
-		if (text[i] == '{' || text[i] == '[')
-			depth++;
-		if (depth > DEPTH_MAX)
-			return true;
-		if ((text[i] == '}' || text[i] == ']') && depth)
-			depth--;
-	}
-	return false;
+	client->busy = true;
+	uv_read_stop((uv_stream_t *)&client->pipe);
+	client->request.body = body;
+	client->open_n++;
 }
 
 /* Begin with the first whole line there is. Returns true when there is none: more has to be read. Else the
@@ -216,17 +212,14 @@ static bool take_request(struct client *client)
 	json_t *body = NULL;
 	if (client->too_long)
 		snprintf(error.text, sizeof(error.text), "it is longer than %d bytes", CTL_REQUEST_MAX);
-	else if (is_too_deep(client->buffer, len))
+	else if (object_is_deep(client->buffer, len, DEPTH_MAX))
 		snprintf(error.text, sizeof(error.text), "brackets too deep");
 	else
 		body = json_loadb(client->buffer, len, JSON_REJECT_DUPLICATES, &error);
 	client->too_long = false;
 	client->used -= len + 1;
 	memmove(client->buffer, newline + 1, client->used);
-	client->busy = true;
-	uv_read_stop((uv_stream_t *)&client->pipe);
-	client->request.body = body;
-	client->open_n++;
+	begin_request(client, body);
 	if (!json_is_object(body)) {
 		ctl_reply(&client->request, response_error("a request is a JSON object on a line: %s",
 		                                           body ? "this is none" : error.text));
@@ -242,6 +235,16 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buf)
 {
 	struct client *client = stream->data;
 	(void)buf;
+	/* A client that has only closed its side waits for an answer; it might be half of a request, so it is
+	 * not carried out. */
+	if (got == UV_EOF && (client->used || client->too_long)) {
+		client->used = 0;
+		client->too_long = false;
+		begin_request(client, NULL);
+		ctl_reply(&client->request, response_error("a request is a JSON object on a line: the end of "
+		                                           "the line is missing"));
+		return;
+	}
 	if (got < 0) {
 		close_client(client);
 		return;
@@ -339,7 +342,8 @@ static bool on_accept_failed(struct acceptor *acceptor)
 
 /* --- the socket file --- */
 
-/* A file that nobody listens on is what a killed process has left. */
+/* A file that nobody listens on is what a killed process has left. Others stay: only a refusal says that
+ * nobody does; a socket of another kind or one that we may not write to is somebody's. */
 static int clear_place(const struct sockaddr_un *address)
 {
 	struct stat st;
@@ -350,16 +354,17 @@ static int clear_place(const struct sockaddr_un *address)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
-	bool answered =
-	        connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno == EAGAIN;
-	/* The sandbox connects to nothing: whether somebody answers there can't be known. */
-	bool is_confined = !answered && errno == EPERM;
+	int error = connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ? 0 : errno;
 	close(fd);
-	if (is_confined)
-		return -EBUSY;
-	if (answered)
-		return -EADDRINUSE;
-	return unlink(address->sun_path) < 0 ? -errno : 0;
+	switch (error) {
+	case ECONNREFUSED: return unlink(address->sun_path) < 0 ? -errno : 0;
+	case ENOENT: return 0;     /* gone meanwhile */
+	case EPERM: return -EBUSY; /* the sandbox connects to nothing: who answers there can't be known */
+	case 0:
+	case EAGAIN:
+	case EPROTOTYPE: return -EADDRINUSE;
+	default: return -error;
+	}
 }
 
 static int set_group(const char *path, const char *group)
@@ -422,6 +427,11 @@ static int listen_on(uv_loop_t *loop, const char *path, int fd, ctl_handler *han
 	ctl->context = context;
 	ctl->refs = 2;
 	snprintf(ctl->path, sizeof(ctl->path), "%s", path);
+	struct stat st;
+	if (lstat(path, &st) == 0) {
+		ctl->file_device = st.st_dev;
+		ctl->file_number = st.st_ino;
+	}
 	*ret_ctl = ctl;
 	return 0;
 }
@@ -476,7 +486,8 @@ void ctl_retire(struct ctl *ctl)
 {
 	if (!ctl || ctl->retired)
 		return;
-	unlink(ctl->path);
+	if (ctl_is_there(ctl))
+		unlink(ctl->path);
 	stop_listening(ctl);
 	for (struct client *client = ctl->clients, *next; client; client = next) {
 		next = client->next;
@@ -493,6 +504,12 @@ void ctl_destroy(struct ctl *ctl)
 	while (ctl->clients)
 		close_client(ctl->clients);
 	ctl_unref(ctl);
+}
+
+bool ctl_is_there(const struct ctl *ctl)
+{
+	struct stat st;
+	return lstat(ctl->path, &st) == 0 && st.st_dev == ctl->file_device && st.st_ino == ctl->file_number;
 }
 
 const char *ctl_path(const struct ctl *ctl)

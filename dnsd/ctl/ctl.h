@@ -13,6 +13,7 @@
 #define DNSD_CTL_CTL_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <sys/types.h>
 #include <uv.h>
 
@@ -35,8 +36,8 @@ typedef void ctl_handler(void *context, struct ctl_request *request);
  * Listen on path with mode 0660. A socket file that nobody listens on is replaced.
  *
  * group    may use the socket too; NULL = the process's group
- * Returns  0 or negative errno: -EADDRINUSE when another process answers there, -ENOENT when there is no such
- *          group
+ * Returns  0 or negative errno: -EADDRINUSE when another process answers there, -EACCES also when the socket
+ *          that is there is not ours to ask, -ENOENT when there is no such group
  */
 int ctl_create(uv_loop_t *loop, const char *path, const char *group, ctl_handler *handler, void *context,
                struct ctl **ret_ctl);
@@ -48,13 +49,16 @@ int ctl_fd(const struct ctl *ctl);
 /** Another process listens on the socket now: as ctl_retire(), but the file stays. Clients without a request
  * under way have a second left for one. NULL is fine. */
 void ctl_release(struct ctl *ctl);
-/** Remove the socket file and take no more clients; requests under way are still answered. */
+/** Remove the socket file, if it is still ours, and take no more clients; requests under way are still
+ * answered. */
 void ctl_retire(struct ctl *ctl);
 /** Closes all and removes the socket file; freed later by the loop. Requests under way may still be replied
  * to. NULL is fine. */
 void ctl_destroy(struct ctl *ctl);
 
 const char *ctl_path(const struct ctl *ctl);
+/** Is the file at its path still this socket's? Somebody may have removed it, or put another one there. */
+bool ctl_is_there(const struct ctl *ctl);
 
 /** End the request without a response and keep the connection: a duplicate of its socket, owned by the
  * caller. Returns it or negative errno, the request going on then. */

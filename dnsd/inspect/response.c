@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/object.h"
+
 json_t *response_done(json_t *result)
 {
 	return result ? json_pack("{sbso}", "ok", 1, "result", result) : NULL;
@@ -15,6 +17,5 @@ json_t *response_error(const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	json_t *value = json_string(text);
-	return json_pack("{sbso}", "ok", 0, "error", value ? value : json_string("(not UTF-8)"));
+	return json_pack("{sbso}", "ok", 0, "error", object_text(text));
 }

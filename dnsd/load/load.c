@@ -11,7 +11,6 @@
 #include "answer/store_build.h"
 #include "load/load_cookies.h"
 #include "load/load_geo.h"
-#include "zones/keep.h"
 
 static uint64_t now_ms(void)
 {
@@ -61,8 +60,6 @@ static int create(struct conf *conf, uint32_t read_ms, const struct load *previo
 		goto out;
 	if (previous && load->geo && !load->geo_reused)
 		load__geo_tell(load, diag);
-	if (!previous && load->conf->state_dir)
-		keep_read_versions(load->conf->state_dir, version_clock_now(), diag, load->zones);
 	load->took_ms = read_ms + (uint32_t)(now_ms() - start_ms);
 	*ret_load = load;
 	return 0;

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "geo/geo_guard.h"
+#include "zones/pool/country.h"
 
 #define DAY_S 86400
 /* Two writes within a tick of the file system's clock leave the same stamp; a tick is 10 ms at most. */
@@ -119,7 +120,7 @@ static int check_table(const struct conf_geo *conf, const struct geo_map *old, c
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->canaries_n; i++) {
 		canaries[i].addr = conf->canaries[i].addr;
-		canaries[i].country = country_from_code(conf->canaries[i].country);
+		canaries[i].country = country_canonical(country_from_code(conf->canaries[i].country));
 		canaries[i].file = conf->canaries[i].place.file;
 		canaries[i].line = conf->canaries[i].place.line;
 	}
@@ -139,7 +140,7 @@ static int table_load(const struct conf_geo *conf, const struct geo_map *old, st
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->nets_n; i++) {
 		nets[i].prefix = conf->nets[i].prefix;
-		nets[i].country = country_from_code(conf->nets[i].country);
+		nets[i].country = country_canonical(country_from_code(conf->nets[i].country));
 	}
 	struct mmdb_load_options options = { .path = conf->database,
 		                             .path_ipv6 = conf->database_ipv6,

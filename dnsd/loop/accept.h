@@ -2,7 +2,8 @@
  * accept: a listening socket in a loop.
  *
  *     uv_poll: readable ──> accept4 up to 64 ──> accepted(fd) each
- *                              └─ no descriptor or memory: failed(), else rest for a moment
+ *                              ├─ no descriptor or memory: failed(), else rest for a moment
+ *                              └─ it listens no more: begin again to listen, and rest for a moment
  *
  * uv_listen() is not used: where accept() fails for lack of descriptors, libuv 1.44 calls it again at once,
  * for ever, and the loop does nothing else. (It keeps a descriptor in reserve against that, and closes who
@@ -14,6 +15,9 @@
 #include <stdbool.h>
 #include <uv.h>
 
+/** How many may wait to be accepted. */
+#define ACCEPT_BACKLOG 511
+
 struct acceptor {
 	uv_poll_t poll; /* first; data: for the owner */
 	uv_timer_t rest;
@@ -21,8 +25,11 @@ struct acceptor {
 	bool paused;
 	/** A connection, non-blocking and close-on-exec; the callee owns fd. */
 	void (*accepted)(struct acceptor *acceptor, int fd);
-	/** accept() has failed, as errno says. Returns true when a descriptor was freed since. */
+	/** No descriptor or memory is there for who waits. Returns true when a descriptor was freed since. */
 	bool (*failed)(struct acceptor *acceptor);
+	/** The socket had ceased to listen, and does again. NULL after acceptor_open(): nobody wants to know.
+	 */
+	void (*revived)(struct acceptor *acceptor);
 	uv_close_cb closed;
 };
 

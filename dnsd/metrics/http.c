@@ -245,7 +245,17 @@ static void close_listener(struct listener *listener)
 	close(listener->fd);
 }
 
-static int open_socket(struct sockaddr_storage *addr, int *ret_fd)
+/*
+ * Our own may overlap, 127.0.0.1 and 0.0.0.0 at one port, as those of before and the new ones do at a reload
+ * that moves from one to the other. Only while they are bound: with those of another dnsd nothing is shared.
+ */
+static void set_sharing(struct metrics_http *http, int on)
+{
+	for (struct listener *listener = http->listeners; listener; listener = listener->next)
+		(void)setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+}
+
+static int open_socket(struct sockaddr_storage *addr, int sharing, int *ret_fd)
 {
 	bool v4 = addr->ss_family == AF_INET;
 	socklen_t len = v4 ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
@@ -256,6 +266,7 @@ static int open_socket(struct sockaddr_storage *addr, int *ret_fd)
 		return -errno;
 	/* Connections in TIME_WAIT do not block a restart; another server on this address does. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &sharing, sizeof(sharing)) < 0 ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)) < 0 ||
 	    (!v4 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) < 0) ||
 	    bind(fd, (const struct sockaddr *)addr, len) < 0 || listen(fd, BACKLOG) < 0 ||
@@ -278,6 +289,7 @@ static const char *advice(int rc)
 	}
 }
 
+/* Before the first, sharing would be with others. */
 static int add_listener(struct metrics_http *http, const struct conf_listen *listen)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
@@ -286,7 +298,7 @@ static int add_listener(struct metrics_http *http, const struct conf_listen *lis
 	listener->http = http;
 	listener->requested = listener->bound = listen->addr;
 	listener->is_new = listener->is_wanted = true;
-	int rc = open_socket(&listener->bound, &listener->fd);
+	int rc = open_socket(&listener->bound, http->listeners != NULL, &listener->fd);
 	if (rc == 0) {
 		rc = uv_poll_init(http->loop, &listener->poll, listener->fd);
 		if (rc < 0)
@@ -309,8 +321,12 @@ int metrics_http_adopt(struct metrics_http *http, const struct sockaddr_storage 
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	socklen_t len = sizeof(listener->bound);
+	int send_bytes = SEND_BUFFER_BYTES;
 	int rc = listener ? 0 : -ENOMEM;
 	if (rc == 0 && getsockname(fd, (struct sockaddr *)&listener->bound, &len) < 0)
+		rc = -errno;
+	/* A service manager may have chosen another. */
+	if (rc == 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)) < 0)
 		rc = -errno;
 	if (rc == 0)
 		rc = uv_poll_init(http->loop, &listener->poll, fd);
@@ -414,6 +430,7 @@ int metrics_http_prepare(struct metrics_http *http, const struct conf_listen *li
 			same->is_wanted = true;
 			continue;
 		}
+		set_sharing(http, 1);
 		rc = add_listener(http, &listen[i]);
 		char text[ADDR_TEXT_MAX];
 		if (rc < 0)
@@ -423,6 +440,7 @@ int metrics_http_prepare(struct metrics_http *http, const struct conf_listen *li
 			                                sizeof(text)),
 			           strerror(-rc), advice(rc));
 	}
+	set_sharing(http, 0);
 	if (rc < 0)
 		metrics_http_abandon(http);
 	return rc;

@@ -46,8 +46,9 @@ int metrics_http_create(uv_loop_t *loop, const struct metrics_calls *calls, stru
 int metrics_http_prepare(struct metrics_http *http, const struct conf_listen *listen, size_t listen_n,
                          struct diag *diag);
 /**
- * A socket of this address that another process has listened on: metrics_http_prepare() finds it in place of
- * a new one. requested: as configured there. Owned from here on; returns 0 or negative errno.
+ * A socket of this address that another process has listened on, or the service manager:
+ * metrics_http_prepare() finds it in place of a new one. requested: as configured there. Owned from here on;
+ * returns 0 or negative errno.
  */
 int metrics_http_adopt(struct metrics_http *http, const struct sockaddr_storage *requested, int fd);
 /** Tell each socket that is served on. */

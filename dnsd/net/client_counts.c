@@ -1,10 +1,11 @@
 #include "net/client_counts.h"
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+
+#include "base/addr.h"
 
 struct entry {
 	uint64_t prefix;
@@ -42,11 +43,11 @@ void client_counts_destroy(struct client_counts *counts)
 
 static struct entry entry_of(const struct sockaddr *peer)
 {
-	struct entry entry = { .family = peer->sa_family };
-	if (peer->sa_family == AF_INET)
-		entry.prefix = ((const struct sockaddr_in *)peer)->sin_addr.s_addr;
-	else if (peer->sa_family == AF_INET6)
-		memcpy(&entry.prefix, &((const struct sockaddr_in6 *)peer)->sin6_addr, sizeof(entry.prefix));
+	struct addr addr;
+	/* An IPv4 address in IPv6 form is that address: else all of them would be in one /64. */
+	addr_from_sockaddr(peer, &addr);
+	struct entry entry = { .family = addr.family };
+	memcpy(&entry.prefix, addr.bytes, sizeof(entry.prefix));
 	return entry;
 }
 

@@ -1,7 +1,7 @@
 /*
  * client_counts: how many connections each client has open.
  *
- *     IPv4 address, or the /64 of an IPv6 address ──keyed hash──> count
+ *     IPv4 address (in IPv6 form too), or the /64 of an IPv6 address ──keyed hash──> count
  *
  * One block of memory, made for so many clients at once as there may be connections: nothing is allocated
  * for a client, and the counts are exact.

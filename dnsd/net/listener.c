@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include "base/addr.h"
+#include "loop/accept.h"
 
 #define SOCKET_BUFFER_BYTES (1 << 20)
 /* What a client that never reads can hold in the kernel; accepted sockets inherit it. The largest answer
  * fits. */
 #define TCP_SEND_BUFFER_BYTES (128 * 1024)
-#define TCP_BACKLOG           511
 #define PORT_TRIES            16
 
 static socklen_t addr_len(const struct sockaddr_storage *addr)
@@ -80,7 +80,7 @@ static int open_socket(const struct sockaddr_storage *addr, int type, bool wildc
 		rc = set_option(fd, SOL_SOCKET, SO_SNDBUF, TCP_SEND_BUFFER_BYTES);
 	if (rc == 0 && bind(fd, (const struct sockaddr *)addr, addr_len(addr)) < 0)
 		rc = -errno;
-	if (rc == 0 && type == SOCK_STREAM && listen(fd, TCP_BACKLOG) < 0)
+	if (rc == 0 && type == SOCK_STREAM && listen(fd, ACCEPT_BACKLOG) < 0)
 		rc = -errno;
 	if (rc < 0)
 		close(fd);
@@ -121,8 +121,9 @@ static int probe_port(struct sockaddr_storage *addr, int type, int *ret_fd)
 }
 
 /*
- * A port that is free for UDP and TCP, for now: who opens it must look whether it still is. A socket with SO_REUSEPORT may be given one that another such socket
- * has: then two servers would take each other's clients. So sockets without it look first.
+ * A port that is free for UDP and TCP, for now: who opens it must look whether it still is. A socket with
+ * SO_REUSEPORT may be given one that another such socket has: then two servers would take each other's
+ * clients. So sockets without it look first.
  */
 static int choose_port(struct sockaddr_storage *addr)
 {
@@ -193,7 +194,7 @@ static int adopt_tcp(int fd)
 	int rc = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (rc == 0)
 		rc = set_option(fd, SOL_SOCKET, SO_SNDBUF, TCP_SEND_BUFFER_BYTES);
-	return rc == 0 && listen(fd, TCP_BACKLOG) < 0 ? -errno : rc;
+	return rc == 0 && listen(fd, ACCEPT_BACKLOG) < 0 ? -errno : rc;
 }
 
 int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, const char *file,
@@ -254,10 +255,62 @@ int listener_open_tls(const struct sockaddr_storage *addr, const char *file, uns
 	return open_listener(addr, true, file, line, diag, ret_listener);
 }
 
+void listener_give(const struct listener *listener, uid_t uid)
+{
+	if (listener->udp_fd >= 0)
+		(void)!fchown(listener->udp_fd, uid, (gid_t)-1);
+	(void)!fchown(listener->tcp_fd, uid, (gid_t)-1);
+}
+
 void listener_close(struct listener *listener)
 {
 	if (listener->udp_fd >= 0)
 		close(listener->udp_fd);
 	close(listener->tcp_fd);
 	listener->udp_fd = listener->tcp_fd = -1;
+}
+
+/* Returns 0 or negative errno. */
+static int try_alone(const struct sockaddr_storage *addr, bool tls)
+{
+	int on = 1;
+	int fd = socket(addr->ss_family, (tls ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	/* Also an address that is not there. */
+	int rc = addr->ss_family == AF_INET ? set_option(fd, IPPROTO_IP, IP_FREEBIND, on)
+	                                    : set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, on);
+	if (rc == 0 && addr->ss_family == AF_INET6)
+		rc = set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, on);
+	/* Connections that end are nobody's server. */
+	if (rc == 0 && tls)
+		rc = set_option(fd, SOL_SOCKET, SO_REUSEADDR, on);
+	if (rc == 0 && bind(fd, (const struct sockaddr *)addr, addr_len(addr)) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* Only who has the port of all addresses is in the way of one of documentation (RFC 5737, 3849). */
+static bool is_taken_for_all(const struct sockaddr_storage *addr, bool tls)
+{
+	struct sockaddr_storage nobody = *addr;
+	if (addr->ss_family == AF_INET)
+		((struct sockaddr_in *)&nobody)->sin_addr.s_addr = htonl(0xc0000235);
+	else
+		((struct sockaddr_in6 *)&nobody)->sin6_addr =
+		        (struct in6_addr){ .s6_addr = { 0x20, 0x01, 0x0d, 0xb8, [15] = 0x35 } };
+	return try_alone(&nobody, tls) == -EADDRINUSE;
+}
+
+bool listener_is_free(const struct sockaddr_storage *addr, bool tls)
+{
+	struct sockaddr_storage wanted = *addr;
+	if (*port_of(&wanted) == 0)
+		return true;
+	bool all_taken = is_taken_for_all(addr, tls);
+	if (is_wildcard(addr))
+		return !all_taken;
+	/* One for all addresses leaves single ones to others. */
+	return all_taken || try_alone(addr, tls) != -EADDRINUSE;
 }

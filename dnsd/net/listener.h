@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "base/diag.h"
 
@@ -45,5 +46,17 @@ int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, 
 int listener_open_tls(const struct sockaddr_storage *addr, const char *file, unsigned line, struct diag *diag,
                       struct listener *ret_listener);
 void listener_close(struct listener *listener);
+/**
+ * Is it left to us? Sockets that share a port say nothing when another server of this user has it as well:
+ * the two would take each other's clients.
+ *
+ * Returns  false: somebody has it. True also for port 0, and where only listener_open() will tell what is
+ * wrong
+ */
+bool listener_is_free(const struct sockaddr_storage *addr, bool tls);
+
+/** Let the sockets be this user's: the kernel lets others that overlap be of the same user only. Where that
+ * can't be, all stays as it was. */
+void listener_give(const struct listener *listener, uid_t uid);
 
 #endif

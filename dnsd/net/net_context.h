@@ -17,6 +17,7 @@
 	X(udp_socket_errors, "of these, errors reported at the socket, by ICMP say")                         \
 	X(udp_rests, "times a UDP socket was left alone for 50 ms: receiving failed again and again")        \
 	X(udp_send_errors, "answers over UDP that the kernel refused to send")                               \
+	X(listen_failures, "times a new listener could not be watched; tried again after a second")          \
 	X(rrl_slipped, "answers over their rate that were sent truncated; errors, as they were")             \
 	X(rrl_dropped, "answers over their rate that were not sent")                                         \
 	X(rrl_would_drop, "answers over their rate that were sent all the same: log-only")                   \
@@ -30,6 +31,7 @@
 	X(tcp_refused, "TCP connections closed at once: tcp-clients reached, nobody idle")                   \
 	X(tcp_displaced, "idle TCP connections closed to make room for new ones")                            \
 	X(tcp_accept_errors, "TCP connections that had to wait: no descriptor or memory to accept them")     \
+	X(tcp_revived, "TCP sockets that somebody had ended (\"ss -K -l\", say) and that listen again")      \
 	X(tcp_idle_closed, "TCP connections closed after the idle limit")                                    \
 	X(proxy_ok, "PROXY headers of front ends, over UDP and TCP")                                         \
 	X(proxy_bad, "packets and connections of front ends given up: their PROXY header is malformed")      \

@@ -22,6 +22,9 @@
 
 /** A longer header is refused: addresses take 52 bytes, and what else it may say is of no use here. */
 #define PROXY_HEADER_MAX 1024
+/** With which each header begins; no TLS handshake does, and a DNS message over TCP would be of 3,338 bytes.
+ */
+#define PROXY_FIRST_BYTE '\r'
 
 enum proxy_verdict {
 	PROXY_OK,

@@ -7,7 +7,7 @@
  *
  * A connection of a front end begins with a PROXY header (net/proxy.h), which says who the client is. One
  * that was accepted before its peer became a front end, or ceased to be one, goes on as it began.
- * Over TLS the header stands inside, where dnsdist puts it.
+ * Over TLS the header stands inside, where dnsdist puts it, or before the handshake, where others do.
  *
  * Memory of a worker, beside buffers of a fixed size: for each connection its struct and, with TLS, the
  * session; and what is kept for all of them together, TCP_HELD_MAX. That is requests that are not complete

@@ -174,8 +174,8 @@ static void flush(struct tcp_conn *conn)
 
 /* --- requests --- */
 
-/* The PROXY header before the first message: from here on the client is whom it names. Returns its length;
- * 0 = it is not all there yet, or the connection closes. */
+/* The PROXY header before the first message, or before TLS: from here on the client is whom it names.
+ * Returns its length; 0 = it is not all there yet, or the connection closes. */
 static size_t take_header(struct tcp_conn *conn, const uint8_t *data, size_t len)
 {
 	struct proxy_header header;
@@ -369,22 +369,60 @@ static void take_tls(struct tcp_conn *conn, const uint8_t *data, size_t len)
 	take_stream(conn, server->plain, plain_len);
 }
 
+/* Handshakes take turns as requests do. */
+static void take_tls_in_turn(struct tcp_conn *conn, const uint8_t *data, size_t len)
+{
+	if (!tcp_conn_is_shaking_hands(conn) || conn->server->handshakes_left)
+		take_tls(conn, data, len);
+	else if (keep(conn, data, len) < 0)
+		tcp_conn_close(conn);
+	else
+		after_processing(conn, true);
+}
+
+/* What is kept is the caller's from here on. */
+static uint8_t *take_kept(struct tcp_conn *conn)
+{
+	uint8_t *data = conn->in;
+	conn->in = NULL;
+	drop_kept(conn);
+	return data;
+}
+
+/* The PROXY header before TLS, if it does not stand inside: the first byte tells. */
+static void take_beginning(struct tcp_conn *conn, const uint8_t *data, size_t len)
+{
+	if (conn->in_len == 0 && *data != PROXY_FIRST_BYTE) {
+		conn->before_tls = false;
+		take_tls_in_turn(conn, data, len);
+		return;
+	}
+	if (keep(conn, data, len) < 0) {
+		tcp_conn_close(conn);
+		return;
+	}
+	size_t header_len = take_header(conn, conn->in, conn->in_len);
+	if (header_len == 0)
+		return;
+	conn->before_tls = false;
+	size_t rest_len = conn->in_len - header_len;
+	uint8_t *kept = take_kept(conn);
+	if (rest_len)
+		take_tls_in_turn(conn, kept + header_len, rest_len);
+	free(kept);
+}
+
 /*
  * Bytes as they come from the socket. Whatever stands before messages and TLS belongs here.
  */
 static void take_bytes(struct tcp_conn *conn, const uint8_t *data, size_t len)
 {
-	if (!conn->tls) {
+	if (conn->before_tls)
+		take_beginning(conn, data, len);
+	else if (conn->tls)
+		take_tls_in_turn(conn, data, len);
+	else
 		take_stream(conn, data, len);
-	} else if (tcp_conn_is_shaking_hands(conn) && conn->server->handshakes_left == 0) {
-		/* These take turns as requests do. */
-		if (keep(conn, data, len) < 0)
-			tcp_conn_close(conn);
-		else
-			after_processing(conn, true);
-	} else {
-		take_tls(conn, data, len);
-	}
 }
 
 void tcp_conn_take_turn(struct tcp_conn *conn)
@@ -393,10 +431,8 @@ void tcp_conn_take_turn(struct tcp_conn *conn)
 		process_kept(conn);
 		return;
 	}
-	uint8_t *data = conn->in;
 	size_t len = conn->in_len;
-	conn->in = NULL;
-	drop_kept(conn);
+	uint8_t *data = take_kept(conn);
 	take_tls(conn, data, len);
 	free(data);
 }

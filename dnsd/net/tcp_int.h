@@ -60,6 +60,7 @@ struct tcp_conn {
 	bool paused;       /* not reading: too many answers wait */
 	bool ended;        /* the peer has sent all it will */
 	bool wants_header; /* from a front end, whose PROXY header has not come yet */
+	bool before_tls;   /* ... and may stand before the handshake; nothing was given to TLS yet */
 	bool left;         /* our side is closed: what still comes is dropped */
 	uv_shutdown_t shutdown;
 	bool waiting; /* not reading: in line for its next turn, or for the next step of its handshake */

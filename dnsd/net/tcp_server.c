@@ -381,6 +381,7 @@ static void serve_connection(struct tcp_conn *conn, bool tls)
 	conn->wants_header = proxy_is_front_end(server->net->data, (const struct sockaddr *)&conn->peer);
 	if (tls && server->limits.tls)
 		conn->tls = tls_session_create(server->limits.tls);
+	conn->before_tls = conn->wants_header && conn->tls;
 	/* Room is made before the new one is in the list, where it would be the newest. */
 	if ((tls && !conn->tls) || !may_open(server, conn)) {
 		refuse(conn);
@@ -446,11 +447,19 @@ static bool on_accept_failed(struct acceptor *acceptor)
 	return displace_oldest(listener->server, listener->tls);
 }
 
+static void on_revived(struct acceptor *acceptor)
+{
+	const struct tcp_listener *listener = (struct tcp_listener *)acceptor;
+	listener->server->net->counters.tcp_revived++;
+}
+
 int tcp_listen(struct tcp_listener *listener, struct tcp_server *server, int fd, bool tls)
 {
 	listener->tls = tls;
 	listener->server = server;
-	return acceptor_open(&listener->acceptor, server->loop, fd, on_accepted, on_accept_failed);
+	int rc = acceptor_open(&listener->acceptor, server->loop, fd, on_accepted, on_accept_failed);
+	listener->acceptor.revived = on_revived;
+	return rc;
 }
 
 void tcp_listener_close(struct tcp_listener *listener, uv_close_cb closed)

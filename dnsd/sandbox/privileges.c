@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -81,6 +82,19 @@ int privileges_return(const struct privileges *privileges)
 	if (seteuid(0) < 0 || setegid(getgid()) < 0)
 		return -errno;
 	return 0;
+}
+
+/* The user that files are made as, which sockets are to the kernel. All rights but those to files stay. */
+void privileges_begin_sockets(const struct privileges *privileges)
+{
+	if (privileges->changes)
+		(void)setfsuid(privileges->uid);
+}
+
+void privileges_end_sockets(const struct privileges *privileges)
+{
+	if (privileges->changes)
+		(void)setfsuid(geteuid());
 }
 
 /* --- for good --- */

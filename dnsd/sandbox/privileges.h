@@ -39,6 +39,14 @@ int privileges_borrow(const struct privileges *privileges);
 int privileges_return(const struct privileges *privileges);
 
 /**
+ * Sockets that are opened between these two calls are the user's, as if it had opened them. The kernel lets
+ * sockets that overlap (127.0.0.1 and 0.0.0.0 at one port, several at one address) be of one user only, so
+ * beside those of root a reload or the next process could open none.
+ */
+void privileges_begin_sockets(const struct privileges *privileges);
+void privileges_end_sockets(const struct privileges *privileges);
+
+/**
  * Give up everything but the user's rights. A root that is to stay root keeps its own; without being root all
  * capabilities go too. Checked afterwards: there is no way back.
  *

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/addr.h"
 #include "base/log.h"
 
 struct bindings {
@@ -83,6 +85,14 @@ int bindings_add(struct bindings *bindings, const struct sockaddr_storage *reque
 	return 0;
 }
 
+void bindings_give(const struct bindings *bindings, uid_t uid)
+{
+	for (size_t i = 0; i < bindings->n; i++) {
+		for (size_t k = 0; k < bindings->addresses[i].sockets_n; k++)
+			listener_give(&bindings->addresses[i].sockets[k], uid);
+	}
+}
+
 void bindings_close_others(struct bindings *bindings, const struct bindings *current)
 {
 	for (size_t i = 0; i < bindings->n; i++) {
@@ -113,6 +123,37 @@ static int make_rows(struct bindings *bindings, unsigned workers_n)
 		bindings->row_off[w + 1] = at;
 	}
 	return 0;
+}
+
+static in_port_t port_of(const struct sockaddr_storage *addr)
+{
+	/* sin_port and sin6_port stand at the same place. */
+	return ((const struct sockaddr_in *)addr)->sin_port;
+}
+
+/* Is a socket of ours on this port, whatever its address? */
+static bool has_port(const struct bindings *bindings, const struct sockaddr_storage *addr)
+{
+	for (size_t i = 0; bindings && i < bindings->n; i++) {
+		const struct binding *address = &bindings->addresses[i];
+		if (address->sockets_n && address->requested.ss_family == addr->ss_family &&
+		    port_of(&address->sockets[0].addr) == port_of(addr))
+			return true;
+	}
+	return false;
+}
+
+static int check_free(const struct conf_listen *listen, bool tls, struct diag *diag)
+{
+	char text[ADDR_TEXT_MAX];
+	if (listener_is_free(&listen->addr, tls))
+		return 0;
+	diag_error(diag, listen->place.file, listen->place.line,
+	           "cannot listen on %s: another server has this address and port, perhaps a dnsd that is "
+	           "running "
+	           "already; stop it, or take over from it with --takeover",
+	           addr_format_sockaddr((const struct sockaddr *)&listen->addr, text, sizeof(text)));
+	return -EADDRINUSE;
 }
 
 /* Those of before, and new ones for the workers that have none. */
@@ -157,6 +198,13 @@ int bindings_create(const struct bindings *previous, const struct conf *conf, un
 		const struct conf_listen *listen =
 		        tls ? &conf->tls_listen[i - conf->listen_n] : &conf->listen[i];
 		const struct binding *before = find(previous, &listen->addr, tls);
+		/* Beside our own, looking would tell nothing; and where the kernel chooses, nobody is there.
+		 */
+		if (port_of(&listen->addr) && !has_port(previous, &listen->addr) &&
+		    !has_port(bindings, &listen->addr))
+			rc = check_free(listen, tls, diag);
+		if (rc < 0)
+			break;
 		rc = fill_address(&bindings->addresses[i], before, listen, tls, workers_n, diag);
 		bindings->n++;
 	}

@@ -11,6 +11,7 @@
 #define DNSD_SERVER_BINDINGS_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/diag.h"
 #include "conf/conf.h"
@@ -54,6 +55,8 @@ struct bindings *bindings_create_empty(void);
 /** One more pair for this address. Returns 0 or -ENOMEM. */
 int bindings_add(struct bindings *bindings, const struct sockaddr_storage *requested,
                  const struct listener *listener);
+/** Let all sockets be this user's, as listener_give() does. */
+void bindings_give(const struct bindings *bindings, uid_t uid);
 /** Close the sockets of addresses that current has not; NULL: all. */
 void bindings_close_others(struct bindings *bindings, const struct bindings *current);
 

@@ -19,6 +19,14 @@
 #define REASON_TEXT_MAX 200
 #define FOR_MAX_S       (UINT64_C(366) * 86400)
 
+/* Names of accounts, those of a domain among them: what they may stand in is a line of the log, in quotes. */
+static bool is_account(const char *text)
+{
+	static const char allowed[] =
+	        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+@$\\";
+	return *text && !text[strspn(text, allowed)];
+}
+
 /* Who asks: the user the kernel names; for root, who became root with sudo, as the client says. */
 const char *command_author(const struct ctl_request *request, char text[COMMAND_AUTHOR_MAX])
 {
@@ -29,7 +37,7 @@ const char *command_author(const struct ctl_request *request, char text[COMMAND_
 	getpwuid_r(request->uid, &entry, buffer, sizeof(buffer), &found);
 	if (!found)
 		snprintf(text, COMMAND_AUTHOR_MAX, "uid %u", (unsigned)request->uid);
-	else if (request->uid == 0 && sudo && *sudo && conf_check_label(sudo) == NULL)
+	else if (request->uid == 0 && sudo && is_account(sudo))
 		snprintf(text, COMMAND_AUTHOR_MAX, "%.60s (as %.30s)", sudo, found->pw_name);
 	else
 		snprintf(text, COMMAND_AUTHOR_MAX, "%.90s", found->pw_name);
@@ -296,9 +304,8 @@ json_t *command_reload_response(const struct server *server, const struct diag *
 	static const char *const word[] = { "error", "warning", "info" };
 	json_t *messages = json_array();
 	for (size_t i = 0; i < diag->messages_n; i++) {
-		json_t *text = json_string(diag->messages[i].text);
 		json_array_append_new(messages, json_pack("{ssso}", "level", word[diag->messages[i].level],
-		                                          "text", text ? text : json_string("?")));
+		                                          "text", object_text(diag->messages[i].text)));
 	}
 	if (rc < 0)
 		return json_pack("{sbssso}", "ok", 0, "error",

@@ -171,11 +171,16 @@ void handover_abort(struct server *server, const char *why)
 static void on_timeout(uv_timer_t *timer)
 {
 	struct handover *handover = timer->data;
+	const struct server *server = handover->server;
 	char text[200];
+	/* Once loaded it waits for us. */
+	const char *why = handover->phase != PHASE_FREEZING ? "its log says how far it came"
+	                  : server->job_running == JOB_NONE
+	                          ? "it waits for the state, which this process has not written yet"
+	                          : "it waits for a job of this process that does not end, such as a reload";
 	snprintf(text, sizeof(text),
-	         "the new process, pid %d, does not serve after %" PRIu32
-	         " ms (restart-timeout); its log says how far it came",
-	         (int)handover->pid, handover->server->load->conf->restart_timeout_ms);
+	         "the new process, pid %d, does not serve after %" PRIu32 " ms (restart-timeout); %s",
+	         (int)handover->pid, server->load->conf->restart_timeout_ms, why);
 	fail(handover, text);
 }
 
@@ -206,6 +211,7 @@ static void commit(struct handover *handover)
 	/* From here on nothing of the state directory is ours. */
 	handover->phase = PHASE_LEAVING;
 	server->stopping = server->handed_over = true;
+	server_metrics_note_end(server);
 	/* Before the new one says READY=1, which it does when it has the totals: the manager may listen to
 	 * its main process only. */
 	supervise_hand_over(server->supervise, handover->has_another_manager ? 0 : (int)handover->pid);
@@ -234,6 +240,12 @@ static void commit(struct handover *handover)
 	uv_async_send(&server->notify);
 }
 
+void handover_kill(struct server *server)
+{
+	if (server->ending)
+		replacement_kill(server->ending->replacement, SIGKILL);
+}
+
 bool handover_pass_signal(struct server *server, int signal)
 {
 	if (!server->handed_over || !server->handover)
@@ -247,7 +259,8 @@ bool handover_end(struct server *server)
 	struct handover *handover = server->handover;
 	if (!handover)
 		return true;
-	if (!takeover_is_over(server->takeover) && !server->hurried)
+	if ((!takeover_is_over(server->takeover) || !supervise_is_heard(server->supervise)) &&
+	    !server->hurried)
 		return false;
 	(void)send_totals(handover);
 	server->handover = NULL;

@@ -18,6 +18,9 @@
 /* How soon to try again when the state could not be kept. */
 #define KEEP_AGAIN_MS 3000
 
+/* How soon to look again when there was no memory to look. */
+#define RENEW_AGAIN_S 3
+
 /* --- snapshots --- */
 
 static uint64_t oldest_adopted(const struct server *server)
@@ -168,7 +171,7 @@ static void tell_control(const struct server *server, const struct conf *conf, i
 		why = "a socket is there, and a running server in its sandbox cannot ask who answers on it; "
 		      "remove the file, or restart";
 	else if (rc == -EACCES)
-		why = "this user may not write to its folder";
+		why = "this user may not write to its folder, or to the socket that is there";
 	else if (rc == -EPERM && conf->control_group)
 		why = "this user is not in the group of control-group; say: usermod -a -G GROUP USER";
 	else if (rc == -EEXIST)
@@ -177,13 +180,15 @@ static void tell_control(const struct server *server, const struct conf *conf, i
 		why = "its folder or the group of control-group does not exist";
 	diag_error(diag, conf->control, 0,
 	           "cannot open the control socket: %s; dnsdctl reaches this server %s", why,
-	           server->ctl ? ctl_path(server->ctl) : "not at all");
+	           server->ctl && ctl_is_there(server->ctl) ? ctl_path(server->ctl) : "not at all");
 }
 
 void server_set_control(struct server *server, const struct conf *conf, struct diag *diag)
 {
 	struct ctl *ctl = NULL;
-	if (server->ctl && conf->control && strcmp(ctl_path(server->ctl), conf->control) == 0)
+	/* A file that was removed is made anew: nobody could reach this server any more. */
+	if (server->ctl && conf->control && strcmp(ctl_path(server->ctl), conf->control) == 0 &&
+	    ctl_is_there(server->ctl))
 		return;
 	int fd = conf->control ? takeover_take_control(server->takeover, conf->control) : -1;
 	int rc = 0;
@@ -213,6 +218,12 @@ static void keep(struct server *server)
 		keeping_run(server->keeping, server->load);
 }
 
+void server_keep_last(struct server *server)
+{
+	if (server->ended && !server->handed_over)
+		keep(server);
+}
+
 static void on_keep_again(uv_timer_t *timer)
 {
 	struct server *server = timer->data;
@@ -225,6 +236,7 @@ void server_keeping_written(void *context)
 	struct server *server = context;
 	server->changes++;
 	server_settle(server);
+	server_keep_last(server);
 	if (server->stopping)
 		return;
 	if (keeping_error(server->keeping))
@@ -430,7 +442,10 @@ static void finish_change(struct server *server, struct job *job)
 	}
 	if (job->names_changed)
 		server->job_wanted = JOB_RELOAD;
-	if (job->snap)
+	/* What the clock waited for may be over, and nothing else might come. */
+	if (rc < 0 && job->kind == JOB_RENEW)
+		clock_set(server->clock, utc_now() + RENEW_AGAIN_S);
+	else if (job->snap)
 		clock_set(server->clock, job->next_s);
 	if (job->kind == JOB_RENEW)
 		keeping_want_versions(server->keeping);
@@ -473,6 +488,7 @@ static void job_done(uv_work_t *work, int status)
 	supervise_job_done(server->supervise, job->kind == JOB_RELOAD);
 	server_start_wanted(server);
 	server_settle(server);
+	server_keep_last(server);
 }
 
 /* Have all workers taken over the sockets of the last reload? Until then their sets must not change again. */
@@ -518,6 +534,10 @@ static void run_command(struct server *server)
 	struct command *command = pop(&server->commands);
 	const char *name = json_string_value(json_object_get(command->request->body, "command"));
 	bool reload = name && strcmp(name, "reload") == 0;
+	char author[COMMAND_AUTHOR_MAX];
+	if (reload)
+		log_info("control: user=\"%s\" pid=%d reload", command_author(command->request, author),
+		         (int)command->request->pid);
 	run_job(server, reload ? JOB_RELOAD : JOB_COMMAND, command);
 }
 
@@ -585,7 +605,12 @@ void server_drop_waiting_commands(struct server *server)
 void server_drop_commands(struct server *server)
 {
 	struct command *command;
-	while ((command = pop(&server->answered)))
+	while ((command = pop(&server->answered))) {
+		if (command->is_kept && command->kept > keeping_done(server->keeping) && command->response)
+			json_object_set_new(command->response, "warning",
+			                    json_string("it may not outlive the restart: the server is "
+			                                "stopping, and has not written it yet"));
 		answer(command, command->response);
+	}
 	server_drop_waiting_commands(server);
 }

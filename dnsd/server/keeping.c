@@ -432,14 +432,3 @@ void keeping_run(struct keeping *keeping, const struct load *load)
 		end_batch(keeping);
 	}
 }
-
-void keeping_run_last(struct keeping *keeping, const struct load *load)
-{
-	keeping->paused = false;
-	if (!has_work(keeping, load) || !fill_batch(keeping, load))
-		return;
-	write_batch(keeping, &keeping->batch);
-	end_batch(keeping);
-	json_decref(keeping->news);
-	keeping->news = NULL;
-}

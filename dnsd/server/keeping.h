@@ -36,8 +36,6 @@ void keeping_retry(struct keeping *keeping);
 /** Begin a batch if there is something to write and none is under way. Main thread, while no job changes the
  * load. */
 void keeping_run(struct keeping *keeping, const struct load *load);
-/** The same at the end, without the loop: on disk on return, if it can be. */
-void keeping_run_last(struct keeping *keeping, const struct load *load);
 
 /** Is nothing under way, and nothing left to write? Not to be believed while keeping_error() is set. */
 bool keeping_is_settled(struct keeping *keeping, const struct load *load);

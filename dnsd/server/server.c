@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -43,6 +45,34 @@ static void close_handles(struct server *server)
 	supervise_close(server->supervise);
 }
 
+/* A file on a disk that does not answer can't be waited for: neither by us nor by exit(), which would join
+ * the thread. */
+static void on_late(uv_timer_t *timer)
+{
+	struct server *server = timer->data;
+	static const char *const jobs[] = { [JOB_COMMAND] = "a command",
+		                            [JOB_RENEW] = "a look at feeds, databases and the like",
+		                            [JOB_RELOAD] = "a reload" };
+	bool is_lost = false;
+	for (unsigned i = 0; i < server->workers_n; i++) {
+		if (!worker_stopped(server->workers[i])) {
+			log_error("worker %u does not end", i);
+			is_lost = true;
+		}
+	}
+	if (server->job_running != JOB_NONE)
+		log_error("%s does not end: one of the files it reads or the disk does not answer",
+		          jobs[server->job_running]);
+	if (!server->handed_over && !keeping_is_settled(server->keeping, server->load)) {
+		log_error("%s: the state is not written whole: what has changed last may be forgotten",
+		          server->load->conf->state_dir);
+		is_lost = true;
+	}
+	handover_kill(server);
+	log_warning("stopped without waiting any longer");
+	_exit(is_lost ? 1 : 0);
+}
+
 static void on_notify(uv_async_t *async)
 {
 	struct server *server = async->data;
@@ -55,8 +85,12 @@ static void on_notify(uv_async_t *async)
 		if (!worker_stopped(server->workers[i]))
 			return;
 	}
-	if (!uv_is_closing((uv_handle_t *)async) && handover_end(server))
-		close_handles(server);
+	if (uv_is_closing((uv_handle_t *)async) || !handover_end(server))
+		return;
+	close_handles(server);
+	server->ended = true;
+	keeping_retry(server->keeping);
+	server_keep_last(server);
 }
 
 static void log_counters(const struct server *server)
@@ -94,6 +128,7 @@ static void begin_stop(struct server *server, int signal)
 		supervise_stopping(server->supervise);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_stop(server->workers[i], server->load->conf->stop_drain_ms);
+	uv_timer_start(&server->late, on_late, (uint64_t)server->load->conf->stop_drain_ms + STOP_LATE_MS, 0);
 	uv_async_send(&server->notify);
 }
 
@@ -152,20 +187,27 @@ static void raise_file_limit(const struct conf *conf, unsigned workers_n)
 		            conf->tcp_clients_max, workers_n, wanted, (uint64_t)limit.rlim_max);
 }
 
-/* Only the sandbox needs it. Whatever becomes of it, the server serves. */
+/* Only who has filters needs it: they outlive exec, also those that refuse nothing. Whatever becomes of it,
+ * the server serves. */
 static void settle_launcher(struct server *server)
 {
 	const struct confinement *confinement = &server->confinement;
-	bool is_needed = confinement->filters[FILTER_MAIN] && confinement->mode == FILTER_ON;
+	bool is_needed = confinement->filters[FILTER_MAIN] != NULL;
 	int rc =
 	        server->launcher && is_needed ? launcher_drop(server->launcher, &confinement->privileges) : 0;
 	if (rc < 0)
-		log_warning("the launcher cannot give up its rights: %s; \"dnsdctl restart\" will be refused",
-		            strerror(-rc));
+		log_warning(
+		        "the launcher cannot give up its rights: %s; in the sandbox \"dnsdctl restart\" will "
+		        "be refused",
+		        strerror(-rc));
 	if (rc == 0 && is_needed)
 		return;
 	launcher_destroy(server->launcher);
 	server->launcher = NULL;
+	/* The new process of a restart comes from here then. */
+	rc = server->load->conf->keep_bind_capability ? privileges_pass_on() : 0;
+	if (rc < 0)
+		log_warning("keep-bind-capability will be lost at a restart: %s", strerror(-rc));
 }
 
 static int start_workers(struct server *server)
@@ -180,7 +222,9 @@ static int start_workers(struct server *server)
 	struct diag diag;
 	diag_init(&diag);
 	const struct bindings *passed = server->takeover ? takeover_bindings(server->takeover) : NULL;
-	int rc = startup_bind(conf, workers_n, passed, &diag, &server->bindings);
+	const struct privileges *privileges = &server->confinement.privileges;
+	int rc = startup_bind(conf, workers_n, passed, &server->activation, privileges, &diag,
+	                      &server->bindings);
 	if (rc == 0)
 		rc = startup_drop(conf, &server->confinement, &diag);
 	if (rc == 0)
@@ -222,9 +266,25 @@ void server_set_rate_limit(struct server *server)
 		log_error("rate limits stay as they were: %s", strerror(-rc));
 }
 
+static void held_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGHUP);
+	sigaddset(set, SIGUSR1);
+	sigaddset(set, SIGUSR2);
+}
+
+void server_hold_signals(void)
+{
+	sigset_t set;
+	held_signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
 static int start_events(struct server *server)
 {
 	static const int numbers[] = { SIGHUP, SIGTERM, SIGINT, SIGUSR1, SIGUSR2 };
+	sigset_t held;
 	int rc = uv_async_init(&server->loop, &server->notify, on_notify);
 	server->notify.data = server;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]) && rc == 0; i++) {
@@ -233,12 +293,19 @@ static int start_events(struct server *server)
 		if (rc == 0)
 			rc = uv_signal_start(&server->signals[i], on_signal, numbers[i]);
 	}
+	held_signals(&held);
+	pthread_sigmask(SIG_UNBLOCK, &held, NULL);
 	if (rc == 0)
 		rc = uv_timer_init(&server->loop, &server->renew);
 	server->renew.data = server;
 	if (rc == 0)
 		rc = uv_timer_init(&server->loop, &server->keep_again);
 	server->keep_again.data = server;
+	if (rc == 0)
+		rc = uv_timer_init(&server->loop, &server->late);
+	server->late.data = server;
+	if (rc == 0)
+		uv_unref((uv_handle_t *)&server->late);
 	if (rc == 0)
 		rc = clock_create(&server->loop, on_watch, server, &server->clock);
 	if (rc == 0)
@@ -286,6 +353,20 @@ static int load_start(struct server *server, bool again)
 	return rc;
 }
 
+/* What the service manager has opened; where another process hands over, its sockets are those. */
+static int take_activated(struct server *server)
+{
+	struct diag diag;
+	if (server->takeover)
+		return 0;
+	diag_init(&diag);
+	int rc = activation_init(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), ACTIVATION_FIRST_FD, &diag,
+	                         &server->activation);
+	log_diag(&diag);
+	diag_fini(&diag);
+	return rc;
+}
+
 /* All that is to be answered. Where another process hands over, its numbers go on. */
 static int load_all(struct server *server)
 {
@@ -301,8 +382,9 @@ static int load_all(struct server *server)
 		if (rc == 0)
 			takeover_give_secrets(server->takeover, server->load);
 		server->generation = takeover_generation(server->takeover) + 1;
-		if (takeover_serial(server->takeover) > serial_s)
-			serial_s = takeover_serial(server->takeover);
+		/* Several changes within a second take it past the clock, and this one may be another. */
+		if (takeover_serial(server->takeover) >= serial_s)
+			serial_s = (uint64_t)takeover_serial(server->takeover) + 1;
 	}
 	if (rc == 0)
 		rc = load_make_snap(server->load, server->generation, NULL, serial_s, &server->snap);
@@ -358,11 +440,19 @@ static void free_server(struct server *server)
 	keeping_destroy(server->keeping);
 	server_metrics_free(server);
 	bindings_destroy(server->bindings);
+	activation_fini(&server->activation);
 	snap_destroy(server->snap);
 	load_destroy(server->load);
 	free(server->conf_path);
 	free(server->program);
 	free(server);
+}
+
+static void run_to_end(struct server *server)
+{
+	uv_run(&server->loop, UV_RUN_DEFAULT);
+	uv_close((uv_handle_t *)&server->late, NULL);
+	uv_run(&server->loop, UV_RUN_DEFAULT);
 }
 
 int server_create(const struct server_start *start, struct server **ret_server)
@@ -387,6 +477,9 @@ int server_create(const struct server_start *start, struct server **ret_server)
 	if (rc < 0)
 		goto fail;
 	server_log_loaded(server, "loaded");
+	/* A job and a batch for the disk, one of each at a time. Every thread of the pool costs an arena of
+	 * the allocator, which grows to what a job needs; more threads only spread them. */
+	setenv("UV_THREADPOOL_SIZE", "2", 0);
 	rc = uv_loop_init(&server->loop);
 	if (rc == 0)
 		rc = start_events(server);
@@ -400,7 +493,9 @@ int server_create(const struct server_start *start, struct server **ret_server)
 		goto fail; /* half set up, it can't be taken apart; the process ends */
 	}
 	/* Workers last: what fails before they read has cost no query. */
-	rc = server_metrics_start(server);
+	rc = take_activated(server);
+	if (rc == 0)
+		rc = server_metrics_start(server);
 	if (rc == 0)
 		rc = start_workers(server);
 	if (rc == 0 && server->takeover)
@@ -421,7 +516,7 @@ fail_running:
 	server->workers_n = 0;
 	if (!uv_is_closing((uv_handle_t *)&server->notify))
 		close_handles(server);
-	uv_run(&server->loop, UV_RUN_DEFAULT);
+	run_to_end(server);
 	uv_loop_close(&server->loop);
 fail:
 	free_server(server);
@@ -430,7 +525,7 @@ fail:
 
 int server_run(struct server *server)
 {
-	uv_run(&server->loop, UV_RUN_DEFAULT);
+	run_to_end(server);
 	for (unsigned i = 0; i < server->workers_n; i++)
 		worker_join(server->workers[i]);
 	log_info("stopped");
@@ -447,8 +542,6 @@ void server_destroy(struct server *server)
 		snap_destroy(retired->snap);
 		free(retired);
 	}
-	if (!server->handed_over)
-		keeping_run_last(server->keeping, server->load);
 	uv_loop_close(&server->loop);
 	free_server(server);
 }

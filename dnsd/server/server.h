@@ -21,13 +21,18 @@ struct server_start {
 	struct launcher *launcher; /* the server's from here on; NULL = no restart out of the sandbox */
 };
 
+/** Keep HUP, USR1 and USR2 back until server_create() can take them: a reload of whatever is called dnsd must
+ * not end one that still loads. Before there are threads. */
+void server_hold_signals(void);
+
 /**
  * Load, open the listeners or take them over (takeover.h), start the workers. Tells its progress in the log.
  * Returns 0, or negative errno with the reasons logged.
  */
 int server_create(const struct server_start *start, struct server **ret_server);
 
-/** Serve until SIGTERM or SIGINT. Returns the exit status. */
+/** Serve until SIGTERM or SIGINT. What hangs then is left behind: the process ends in here. Returns the exit
+ * status. */
 int server_run(struct server *server);
 
 void server_destroy(struct server *server);

@@ -27,7 +27,11 @@
 #include "snap/snap.h"
 #include "worker/worker.h"
 
-#define WORKERS_MAX        256
+#define WORKERS_MAX 256
+/* Told to stop, beside the time for connections: when what hangs is left behind, and what the service manager
+ * is told that it takes. */
+#define STOP_LATE_MS       8000
+#define STOP_TOLD_MS       10000
 #define COMMAND_AUTHOR_MAX 128
 
 /* A snapshot that some worker may still use. */
@@ -90,6 +94,7 @@ struct server {
 	struct retired *retired;
 	bool trim_wanted; /* a load has ended: what it needed meanwhile goes back to the system */
 	uint64_t generation;
+	struct activation activation; /* sockets of the service manager that nobody has taken yet */
 	struct bindings *bindings;
 	struct watch *watch;
 	struct worker *workers[WORKERS_MAX];
@@ -107,6 +112,7 @@ struct server {
 	struct confinement confinement;
 	struct supervise *supervise;
 	uv_timer_t keep_again; /* after the state could not be kept */
+	uv_timer_t late;       /* of a stop; it keeps the loop from nothing */
 	uint64_t started_s;    /* since 1970 */
 	bool stopping;
 	char *program; /* what dnsdctl restart starts, with these arguments */
@@ -118,6 +124,7 @@ struct server {
 	struct handover *ending;   /* the one that failed to, and is told to end; NULL = none */
 	bool handed_over;          /* the state directory is no longer ours */
 	bool hurried;              /* told to stop while the last connections end */
+	bool ended;                /* stopped but for the background: all handles are closed */
 	uint64_t changes;          /* of what the state directory has, and what is to be in it */
 	struct totals *totals;     /* counters of the processes before; NULL = there were none */
 };
@@ -134,6 +141,8 @@ void server_start_wanted(struct server *server);
 void server_settle(struct server *server);
 /** A batch of what is kept has been written. */
 void server_keeping_written(void *context);
+/** After the workers have ended: write what is to be kept, in the background, once no job is left. */
+void server_keep_last(struct server *server);
 /** Answer those that were not begun: another process is the server. */
 void server_drop_waiting_commands(struct server *server);
 /** Answer all commands: the server stops. */

@@ -313,7 +313,7 @@ static void write_server(struct metrics_text *text, const struct server *server)
 	metrics_text_family(text, "dnsd_build_info", METRICS_GAUGE, "always 1; the version is in the label");
 	metrics_text_sample(text, 1, "version", DNSD_VERSION, NULL);
 	sample_alone(text, "dnsd_time_up_seconds_total", METRICS_COUNTER,
-	             "since the start, restarts without a gap not counted",
+	             "since the start; it goes on over restarts without a gap",
 	             totals_up_s(server) + server_metrics_up_s(server));
 	sample_alone(text, "dnsd_snapshot_generation", METRICS_GAUGE,
 	             "rises with each change of what is answered", server->generation);
@@ -370,11 +370,27 @@ static bool is_healthy(void *context, char *text, size_t cap)
 
 /* --- life --- */
 
+/* Sockets that the service manager has opened for us. */
+static int adopt_activated(struct server *server)
+{
+	const struct conf *conf = server->load->conf;
+	for (size_t i = 0; i < conf->metrics_listen_n; i++) {
+		const struct sockaddr_storage *addr = &conf->metrics_listen[i].addr;
+		int fd = activation_take(&server->activation, addr, SOCK_STREAM);
+		int rc = fd < 0 ? 0 : metrics_http_adopt(server->metrics.http, addr, fd);
+		if (rc < 0) {
+			log_error("cannot serve metrics on a socket of the service manager: %s",
+			          strerror(-rc));
+			return rc;
+		}
+	}
+	return 0;
+}
+
 int server_metrics_start(struct server *server)
 {
 	struct metrics_calls calls = { .render = render, .is_healthy = is_healthy, .context = server };
 	struct diag diag;
-	server->metrics.started_ns = uv_hrtime();
 	int rc = metrics_http_create(&server->loop, &calls, &server->metrics.http);
 	if (rc < 0) {
 		log_error("cannot start the metrics: %s", strerror(-rc));
@@ -383,10 +399,14 @@ int server_metrics_start(struct server *server)
 	const struct conf *conf = server->load->conf;
 	if (server->takeover)
 		rc = takeover_give_metrics(server->takeover, server->metrics.http);
+	else
+		rc = adopt_activated(server);
 	if (rc < 0)
 		return rc;
 	diag_init(&diag);
+	privileges_begin_sockets(&server->confinement.privileges);
 	rc = metrics_http_prepare(server->metrics.http, conf->metrics_listen, conf->metrics_listen_n, &diag);
+	privileges_end_sockets(&server->confinement.privileges);
 	log_diag(&diag);
 	diag_fini(&diag);
 	return rc;
@@ -394,6 +414,7 @@ int server_metrics_start(struct server *server)
 
 void server_metrics_serve(struct server *server)
 {
+	server->metrics.started_ns = uv_hrtime();
 	server_metrics_note_reload(server, false);
 	server_metrics_note_state(server);
 	metrics_http_commit(server->metrics.http);
@@ -401,7 +422,13 @@ void server_metrics_serve(struct server *server)
 
 uint64_t server_metrics_up_s(const struct server *server)
 {
-	return (uv_hrtime() - server->metrics.started_ns) / 1000000000;
+	const struct server_metrics *metrics = &server->metrics;
+	return ((metrics->ended_ns ? metrics->ended_ns : uv_hrtime()) - metrics->started_ns) / 1000000000;
+}
+
+void server_metrics_note_end(struct server *server)
+{
+	server->metrics.ended_ns = uv_hrtime();
 }
 
 void server_metrics_stop(struct server *server)

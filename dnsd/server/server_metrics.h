@@ -27,7 +27,8 @@ struct metrics_source {
 /** Part of struct server; zeroed memory is a valid start. */
 struct server_metrics {
 	struct metrics_http *http;
-	uint64_t started_ns;   /* uv_hrtime() */
+	uint64_t started_ns;   /* uv_hrtime() when this process became the server */
+	uint64_t ended_ns;     /* when another one did in its place; 0 = it is */
 	uint64_t published_ms; /* uv_now() when workers were given the snapshot in use */
 	uint64_t reloaded_s;   /* when a configuration was last taken over, since 1970 */
 	bool reload_failed;    /* the last one */
@@ -42,8 +43,10 @@ int server_metrics_start(struct server *server);
 
 /** Begin to answer. From then on the sockets are known to be this process's. */
 void server_metrics_serve(struct server *server);
-/** Seconds since the start of this process. */
+/** For how many seconds this process has been the server. */
 uint64_t server_metrics_up_s(const struct server *server);
+/** Another process is the server: its time counts, no longer ours. */
+void server_metrics_note_end(struct server *server);
 
 /** The configuration of the load in use has been taken over, or a new one was refused. */
 void server_metrics_note_reload(struct server *server, bool failed);

@@ -4,11 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
+#include "base/addr.h"
 #include "base/log.h"
-#include "service/activation.h"
+#include "net/listener.h"
+
+/* How long another server may take to give up an address. */
+#define FREE_STEP_MS 50
+#define FREE_STEPS_N 60
 
 /* --- reading --- */
 
@@ -83,25 +89,48 @@ int startup_load(const char *conf_path, const struct load *unused, struct privil
 
 /* --- listeners --- */
 
-int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
-                 struct diag *diag, struct bindings **ret_bindings)
+/* One that has just been told to stop has closed its sockets in a moment; another is still there then, and an
+ * error. */
+static void await_free(const struct conf_listen *listen, size_t listen_n, bool tls)
 {
-	struct activation activation;
-	struct bindings *given = NULL;
+	static const struct timespec step = { .tv_nsec = FREE_STEP_MS * 1000000L };
+	for (size_t i = 0; i < listen_n; i++) {
+		for (unsigned k = 0; k < FREE_STEPS_N && !listener_is_free(&listen[i].addr, tls); k++)
+			nanosleep(&step, NULL);
+	}
+}
+
+/* before: sockets that somebody else has opened, or NULL. */
+static int bind_beside(const struct bindings *before, const struct conf *conf, unsigned workers_n,
+                       const struct privileges *privileges, struct diag *diag, struct bindings **ret_bindings)
+{
+	if (before && geteuid() == 0)
+		bindings_give(before, privileges->changes ? privileges->uid : 0);
+	privileges_begin_sockets(privileges);
+	int rc = bindings_create(before, conf, workers_n, diag, ret_bindings);
+	privileges_end_sockets(privileges);
+	return rc;
+}
+
+int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
+                 struct activation *given, const struct privileges *privileges, struct diag *diag,
+                 struct bindings **ret_bindings)
+{
+	struct bindings *adopted = NULL;
 	if (passed)
-		return bindings_create(passed, conf, workers_n, diag, ret_bindings);
-	int rc = activation_init(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), ACTIVATION_FIRST_FD, diag,
-	                         &activation);
-	if (rc < 0)
-		return rc;
-	if (activation.sockets_n)
-		rc = bindings_adopt(&activation, conf->listen, conf->listen_n, workers_n, diag, &given);
+		return bind_beside(passed, conf, workers_n, privileges, diag, ret_bindings);
+	int rc = 0;
+	if (given->sockets_n)
+		rc = bindings_adopt(given, conf->listen, conf->listen_n, workers_n, diag, &adopted);
 	if (rc == 0)
-		rc = activation_check_taken(&activation, diag);
+		rc = activation_check_taken(given, diag);
+	if (rc == 0 && !adopted) {
+		await_free(conf->listen, conf->listen_n, false);
+		await_free(conf->tls_listen, conf->tls_listen_n, true);
+	}
 	if (rc == 0)
-		rc = bindings_create(given, conf, workers_n, diag, ret_bindings);
-	bindings_destroy(given);
-	activation_fini(&activation);
+		rc = bind_beside(adopted, conf, workers_n, privileges, diag, ret_bindings);
+	bindings_destroy(adopted);
 	return rc;
 }
 

@@ -30,10 +30,14 @@ struct confinement {
 int startup_load(const char *conf_path, const struct load *unused, struct privileges *ret_privileges,
                  struct diag *diag, struct load **ret_load);
 
-/** Open the listeners, those from the service manager among them, or those passed by a process before (NULL:
- * there is none). */
+/**
+ * Open the listeners, those from the service manager among them (what is left in given then is an error), or
+ * those passed by a process before (NULL: there is none). All become the user's, as far as they can. An
+ * address that another server has is waited for, but not for long.
+ */
 int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
-                 struct diag *diag, struct bindings **ret_bindings);
+                 struct activation *given, const struct privileges *privileges, struct diag *diag,
+                 struct bindings **ret_bindings);
 
 /** Become server.user and make the filters. Returns 0 or negative errno with diag filled. */
 int startup_drop(const struct conf *conf, struct confinement *confinement, struct diag *diag);

@@ -23,8 +23,11 @@
 #define PROBE_TRY_MS 200
 /* Rounds missed when the log names the worker: half of the manager's limit. */
 #define TELL_AFTER_ROUNDS 2
-/* What stopping takes beside the time for connections. */
-#define STOP_EXTRA_MS 5000
+/* The manager takes no more messages for now: when it is tried again, and how long a new main process may
+ * wait for that. */
+#define AGAIN_MS          100
+#define HAND_OVER_MS      2000
+#define HAND_OVER_STEP_MS 20
 
 struct probe {
 	uv_poll_t poll;
@@ -43,6 +46,10 @@ struct supervise {
 	struct probe *probes;
 	unsigned probes_n;
 	bool started;
+	uv_timer_t again;
+	char unsaid[128]; /* lines that the manager has not taken yet; a status goes with them */
+	bool has_unsaid;
+	bool handed_over; /* no status any more */
 	char status[256]; /* as told last */
 };
 
@@ -67,6 +74,35 @@ static void format_status(const struct server *server, char *text, size_t cap)
 		snprintf(text + len, cap - (size_t)len, "; the last reload failed, see the log");
 }
 
+static void on_again(uv_timer_t *timer);
+
+/* A READY=1 that is lost would have a healthy server killed, a MAINPID= the new one. */
+static int say(struct supervise *supervise, const char *state)
+{
+	int rc = supervise->handed_over
+	                 ? notify_send(&supervise->notify, "%s", state)
+	                 : notify_send(&supervise->notify, "%sSTATUS=%s\n", state, supervise->status);
+	supervise->has_unsaid = rc == -EAGAIN || rc == -ENOBUFS;
+	if (supervise->has_unsaid) {
+		if (state != supervise->unsaid)
+			snprintf(supervise->unsaid, sizeof(supervise->unsaid), "%s", state);
+		uv_timer_start(&supervise->again, on_again, AGAIN_MS, 0);
+	} else if (rc < 0) {
+		log_debug("cannot tell the service manager: %s", strerror(-rc));
+	}
+	return rc;
+}
+
+static void on_again(uv_timer_t *timer)
+{
+	struct supervise *supervise = timer->data;
+	if (supervise->has_unsaid)
+		(void)say(supervise, supervise->unsaid);
+	if (!supervise->has_unsaid)
+		uv_async_send(&supervise->server->notify);
+}
+
+/* Lines that are not said yet are said with it, unless it has newer ones. */
 static void tell(struct supervise *supervise, const char *state)
 {
 	char status[sizeof(supervise->status)];
@@ -74,9 +110,7 @@ static void tell(struct supervise *supervise, const char *state)
 	if (!*state && strcmp(status, supervise->status) == 0)
 		return;
 	memcpy(supervise->status, status, sizeof(status));
-	int rc = notify_send(&supervise->notify, "%sSTATUS=%s\n", state, status);
-	if (rc < 0)
-		log_debug("cannot tell the service manager: %s", strerror(-rc));
+	(void)say(supervise, *state || !supervise->has_unsaid ? state : supervise->unsaid);
 }
 
 /* --- the watchdog --- */
@@ -105,7 +139,8 @@ static void on_answer(uv_poll_t *poll, int status, int events)
 	(void)events;
 	while ((len = recv(probe->fd, wire, sizeof(wire), MSG_DONTWAIT)) >= 0) {
 		bool is_answer = len >= WIRE_HEADER_LEN && wire_get16(wire + 2) & WIRE_FLAG_QR;
-		if (is_answer && watchdog_answered(&supervise->watchdog, probe->worker, wire_get16(wire)))
+		if (is_answer && !supervise->handed_over &&
+		    watchdog_answered(&supervise->watchdog, probe->worker, wire_get16(wire)))
 			notify_send(&supervise->notify, "WATCHDOG=1\n");
 	}
 	/* libuv gives up a socket after an error, which recv() has taken. */
@@ -245,7 +280,8 @@ int supervise_create(struct server *server, struct supervise **ret_supervise)
 	if (supervise->notify.fd >= 0)
 		supervise->limit_us = notify_watchdog_us(getenv("WATCHDOG_USEC"), getenv("WATCHDOG_PID"));
 	uv_timer_init(&server->loop, &supervise->timer);
-	supervise->timer.data = supervise;
+	uv_timer_init(&server->loop, &supervise->again);
+	supervise->timer.data = supervise->again.data = supervise;
 	*ret_supervise = supervise;
 	return 0;
 }
@@ -278,7 +314,7 @@ void supervise_job_done(struct supervise *supervise, bool was_reload)
 void supervise_stopping(struct supervise *supervise)
 {
 	char text[96];
-	uint64_t ms = (uint64_t)supervise->server->load->conf->stop_drain_ms + STOP_EXTRA_MS;
+	uint64_t ms = (uint64_t)supervise->server->load->conf->stop_drain_ms + STOP_TOLD_MS;
 	snprintf(text, sizeof(text), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64 "\n", ms * 1000);
 	tell(supervise, text);
 }
@@ -293,10 +329,19 @@ void supervise_describe(const struct supervise *supervise, json_t *body)
 
 void supervise_hand_over(struct supervise *supervise, int pid)
 {
-	if (pid)
-		notify_send(&supervise->notify, "MAINPID=%d\n", pid);
-	supervise->started = false;
+	char text[32];
+	snprintf(text, sizeof(text), "MAINPID=%d\n", pid);
+	supervise->started = supervise->has_unsaid = false;
+	supervise->handed_over = true;
 	uv_timer_stop(&supervise->timer);
+	/* Waits a moment: the new one says READY=1 next, which the manager would not take before. */
+	for (int ms = 0; pid && say(supervise, text) == -EAGAIN && ms < HAND_OVER_MS; ms += HAND_OVER_STEP_MS)
+		(void)poll(NULL, 0, HAND_OVER_STEP_MS);
+}
+
+bool supervise_is_heard(const struct supervise *supervise)
+{
+	return !supervise->has_unsaid;
 }
 
 void supervise_close(struct supervise *supervise)
@@ -304,6 +349,7 @@ void supervise_close(struct supervise *supervise)
 	if (!supervise)
 		return;
 	uv_close((uv_handle_t *)&supervise->timer, NULL);
+	uv_close((uv_handle_t *)&supervise->again, NULL);
 	for (unsigned i = 0; i < supervise->probes_n; i++)
 		uv_close((uv_handle_t *)&supervise->probes[i].poll, NULL);
 }

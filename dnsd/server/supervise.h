@@ -36,6 +36,8 @@ void supervise_describe(const struct supervise *supervise, json_t *body);
 /** Another process is the server: nothing is told or watched any more but that. pid 0: not one of the
  * manager's. */
 void supervise_hand_over(struct supervise *supervise, int pid);
+/** Has the manager taken all of that? Signals the server's notify when it has, later. */
+bool supervise_is_heard(const struct supervise *supervise);
 /** Close the handles; NULL is fine. */
 void supervise_close(struct supervise *supervise);
 /** After the loop has ended; NULL is fine. */

@@ -53,10 +53,9 @@ static void on_log(void *context, enum log_level level, const char *text)
 	struct takeover *takeover = context;
 	if (level > LOG_LEVEL_WARNING || json_array_size(takeover->messages) >= MESSAGES_MAX)
 		return;
-	json_t *copy = json_string(text);
 	json_array_append_new(takeover->messages,
 	                      json_pack("{ssso}", "level", level == LOG_LEVEL_ERROR ? "error" : "warning",
-	                                "text", copy ? copy : json_string("?")));
+	                                "text", object_text(text)));
 }
 
 /* --- finding the old process --- */
@@ -418,7 +417,8 @@ int takeover_confirm(struct takeover *takeover, struct server *server)
 	                        : -ENOMEM;
 	if (rc == 0)
 		rc = channel_send(takeover->channel, json_pack("{ss}", "say", "serving"), NULL, 0);
-	if (rc < 0) {
+	/* Who has closed has said "abort" before, or is dead: then nobody else is left to serve. */
+	if (rc < 0 && rc != -EPIPE && rc != -ECONNRESET) {
 		log_error("cannot take over: %s", strerror(-rc));
 		return -ECANCELED;
 	}

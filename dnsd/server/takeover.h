@@ -20,7 +20,7 @@
  * does when the new one says "failed", closes, dies, or is late (restart-timeout); it says "abort" then. From
  * "yours" on, the new one is the server. What the old process owns is written by it up to "handover" and
  * never again after "yours"; the new one writes nothing before that. A new process that sees the connection
- * end after "serving" without a word knows that the old one is dead, and is the server as well.
+ * end after "handover" without a word knows that the old one is dead, and is the server as well.
  *
  * Messages are those of channel.h. Keys that are not known are ignored, so that versions can differ.
  *
@@ -117,6 +117,8 @@ void handover_to_client(struct server *server, struct ctl_request *request);
 bool handover_holds_jobs(struct server *server);
 /** The server is told to stop: the new process is not to take over any more. */
 void handover_abort(struct server *server, const char *why);
+/** Nobody waits for new processes any longer that were told to end. */
+void handover_kill(struct server *server);
 /** Whoever signals us may mean the server, which is another process now. Returns whether it is. */
 bool handover_pass_signal(struct server *server, int signal);
 /** All workers have ended: tell the last counters and close. False while another process, that handed over to

@@ -16,8 +16,9 @@ struct watch;
 int watch_create(uv_loop_t *loop, void (*changed)(void *context), void *context, struct watch **ret_watch);
 void watch_destroy(struct watch *watch);
 
-/** A directory that can't be watched is told in the log; its changes are then only seen at the next renewal.
- * A file is known by its name alone: it may come later, or be a link. */
+/** A directory that can't be watched is told in the log, and tried again every few seconds: changed() is
+ * called when it can be, and each minute until then. A file is known by its name alone: it may come later, or
+ * be a link. */
 void watch_add_file(struct watch *watch, const char *file);
 /** All files of a directory whose names end so. */
 void watch_add_folder(struct watch *watch, const char *directory, const char *end);

@@ -160,10 +160,12 @@ int activation_check_taken(const struct activation *activation, struct diag *dia
 			continue;
 		char text[ADDR_TEXT_MAX];
 		format(&socket->addr, text);
+		bool udp = socket->type == SOCK_DGRAM;
 		diag_error(diag, NULL, 0,
 		           "descriptor %d, passed by the service manager, is %s %s, which server.listen does "
-		           "not have; add \"%s\" there, or take the line out of the socket unit",
-		           socket->fd, socket->type == SOCK_DGRAM ? "UDP" : "TCP", text, text);
+		           "not have%s; add \"%s\" there, or take the line out of the socket unit",
+		           socket->fd, udp ? "UDP" : "TCP", text,
+		           udp ? "" : ", nor metrics.listen, which takes one socket", text);
 		rc = -EINVAL;
 	}
 	return rc;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "net/rrl.h"
 #include "net/udp.h"
@@ -18,14 +19,17 @@
 #define DRAIN_STEP_MS 5
 #define LEAVE_STEP_MS 20
 /* For clients to take notice of the end of their connection. */
-#define LEAVE_GRACE_MS 3000
+#define LEAVE_GRACE_MS  3000
+#define LISTEN_AGAIN_MS 1000
 
 /* One address being served. */
 struct serving {
-	struct udp_socket udp; /* not with TLS */
+	struct listener listener; /* its sockets */
+	struct udp_socket udp;    /* not with TLS */
 	struct tcp_listener tcp;
+	bool has_udp; /* the loop watches it */
+	bool has_tcp;
 	struct serving *next;
-	struct worker *worker;
 	unsigned open_n; /* handles not closed yet */
 };
 
@@ -52,6 +56,7 @@ struct worker {
 	uv_loop_t loop;
 	uv_async_t wake;
 	uv_timer_t drain;
+	uv_timer_t listen_again;
 	struct udp_buffers *buffers;
 	struct tcp_server *tcp;
 	struct serving *servings;
@@ -98,33 +103,59 @@ static void on_serving_closed(uv_handle_t *handle)
 		free(serving);
 }
 
+static struct serving *find_serving(const struct worker *worker, int tcp_fd)
+{
+	struct serving *serving = worker->servings;
+	while (serving && serving->listener.tcp_fd != tcp_fd)
+		serving = serving->next;
+	return serving;
+}
+
+/* What the loop does not watch yet. Returns 0 or negative errno: the rest may be watched all the same. */
+static int watch_sockets(struct worker *worker, struct serving *serving)
+{
+	const struct listener *listener = &serving->listener;
+	int rc = 0;
+	if (!listener->tls && !serving->has_udp) {
+		rc = udp_open(&serving->udp, &worker->loop, listener->udp_fd, listener->wildcard,
+		              worker->buffers, &worker->net);
+		serving->has_udp = rc == 0;
+		serving->udp.poll.data = serving;
+	}
+	if (!serving->has_tcp) {
+		int tcp_rc = tcp_listen(&serving->tcp, worker->tcp, listener->tcp_fd, listener->tls);
+		serving->has_tcp = tcp_rc == 0;
+		serving->tcp.acceptor.poll.data = serving;
+		if (rc == 0)
+			rc = tcp_rc;
+	}
+	return rc;
+}
+
 static int start_serving(struct worker *worker, const struct listener *listener)
 {
 	struct serving *serving = calloc(1, sizeof(*serving));
 	if (!serving)
 		return -ENOMEM;
-	serving->worker = worker;
-	serving->open_n = listener->tls ? 1 : 2;
-	int rc = 0;
-	if (!listener->tls)
-		rc = udp_open(&serving->udp, &worker->loop, listener->udp_fd, listener->wildcard,
-		              worker->buffers, &worker->net);
-	if (rc == 0)
-		rc = tcp_listen(&serving->tcp, worker->tcp, listener->tcp_fd, listener->tls);
-	if (rc < 0)
-		return rc; /* leaked on purpose: handles are half set up, and the start fails */
-	serving->udp.poll.data = serving;
-	serving->tcp.acceptor.poll.data = serving;
+	serving->listener = *listener;
 	serving->next = worker->servings;
 	worker->servings = serving;
-	return 0;
+	return watch_sockets(worker, serving);
 }
 
 static void stop_serving(struct serving *serving)
 {
-	if (!serving->tcp.tls)
+	serving->open_n = (unsigned)serving->has_udp + serving->has_tcp;
+	if (serving->has_udp)
 		udp_close(&serving->udp, on_serving_closed);
-	tcp_listener_close(&serving->tcp, on_serving_closed);
+	else if (!serving->listener.tls)
+		close(serving->listener.udp_fd);
+	if (serving->has_tcp)
+		tcp_listener_close(&serving->tcp, on_serving_closed);
+	else
+		close(serving->listener.tcp_fd);
+	if (serving->open_n == 0)
+		free(serving);
 }
 
 static bool has_listener(const struct listener *listeners, size_t listeners_n, int tcp_fd)
@@ -136,25 +167,36 @@ static bool has_listener(const struct listener *listeners, size_t listeners_n, i
 	return false;
 }
 
-static bool is_serving(const struct worker *worker, int tcp_fd)
+/*
+ * The kernel goes on to hand a socket its share of the clients, so one that cannot be watched, for lack of
+ * memory say, is tried until it can.
+ */
+static void on_listen_again(uv_timer_t *timer)
 {
-	for (const struct serving *serving = worker->servings; serving; serving = serving->next) {
-		if (serving->tcp.acceptor.fd == tcp_fd)
-			return true;
+	struct worker *worker = timer->data;
+	bool failed = false;
+	for (struct serving *serving = worker->servings; serving; serving = serving->next) {
+		if (watch_sockets(worker, serving) < 0) {
+			worker->net.counters.listen_failures++;
+			failed = true;
+		}
 	}
-	return false;
+	if (!failed)
+		uv_timer_stop(timer);
 }
 
 static void change_listeners(struct worker *worker, const struct listener *listeners, size_t listeners_n)
 {
 	/* New ones first: an address that moves is never without a socket. */
 	for (size_t i = 0; i < listeners_n; i++) {
-		if (!is_serving(worker, listeners[i].tcp_fd))
-			start_serving(worker, &listeners[i]);
+		if (find_serving(worker, listeners[i].tcp_fd) || start_serving(worker, &listeners[i]) == 0)
+			continue;
+		worker->net.counters.listen_failures++;
+		uv_timer_start(&worker->listen_again, on_listen_again, LISTEN_AGAIN_MS, LISTEN_AGAIN_MS);
 	}
 	for (struct serving **at = &worker->servings; *at;) {
 		struct serving *serving = *at;
-		if (has_listener(listeners, listeners_n, serving->tcp.acceptor.fd)) {
+		if (has_listener(listeners, listeners_n, serving->listener.tcp_fd)) {
 			at = &serving->next;
 		} else {
 			*at = serving->next;
@@ -189,6 +231,7 @@ static void end(struct worker *worker)
 {
 	tcp_server_close(worker->tcp);
 	uv_close((uv_handle_t *)&worker->drain, NULL);
+	uv_close((uv_handle_t *)&worker->listen_again, NULL);
 	uv_close((uv_handle_t *)&worker->wake, NULL);
 }
 
@@ -352,7 +395,10 @@ int worker_start(const struct worker_config *config, const struct snap *snap,
 		rc = uv_async_init(&worker->loop, &worker->wake, on_wake);
 	if (rc == 0)
 		rc = uv_timer_init(&worker->loop, &worker->drain);
+	if (rc == 0)
+		rc = uv_timer_init(&worker->loop, &worker->listen_again);
 	worker->wake.data = worker;
+	worker->listen_again.data = worker;
 	worker->drain.data = worker;
 	if (rc == 0)
 		rc = tcp_server_create(&worker->loop, &worker->net, &config->tcp, &worker->tcp);

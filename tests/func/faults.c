@@ -11,29 +11,44 @@
  *
  *     dead     recvmmsg(): EIO, DEAD_CALLS_N times
  *
+ *     watch    the first WATCH_CALLS_N times that epoll is to watch a socket of 127.0.0.9: ENOSPC
+ *
  *     reuse    the number of a socket that is closed becomes a file's at once, as by another thread;
  *              told, and so is an epoll_ctl() that meets a file
+ *
+ *     hang     open() of a file beside which there is one called FILE.hangs waits until that is gone, as on a
+ *              disk that does not answer; told
+ *
+ *     poor     open() of a file beside which there is one called FILE.poor: ENOMEM
+ *
+ *     inotify  inotify_init1(): EMFILE, INOTIFY_CALLS_N times
  *
  * Only internet sockets are touched; "reuse" takes those of any kind.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #pragma GCC diagnostic ignored "-Wmissing-prototypes"
 
-#define DEAD_CALLS_N 100
+#define DEAD_CALLS_N    100
+#define WATCH_CALLS_N   5
+#define INOTIFY_CALLS_N 3
 
 static bool wants(const char *word)
 {
@@ -53,6 +68,15 @@ static bool is_tcp(int fd)
 	          (addr.ss_family == AF_INET || addr.ss_family == AF_INET6);
 	errno = saved;
 	return is;
+}
+
+/* Is it a socket of this IPv4 address? */
+static bool is_of(int fd, uint32_t address)
+{
+	struct sockaddr_in addr = { 0 };
+	socklen_t len = sizeof(addr);
+	return getsockname(fd, (struct sockaddr *)&addr, &len) == 0 && addr.sin_family == AF_INET &&
+	       ntohl(addr.sin_addr.s_addr) == address;
 }
 
 static int fail(int error)
@@ -160,12 +184,75 @@ int close(int fd)
 int epoll_ctl(int epoll_fd, int op, int fd, struct epoll_event *event)
 {
 	static int (*real)(int, int, int, struct epoll_event *);
+	static atomic_uint calls;
 	if (!real)
 		real = (int (*)(int, int, int, struct epoll_event *))dlsym(RTLD_NEXT, "epoll_ctl");
+	if (op == EPOLL_CTL_ADD && wants("watch") && is_of(fd, 0x7f000009) &&
+	    atomic_fetch_add(&calls, 1) < WATCH_CALLS_N)
+		return fail(ENOSPC);
 	int rc = real(epoll_fd, op, fd, event);
 	if (rc < 0 && errno == EPERM && wants("reuse")) {
 		fprintf(stderr, "faults: epoll_ctl(%d) of %d, which is a file\n", op, fd);
 		errno = EPERM;
 	}
 	return rc;
+}
+
+static void hang(const char *path)
+{
+	static const struct timespec step = { .tv_nsec = 5000000 };
+	char sign[PATH_MAX];
+	if (!wants("hang") || snprintf(sign, sizeof(sign), "%s.hangs", path) >= (int)sizeof(sign) ||
+	    access(sign, F_OK) < 0)
+		return;
+	fprintf(stderr, "faults: open of %s hangs\n", path);
+	while (access(sign, F_OK) == 0)
+		nanosleep(&step, NULL);
+}
+
+static bool is_poor(const char *path)
+{
+	char sign[PATH_MAX];
+	return wants("poor") && snprintf(sign, sizeof(sign), "%s.poor", path) < (int)sizeof(sign) &&
+	       access(sign, F_OK) == 0;
+}
+
+/* Only some calls have a mode. */
+static int open_as(const char *name, const char *path, int flags, va_list more)
+{
+	int (*real)(const char *, int, ...) = (int (*)(const char *, int, ...))dlsym(RTLD_NEXT, name);
+	mode_t mode = flags & O_CREAT ? va_arg(more, mode_t) : 0;
+	hang(path);
+	if (is_poor(path))
+		return fail(ENOMEM);
+	return real(path, flags, mode);
+}
+
+int open(const char *path, int flags, ...)
+{
+	va_list more;
+	va_start(more, flags);
+	int fd = open_as("open", path, flags, more);
+	va_end(more);
+	return fd;
+}
+
+int open64(const char *path, int flags, ...)
+{
+	va_list more;
+	va_start(more, flags);
+	int fd = open_as("open64", path, flags, more);
+	va_end(more);
+	return fd;
+}
+
+int inotify_init1(int flags)
+{
+	static int (*real)(int);
+	static atomic_uint calls;
+	if (!real)
+		real = (int (*)(int))dlsym(RTLD_NEXT, "inotify_init1");
+	if (wants("inotify") && atomic_fetch_add(&calls, 1) < INOTIFY_CALLS_N)
+		return fail(EMFILE);
+	return real(flags);
 }

@@ -360,7 +360,7 @@ def test_tcp_per_client(case, _):
 
 
 def test_tls(case, _):
-    """Over TLS the header stands inside; before it, it is no TLS."""
+    """Over TLS the header may stand inside; from a stranger, one before it is no TLS. More is in t46_proxy_tls."""
     site = make_site(case, server=LISTED + tls_keys())
     make_certificate(site)
     daemon = case.daemon(site)
@@ -375,7 +375,7 @@ def test_tls(case, _):
     with Tls(server, source="127.3.0.1") as tls:
         tls.send(query())
         check_equal(client_of(parse_answer(query(), tls.receive())), ("127.3.0.1", "FR"), "a direct client")
-    with Tcp(server, FRONT) as tcp:
+    with Tcp(server, "127.3.0.1") as tcp:
         tcp.send_raw(header("127.2.3.4", kind=TCP))
         tcp.sock.settimeout(DEADLINE_S)
         while tcp.sock.recv(4096):  # the alert, if there is one

@@ -215,6 +215,21 @@ def throughput(addr, mode, path, seconds):
     return float(match[1]), int(lost[1])
 
 
+def pin_workers(case, daemons):
+    """The daemons' workers on the first core, who asks on the second: where the scheduler is free to, it wakes a worker now on the core of who asks, now on
+    another, and an answer takes 0.04 ms or 0.1."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        return
+    for daemon in daemons:
+        for task in os.listdir(f"/proc/{daemon.pid}/task"):
+            with open(f"/proc/{daemon.pid}/task/{task}/comm") as file:
+                is_worker = file.read().startswith("dnsd-worker")
+            os.sched_setaffinity(int(task), {cores[0 if is_worker else 1]})
+    os.sched_setaffinity(0, {cores[1]})
+    case.stack.callback(os.sched_setaffinity, 0, cores)
+
+
 def percentile(values, share):
     return sorted(values)[min(len(values) - 1, int(len(values) * share))]
 
@@ -251,6 +266,7 @@ def test_crowd(case, _):
     alone = case.daemon(case.site().pool_site(MIRRORS, server=server, workers=1))
     site = case.site()
     crowded = case.daemon(site.pool_site(MIRRORS, server=server, workers=1))
+    pin_workers(case, (alone, crowded))
     path = site.write("queries", "www.clamav.test A\ndb.de.clamav.test A\ndb.fr.clamav.test A\n")
     before_kb = crowded.rss_kb()
     start = time.monotonic()

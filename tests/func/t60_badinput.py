@@ -1,6 +1,7 @@
 """dnsd -t and dnsdctl checkconf: exit status, and a message that says where, what, and what instead."""
 import os
 import re
+import subprocess
 
 from harness import (DEADLINE_S, DNSD, DNSDCTL, ZONE_TEXT, Daemon, check, check_equal, cvd_file, geo_file,
                      mirrors_text, run, wait_until)
@@ -65,6 +66,9 @@ def test_usage(case, _):
     check_equal(status, 0, "--print-defaults")
     for key in ("listen", "tcp-idle", "max-answers", "country-ipv6", "safebrowsing"):
         check(key in text, f"--print-defaults has no {key}")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([DNSD, "--print-defaults"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60)
+    check(done.returncode == 1 and "No space left on device" in done.stderr, f"--print-defaults that can't be written: {done}")
     status, text = run([DNSDCTL, "-c", "/nonexistent/dnsd.conf", "checkconf"])
     check_equal(status, 1, f"a missing file: {text}")
     check("/nonexistent/dnsd.conf" in text, text)

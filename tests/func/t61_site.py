@@ -151,6 +151,19 @@ def test_every_mirror_has_its_row_with_its_state(case, folder):
     check_equal(states, {"OK", "late", "warned", "out", "partly out", "probation", "maintenance", "unchecked"}, "states")
 
 
+def test_year(case, folder):
+    """A mirror's page has its year, in words too: for a screen reader, and for who sees no colours."""
+    for name, has_year in (("uni0", True), ("archive19", False)):
+        page = Page(f"{folder}/mirror/clamav.{name}.example.html")
+        labels = [values["aria-label"] for tag, values in page.tags if tag == "svg" and "aria-label" in values]
+        year = [label for label in labels if label.startswith("Availability by weeks in the last year. ")]
+        check_equal(len(year), has_year, f"{name}: {labels}")
+        for label in year:
+            said = re.search(r"\. (\d+\.\d\d % of \d+ checks in 52 weeks were good; in the worst week, from \d{4}-\d\d-\d\d on, .* %\.)$", label)
+            with open(page.path, encoding="utf-8") as file:
+                check(said and f"<p>{said[1]}</p>" in file.read(), label)
+
+
 def test_feed_and_pictures_are_xml(case, folder):
     atom = xml.etree.ElementTree.parse(f"{folder}/events.atom").getroot()
     space = "{http://www.w3.org/2005/Atom}"
@@ -281,7 +294,7 @@ def test_browser(case, folder):
             texts_n, contrast, worst, body = browser.run(CONTRAST)
             check_equal(body, background, f"{page}: background, {theme}")
             check(texts_n > 20 and contrast >= 4.5, f"{page}, {theme}: contrast {contrast:.2f} of {worst}")
-    for width, height, phone, shown in ((*PHONE, True, some_pages()), (320, 600, True, WIDEST), (768, 1024, False, WIDEST)):
+    for width, height, phone, shown in ((*PHONE, True, some_pages()), (320, 600, True, [*WIDEST, "mirror/clamav.uni0.example.html"]), (768, 1024, False, WIDEST)):
         browser.size(width, height, phone)
         for page in shown:
             browser.show(page)

@@ -84,8 +84,8 @@ def dnsd_in(case, world, site):
     site.write("pool.conf", mirrors_text([(m.host, m.country, m.addresses) for m in world.mirrors]))
     versions = 'versions = ( { name = "current.cvd"; feed = "clamav"; database-names = "%d.cvd"; software = "1.4.3"; flevel = 90;' \
                ' main = 62; daily = 27500; bytecode = 19; renew = "1s"; } );'
-    # A third of the pool leaves at once when a version is ready: the breaker has to let it.
-    pool = '{ name = "clamav"; mirrors = "pool.conf"; regions = "regions.conf"; ttl = "1s"; feed = "feed.json"; max-removal = 50; }'
+    # A third of the pool leaves at once when a version is ready: the breaker has to let it, as it is by default.
+    pool = '{ name = "clamav"; mirrors = "pool.conf"; regions = "regions.conf"; ttl = "1s"; feed = "feed.json"; }'
     site.conf([f'{{ name = "clamav.net"; file = "clamav.zone"; {POOL_NAMES} {versions} }}'], [pool], listen=["0.0.0.0@53"])
     daemon = Daemon(site.path, netns=world.name, ready=False)
     case.daemons.append(daemon)

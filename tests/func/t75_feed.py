@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import time
 
 from harness import DNSD, TOP, Lookups, addresses, ask, check, check_equal, check_negative, run, wait_until
@@ -231,3 +232,20 @@ def test_documented(case, _):
     world = World(case, feed(1))
     mark = world.write(text)
     world.daemon.log.wait(r"pool clamav: feed serial 42 in force", mark)
+
+
+def test_directory_replaced(case, _):
+    """The feed's directory is taken away, and another put in its place later: followed as before, told once."""
+    site = case.site()
+    site.write("feeds/feed.json", feed(1))
+    site.pool_site(MIRRORS, regions=REGIONS, pool={"feed": '"feeds/feed.json"', "max_removal": 80})
+    daemon = case.daemon(site)
+    shutil.rmtree(site.file("feeds"))
+    daemon.log.wait("feeds: cannot watch this directory for changes: No such file or directory")
+    site.write("feeds/feed.json", feed(2, [out("m1.de.example")]))
+    daemon.log.wait("feed serial 2 in force")
+    daemon.log.wait("feeds: this directory is watched again")
+    site.write("feeds/feed.json", feed(3))
+    daemon.log.wait("feed serial 3 in force")
+    told = [line for line in daemon.log.lines if "cannot watch" in line or "watched again" in line]
+    check_equal(len(told), 2, f"messages about the watch: {told}")

@@ -3,14 +3,17 @@ import json
 import os
 import pwd
 import re
+import select
+import socket
 import stat
+import subprocess
 import threading
 import time
 
 import dns.message
 
-from harness import (CONTROL, STATE, Lookups, addresses, ask, check, check_equal, dnsdctl, ecs_of, make_query, records,
-                     wait_until)
+from harness import (CONTROL, DEADLINE_S, DNSDCTL, STATE, Control, Lookups, Skip, addresses, ask, check, check_equal, dnsdctl, ecs_of,
+                     make_query, records, run, wait_until)
 
 MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 5)] + [
     ("m1.at.example", "AT", ["192.0.2.21", "2001:db8::21"]),
@@ -252,18 +255,48 @@ def test_log_level(_case, daemon):
 
 USAGE = (["status", "now"], ["mirror", "down", "m1.de.example"], ["mirror", "off", "m1.de.example", "--reason", "x"], ["mirror"],
          ["feed", "eat"], ["explain"], ["explain", "a.test", "NOTYPE"], ["pool"], ["geo", "127.2.0.1"], ["log", "debug"],
-         ["version"], ["nothing"], [], ["--nothing"], ["-t", "0", "status"], ["-c", "x", "status"])
+         ["version"], ["nothing"], [], ["--nothing"], ["-t", "0", "status"], ["-c", "x", "status"],
+         ["-t", "5m", "status"], ["-t", "4294967297", "status"], ["checkconf", "dnsd.conf"],
+         # What would have no effect, and an answer that is not the one that was meant.
+         ["query", "a.test", "--at", "2020-01-01T00:00:00Z"], ["version", "show", "--at", "2020-01-01T00:00:00Z"],
+         ["reload", "--for", "2h"], ["status", "--pool", "x"], ["geo", "lookup", "127.0.0.1", "--from", "127.0.0.2"],
+         ["mirror", "auto", "m1.de.example", "--for", "2h"], ["mirror", "auto", "m1.de.example", "--in", "2h"],
+         ["mirror", "drain", "m1.de.example", "--reason", "x", "--in", "2h", "--at", "2020-01-01T00:00:00Z"],
+         ["mirror", "down", "m1.de.example", "--reason", b"K\xfchlung"])
 
 
 def test_usage(_case, daemon):
     """Wrong usage: status 2, nothing on standard output, the socket is not even looked for."""
     for words in USAGE:
         said = dnsdctl("-s", "/nonexistent/ctl.sock", *words)
-        check_equal((said.status, said.out), (2, ""), f"dnsdctl {' '.join(words)}: {said.err}")
-        check(said.err, f"dnsdctl {' '.join(words)} says nothing")
+        check_equal((said.status, said.out), (2, ""), f"dnsdctl {words}: {said.err}")
+        check(said.err, f"dnsdctl {words} says nothing")
     said = daemon.dnsdctl("--json", "geo", "lookup", "nowhere")
     check_equal((said.status, json.loads(said.out)["ok"]), (1, False), "a failure is JSON too")
     check("is no address" in said.err, said.err)
+
+
+def test_output_lost(_case, daemon):
+    """What can't be written is told, and is no success."""
+    questions = "db.de.clamav.test A 127.2.0.1\n"
+    for words, stdin in ((["status"], ""), (["--json", "pool", "show"], ""), (["explain", "-"], questions)):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([DNSDCTL, "-s", daemon.control, *words], input=stdin, stdout=full, stderr=subprocess.PIPE,
+                                  text=True, timeout=60)
+        check_equal(done.returncode, 1, f"exit status of {words}")
+        check("cannot write the result: No space left on device" in done.stderr, f"{words}: {done.stderr}")
+
+
+def test_explain_one_by_one(_case, daemon):
+    """Each line is answered before the next one comes: a program may wait for it."""
+    with subprocess.Popen([DNSDCTL, "-s", daemon.control, "explain", "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                          bufsize=1) as asked:
+        for name in ("db.de.clamav.test", "db.at.clamav.test"):
+            asked.stdin.write(f"{name} A 127.2.0.1\n")
+            check(select.select([asked.stdout], [], [], DEADLINE_S)[0], f"no answer for {name} before the next question")
+            check_equal(json.loads(asked.stdout.readline())["result"]["name"].rstrip("."), name, "answer")
+        asked.stdin.close()
+        check_equal(asked.wait(DEADLINE_S), 0, "exit status")
 
 
 # --- mirrors ---
@@ -298,6 +331,26 @@ def test_mirror_told(_case, daemon):
 
 def os_user():
     return pwd.getpwuid(os.getuid()).pw_name
+
+
+def test_sudo(_case, daemon):
+    """Root tells who has become root, in every command that changes something; what is no name is not taken for one."""
+    if os.getuid() != 0:
+        raise Skip("only for root it is told who called sudo")
+    env = dict(os.environ, SUDO_USER="ann_b.c")
+    mark = daemon.log.mark()
+    for words in (["mirror", "down", "m2.de.example", "--reason", "x"], ["mirror", "auto", "m2.de.example"], ["log", "level", "info"],
+                  ["reload"]):
+        status, text = run([DNSDCTL, "-s", daemon.control, *words], env=env)
+        check_equal(status, 0, text)
+        daemon.log.wait(rf'control: user="ann_b\.c \(as root\)" pid=\d+ .*{words[0]}', mark)
+        mark = daemon.log.mark()
+    with Control(daemon.control) as control:
+        for name, author in (("DOMAIN\\ann", "DOMAIN\\ann (as root)"), ("ann@example.org", "ann@example.org (as root)"), ("", "root"),
+                             ("a b", "root"), ('a"', "root"), ("a\nb", "root"), ("\u001b[2J", "root")):
+            keys = {"action": "down", "mirror": "m2.de.example", "reason": "x", "sudo-user": name}
+            check_equal(control.do("mirror", **keys)["override"]["author"], author, f"author for {name!r}")
+        control.do("mirror", action="auto", mirror="m2.de.example")
 
 
 def test_mirror_for(_case, daemon):
@@ -465,6 +518,14 @@ def test_reload_refused(case, _):
     check_equal((status["last-reload-ok"], status["names"], len(status["problems"])), (False, before["names"], 1), "status")
     check_equal(records(ask(daemon, "www.clamav.test").answer)[0][3], "192.0.2.250", "the answer")
     check_equal(addresses(ask(daemon, "next.clamav.test")), [], "a name of the bad file")
+    # A file in another encoding: what is wrong is told all the same.
+    write_site(site, server=CONTROL)
+    with open(site.file("mirrors.conf"), encoding="latin-1") as file:
+        text = file.read()
+    with open(site.file("mirrors.conf"), "w", encoding="latin-1") as file:
+        file.write(text.replace("m1.at.example", "m\xfcnchen.example"))
+    said = daemon.dnsdctl("reload")
+    check(re.search(r'^error: .*mirrors\.conf:\d+: host: "m\?nchen\.example" has a character that is no letter', said.err, re.M), said.err)
     write_site(site, server=CONTROL)
     said = daemon.dnsdctl("reload")
     check(said.status == 0 and "is served" in said.out, f"{said}")
@@ -518,6 +579,15 @@ def test_other_file(case, _):
     daemon.stop()
     with open(daemon.control) as file:
         check_equal(file.read(), "precious\n", "the file")
+    os.unlink(daemon.control)
+    # Of another kind, as those of a log daemon or a service manager are: it can't be connected to, and is alive.
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
+        other.bind(daemon.control)
+        daemon = case.daemon(site)
+        daemon.log.wait(r"ctl\.sock: cannot open the control socket: another process answers on it")
+        daemon.stop()
+        client.sendto(b"still there", daemon.control)
+        check_equal(other.recv(100), b"still there", "what the other socket gets")
 
 
 def test_moved(case, _):

@@ -123,6 +123,9 @@ def test_long(_case, daemon):
             check(not response["ok"] and "65536 bytes" in response["error"], f"{length} bytes: {response}")
         control.sock.sendall(request + b"\n" + b"garbage\n" + request + b"\n")
         check_equal([json.loads(control.lines.readline())["ok"] for _ in range(3)], [True, False, True], "three at once")
+        # Brackets in a text are no depth.
+        response = control.ask("mirror", action="down", mirror="nobody", reason="[{" * 50)
+        check("no mirror" in response["error"], f"{response}")
     check_same(daemon)
 
 
@@ -181,6 +184,14 @@ def test_half_open(_case, daemon):
         sock.sendall(b'{"command": "status"}\n')
         sock.shutdown(socket.SHUT_WR)
         check_equal(json.loads(sock.makefile().readline())["ok"], True, "response to one that has closed its side")
+        # And when the end of the line was forgotten, in the first request or a later one: it is not carried out, but told.
+        for before in (b"", b'{"command": "status"}\n'):
+            sock = stack.enter_context(connect(daemon))
+            sock.sendall(before + b'{"command": "mirror", "action": "down", "mirror": "m1.de.example", "reason": "x"}')
+            sock.shutdown(socket.SHUT_WR)
+            lines = sock.makefile().read().splitlines()
+            check_equal(len(lines), 1 + len(before.splitlines()), f"responses {lines}")
+            check("the end of the line is missing" in json.loads(lines[-1])["error"], lines[-1])
     check_same(daemon)
 
 
@@ -249,3 +260,19 @@ def test_stop(case, _):
     check(not any(thread.is_alive() for thread in threads), "a client still waits")
     check_equal(said.count(None), 8, "ends")
     check(run(["pgrep", "-f", daemon.conf_path])[0] != 0, "it still runs")
+
+
+def test_file_removed(case, _):
+    """Somebody has removed the socket's file: a reload makes it anew. One that somebody else has put there is left to him."""
+    daemon = case.daemon(case.site().pool_site(MIRRORS, server=CONTROL))
+    for _ in range(2):
+        os.unlink(daemon.control)
+        daemon.reload()
+        check_equal(daemon.ctl("status")["pid"], daemon.pid, "who answers")
+        daemon.ctl("reload")
+    os.unlink(daemon.control)
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(daemon.control)
+        other.listen()
+        daemon.stop()
+        check(os.path.exists(daemon.control), "the other one's file is gone")

@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from harness import DNSD, DNSDCTL, addresses, ask, check, check_equal, run, wait_until
+from harness import DNSD, DNSDCTL, addresses, ask, check, check_equal, cvd_file, run, text_of, wait_until
 
 MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 5)]
 DE = {f"192.0.2.{i}" for i in range(1, 5)}
@@ -56,6 +56,40 @@ def test_damaged_overrides(case, _):
     check("overrides.json" in text, text)
     world.daemon = case.daemon(world.site)
     check_equal(world.members(), DE, "members")
+
+
+def test_source_lost_at_start(case, _):
+    """A start while the directory of the databases is of no use: with what was kept everything is served, the record with the time it had."""
+    site = case.site()
+    for name, version in (("main", 62), ("daily", 27500), ("bytecode", 335), ("test", 6)):
+        site.write(f"cvd/{name}.cvd", cvd_file(version))
+    os.mkdir(site.file("state"))
+    site.pool_site(MIRRORS, server='state-directory = "state";', versions='{ name = "current.cvd"; directory = "cvd"; '
+                   'software = "1.4.3"; database-names = "%d.cvd"; renew = "1s"; }')
+    kept = site.file("state/versions.json")
+    daemon = case.daemon(site)
+    wait_until(lambda: os.path.exists(kept), "the numbers are kept")
+
+    def spoil():
+        site.write("cvd/daily.cvd", b"ClamAV-VDB:short")
+
+    def take_away():
+        os.rename(site.file("cvd"), site.file("cvd.away"))
+
+    for what, change in (("daily.cvd is damaged", spoil), ("the directory is away", take_away)):
+        daemon.kill()
+        with open(kept) as file:
+            verified = json.load(file)[0]["verified"]
+        change()
+        daemon = case.daemon(site)
+        texts = [text_of(ask(daemon, f"{name}.cvd.clamav.test", "TXT")) for name in ("current", "daily", "test")]
+        check_equal(texts, [f"1.4.3:62:27500:{verified}:0:90:49192:335", f"27500:{verified}", f"6:{verified}"], f"records when {what}")
+        check_equal(set(addresses(ask(daemon, "db.de.clamav.test", "A"))), DE, f"mirrors when {what}")
+    daemon.kill()
+    os.unlink(kept)
+    status, text = run([DNSD, "-c", site.path, "-t"])
+    check_equal(status, 1, f"exit status with nothing kept; {text}")
+    check("there is no earlier state to serve" in text, text)
 
 
 def test_long_path(case, _):

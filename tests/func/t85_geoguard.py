@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import time
 
-from harness import DNSD, GEODB, Lookups, addresses, ask, check, check_equal, is_sanitized, run, wait_until
+from harness import DNSD, DNSDCTL, GEODB, Lookups, addresses, ask, check, check_equal, is_sanitized, run, wait_until
 
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1"]), ("m1.fr.example", "FR", ["192.0.2.2"]),
            ("m1.us.example", "US", ["192.0.2.3"])]
@@ -186,6 +186,14 @@ def test_canary_at_start(case, _):
     world.configure(more=canaries((SMALL, "DE")))
     status, text = run([DNSD, "-c", world.site.path, "-t"])
     check_equal(status, 0, text)
+
+
+def test_uk(case, _):
+    """An operator may write UK for GB, as in names and mirrors: it is one country, in nets and canaries too."""
+    world = World(case, table("GB"), more=canaries((SMALL, "UK"), ("10.1.2.3", "GB")) + ' nets = ( { net = "10.0.0.0/9"; country = "UK"; } );')
+    for address in ("10.1.2.3", SMALL):
+        status, text = run([DNSDCTL, "-c", world.site.path, "geo", "lookup", address])
+        check(status == 0 and "GB" in text and "UK" not in text, f"{address}: {text}")
 
 
 def test_new_canary(case, _):

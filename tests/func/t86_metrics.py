@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 
+import t91_takeover
 from harness import (DNSD, TCP, Lookups, Tcp, addresses, ask, check, check_equal, cvd_file, free_port, make_query, need_ipv6, run,
                      wait_until)
 
@@ -417,6 +418,26 @@ def test_many_at_once(case, _):
     check_equal(len(results), 60, "threads that have ended")
     check(results.count(200) >= CONNECTIONS_MAX, f"scrapes that worked: {results.count(200)}")
     Metrics(daemon.metrics)
+
+
+def test_time_up(case, _):
+    """The time of the server goes on over a restart without a gap, and is counted once: not by the old process as well, as long
+    as that has connections."""
+    t91_takeover.setup(case)
+    site = t91_takeover.make_site(case, drain_s=60)
+    line = t91_takeover.Line(case, site)
+    metrics = metrics_addr(line)
+    with Tcp(line.addr) as tcp:  # keeps the old process
+        tcp.send(make_query("www.clamav.test", "A").to_wire())
+        tcp.receive()
+        before = Metrics(metrics)("dnsd_time_up_seconds_total")
+        line.restart()
+        begin = time.monotonic()
+        first = Metrics(metrics)("dnsd_time_up_seconds_total")
+        check(first >= before, f"from {before} to {first}")
+        wait_until(lambda: Metrics(metrics)("dnsd_time_up_seconds_total") >= first + 5, "five seconds more")
+        check(time.monotonic() - begin > 3.9, f"five seconds in {time.monotonic() - begin:.1f} s")
+    line.stop()
 
 
 def test_stop(case, _):

@@ -8,7 +8,7 @@ import signal
 import time
 import urllib.request
 
-from harness import (DEADLINE_S, STATE, TCP, Daemon, Failure, Lookups, Skip, Tcp, addresses, ask, check, check_equal, dnsdctl,
+from harness import (DEADLINE_S, STATE, TCP, Control, Daemon, Failure, Lookups, Skip, Tcp, addresses, ask, check, check_equal, dnsdctl,
                      is_sanitized, make_query, need_program, parse_answer, wait_until)
 from t36_options import ask_cookie
 from t80_load import Background, Load, Sampler, in_background
@@ -292,6 +292,22 @@ def test_without_state_directory(case, _):
     wait_until(lambda: os.path.exists(site.file("state/overrides.json")), "overrides on disk")
     line.restart()
     check("192.0.2.1" not in addresses(ask(line, "db.de.clamav.test")), "the override is forgotten")
+
+
+def test_serial_rises(case, _):
+    """More changes than seconds take the serial past the clock: what the new process answers otherwise has a higher one."""
+    site = make_site(case)
+    line = Line(case, site)
+    with Control(line.daemon.control) as control:
+        for i in range(40):
+            control.do("mirror", mirror="m1.de.example", action=("down", "up")[i % 2], reason="test")
+    before = ask(line, "clamav.test", "SOA").answer[0][0].serial
+    check(before > time.time() + 1, f"serial {before} at {time.time():.0f}: the changes took too long to show anything")
+    site.write("mirrors.conf", 'mirrors = ( { host = "m1.de.example"; country = "DE"; addresses = [ "192.0.2.99" ]; } );\n')
+    line.restart()
+    check("192.0.2.99" in addresses(ask(line, "db.de.clamav.test")), "the new mirrors file")
+    after = ask(line, "clamav.test", "SOA").answer[0][0].serial
+    check(after > before, f"serial {before}, then {after}")
 
 
 def fds_n(pid):

@@ -11,8 +11,8 @@ import socket
 import time
 
 import t91_takeover
-from harness import (DEADLINE_S, DNSD, ZONE_TEXT, Control, Daemon, Tcp, addresses, ask, check, check_equal, dnsdctl, make_query,
-                     need_program, wait_until)
+from harness import (DEADLINE_S, DNSD, ZONE_TEXT, Control, Daemon, Tcp, addresses, ask, check, check_equal, dnsdctl, free_port,
+                     make_query, need_program, wait_until)
 from t80_load import Load, in_background
 from t91_takeover import NAMES, Line, TcpClient, change, children_of, has_ended, launcher_of, make_site, need_sandbox
 
@@ -407,3 +407,31 @@ def test_reload_meanwhile(case, _):
         second.daemon.send_signal(signal.SIGHUP)
         second.log.wait("reloaded", mark)
     second.wait_ended(second.daemon.pid)
+
+
+def pass_fds(sock, message, fds=()):
+    sock.sendmsg([json.dumps(message | ({"fds": len(fds)} if fds else {})).encode() + b"\n"],
+                 [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else [])
+
+
+def test_old_one_dies(case, _):
+    """The old process dies as soon as it has handed over its sockets: who has them serves, for nobody else does."""
+    site = make_site(case, workers=1)
+    ours, theirs = socket.socketpair()
+    with ours, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket(socket.AF_INET) as tcp:
+        addr = ("127.0.0.1", free_port())
+        for sock in (udp, tcp):
+            sock.bind(addr)
+            sock.setblocking(False)
+        tcp.listen()
+        with theirs:
+            daemon = Daemon(site.path, ready=False, more_env={"DNSD_TAKEOVER_FD": str(theirs.fileno())}, pass_fds=(theirs.fileno(),))
+        case.daemons.append(daemon)
+        pass_fds(ours, {"say": "welcome", "pid": os.getpid()})
+        check_equal(json.loads(ours.makefile().readline())["say"], "loaded", "the first word")
+        pass_fds(ours, {"say": "sockets", "port": 0, "tls": False}, (udp.fileno(), tcp.fileno()))
+        pass_fds(ours, {"say": "handover", "changed": False, "generation": 1, "serial": 1, "names": []})
+    daemon.log.wait("the process before, pid=.*, has died")
+    daemon.wait_ready()
+    check_equal(daemon.addr, addr, "the address it serves")
+    ask(daemon, "www.clamav.test")

@@ -428,21 +428,38 @@ def test_restart(case, _):
 
 
 def test_restart_keeps_bind(case, _):
-    """keep-bind-capability holds for a process that never was root too."""
+    """keep-bind-capability holds for a process that never was root too. Without a launcher it is the process that passes it on."""
     t91_takeover.setup(case)
-    port = free_low_port()
-    site = user_site(case, server=f'user = "{USER}"; sandbox = "on"; keep-bind-capability = true;' + STATE)
-    program = site.file("dnsd")
-    shutil.copy(DNSD, program)
-    line = t91_takeover.Line(case, site, program=program)
-    t91_takeover.need_sandbox(line)
-    for _ in range(2):
+    for sandbox in ("on", "off"):
+        port = free_low_port()
+        site = user_site(case, server=f'user = "{USER}"; sandbox = "{sandbox}"; keep-bind-capability = true;' + STATE)
+        program = site.file("dnsd")
+        shutil.copy(DNSD, program)
+        line = t91_takeover.Line(case, site, program=program)
+        t91_takeover.need_sandbox(line, sandbox)
+        passed = (1 << 10) * (sandbox == "off")
+        for _ in range(2):
+            line.restart()
+            for field, want in (("CapPrm", 1 << 10), ("CapEff", 1 << 10), ("CapInh", passed), ("CapAmb", passed)):
+                check_equal(process_status(line.pid, field), [f"{want:016x}"], f"{field} of the new process, sandbox {sandbox}")
+        t91_takeover.change(site, '"127.0.0.1@0"', f'"127.0.0.1@0", "127.0.0.1@{port}"')
+        line.ctl("reload")
+        check_rcode(ask(line, "www.clamav.test", server=("127.0.0.1", port)), "NOERROR")
+
+
+def test_restart_logs(case, _):
+    """Filters that refuse nothing are inherited all the same: they do not pile up from restart to restart."""
+    t91_takeover.setup(case)
+    line = t91_takeover.Line(case, t91_takeover.make_site(case, server='sandbox = "log";', drain_s=0.2))
+    t91_takeover.need_sandbox(line, "log")
+    for _ in range(3):
         line.restart()
-        for field, want in (("CapPrm", 1 << 10), ("CapEff", 1 << 10), ("CapInh", 0), ("CapAmb", 0)):
-            check_equal(process_status(line.pid, field), [f"{want:016x}"], f"{field} of the new process")
-    t91_takeover.change(site, '"127.0.0.1@0"', f'"127.0.0.1@0", "127.0.0.1@{port}"')
-    line.ctl("reload")
-    check_rcode(ask(line, "www.clamav.test", server=("127.0.0.1", port)), "NOERROR")
+        line.log.wait(rf"ready: .*pid={line.pid} ")
+        with open(f"/proc/{line.pid}/status") as file:
+            filters = re.search(r"^Seccomp_filters:\s*(\d+)$", file.read(), re.M)
+        if not filters:
+            raise Skip("this kernel does not count filters")
+        check_equal(filters[1], "1", "filters of the main thread")
 
 
 def check_no_start(site, *wants):

@@ -99,6 +99,38 @@ def test_states(case, _):
         check(int(stopping["EXTEND_TIMEOUT_USEC"]) >= 5_000_000, f"{stopping}")
 
 
+def fill(name):
+    """So many messages wait for the manager that it takes no more."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setblocking(False)
+        try:
+            while True:
+                sock.sendto(b"FILLED=1", name)
+        except BlockingIOError:
+            pass
+
+
+def test_busy_manager(case, _):
+    """A manager that takes no messages for a while, as at boot, hears of the start and of a new main process all the same."""
+    t91_takeover.setup(case)
+    name = os.path.join(case.folder, "notify")
+    manager = Manager(case, name)
+    fill(name)
+    line = t91_takeover.Line(case, t91_takeover.make_site(case, server='sandbox = "off";', drain_s=0.3), more_env=manager.env)
+    manager.drain()
+    manager.wait("READY")
+    manager.drain()
+    fill(name)
+    line.restart()
+    manager.drain()
+    heard = set()
+    while heard != {"MAINPID", "READY"}:
+        message = manager.receive()
+        check(message is not None, f"the manager has heard of {heard} only")
+        heard |= message.keys() & {"MAINPID", "READY"}
+        check(message.get("MAINPID", str(line.pid)) == str(line.pid), f"{message}")
+
+
 def test_status(case, _):
     """The status follows the pools without a reload."""
     manager = Manager(case, os.path.join(case.folder, "notify"))
@@ -438,6 +470,27 @@ def test_waits(case, _):
             daemon.stop()
 
 
+def test_metrics_socket(case, _):
+    """Metrics on a socket of the manager: a scrape that comes while nobody serves waits in it."""
+    dns_port, dns_sockets = pair(case)
+    metrics = bound(case, socket.SOCK_STREAM, free_port())
+    addr = metrics.getsockname()
+    site = case.site().pool_site(MIRRORS, workers=2, listen=(f"127.0.0.1@{dns_port}",))
+    with open(site.path, "a") as file:
+        file.write(f'metrics: {{ listen = [ "127.0.0.1@{addr[1]}" ]; }};\n')
+    for _ in range(2):
+        with socket.create_connection(addr, timeout=DEADLINE_S) as scrape:
+            scrape.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            daemon = case.daemon(site, **launch([*dns_sockets, metrics]))
+            check(scrape.recv(4096).startswith(b"HTTP/1.1 200"), "a scrape that came before the start")
+        check_equal([line for line in daemon.reload() if "metrics" in line], [], "a reload keeps the socket")
+        check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+        daemon.stop()
+    second = bound(case, socket.SOCK_STREAM, addr[1])
+    check_no_start(site, [metrics, second], f"is TCP 127.0.0.1@{addr[1]}, which server.listen does not have, nor metrics.listen, "
+                                            "which takes one socket")
+
+
 def check_no_start(site, sockets, want):
     daemon = Daemon(site.path, ready=False, **launch(sockets))
     try:
@@ -461,6 +514,44 @@ def test_refused(case, _):
     check_no_start(site, sockets, f"passes 2 UDP sockets for 127.0.0.1@{port} to 1 workers")
     unix = case.stack.enter_context(socket.socket(socket.AF_UNIX))
     check_no_start(site, [unix], "is no internet socket")
+
+
+# --- how it is started ---
+
+def test_closed_files(case, _):
+    """Started without standard input, output and error: nothing else gets their numbers, to have the log written into it."""
+    site = case.site().pool_site(MIRRORS, server='control = "ctl.sock";')
+    daemon = Daemon(site.path, ready=False, prefix=["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"])
+    case.daemons.append(daemon)
+    wait_until(lambda: daemon.dnsdctl("status").status == 0, "a server that answers")
+    for number in range(3):
+        check_equal(os.readlink(f"/proc/{daemon.pid}/fd/{number}"), "/dev/null", f"descriptor {number}")
+
+
+def test_twice(case, _):
+    """A second one at the same address does not start, for the two would take each other's clients; it waits for one that ends."""
+    address = f"127.0.0.1@{free_port()}"
+    site = case.site().pool_site(MIRRORS, workers=1, listen=(address,))
+    first = case.daemon(site)
+    second = Daemon(site.path, ready=False)
+    check_equal(second.process.wait(DEADLINE_S), 1, "exit status of the second")
+    second.log.wait(rf"dnsd.conf:\d+: cannot listen on {address}: another server has this address and port, perhaps a dnsd")
+    for _ in range(20):
+        check_rcode(ask(first, "www.clamav.test"), "NOERROR")
+    first.send_signal(signal.SIGTERM)
+    third = case.daemon(site)
+    check_equal(first.process.wait(DEADLINE_S), 0, "exit status of the first")
+    check_rcode(ask(third, "www.clamav.test"), "NOERROR")
+
+
+def test_journal_stream(case, _):
+    """Priorities for the journal, where standard error is the journal's; time stamps where it is something else by now."""
+    becomes = ("import os, sys; st = os.fstat(2); os.environ['JOURNAL_STREAM'] = f'{st.st_dev}:{st.st_ino + int(sys.argv[1])}'; "
+               "os.execv(sys.argv[2], sys.argv[2:])")
+    for other, want in ((0, r"<6>ready:"), (1, r"\d\d\d\d-\d\d-\d\dT\S+Z info: ready:")):
+        daemon = case.daemon(case.site().pool_site(MIRRORS), prefix=[sys.executable, "-c", becomes, str(other)])
+        line = next(line for line in daemon.log.lines if "ready:" in line)
+        check(re.match(want, line), f"{line!r}, not {want}")
 
 
 # --- files ---
@@ -487,3 +578,18 @@ def test_socket_unit(case, _):
         found = re.findall(rf"^{key}=(.*):(\d+)$", text, re.M)
         check_equal(found, [("0.0.0.0", "53"), ("[::]", "53")], key)
     check("BindIPv6Only=ipv6-only" in text and "Accept=no" in text, "what dnsd asks of its sockets")
+
+
+# What means NoNewPrivileges where User= is set, by systemd.exec(5) of Debian 12.
+NO_NEW_PRIVILEGES = ("NoNewPrivileges", "DynamicUser", "LockPersonality", "MemoryDenyWriteExecute", "PrivateDevices", "ProtectClock",
+                     "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules", "ProtectKernelTunables", "RestrictAddressFamilies",
+                     "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID", "SystemCallArchitectures", "SystemCallFilter",
+                     "SystemCallLog")
+
+
+def test_monitor_unit(case, _):
+    """Under mirrormon.service a sendmail with rights of its own keeps them, or no mail leaves."""
+    with open(os.path.join(TOP, "contrib", "mirrormon.service")) as file:
+        keys = dict(line.split("=", 1) for line in file.read().splitlines() if re.match(r"[A-Z]\w+=", line))
+    check_equal((keys["User"], keys["Group"]), ("mirrormon", "dnsd"), "who it runs as")
+    check_equal([key for key in NO_NEW_PRIVILEGES if key in keys], [], "takes its rights from sendmail")

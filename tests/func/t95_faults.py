@@ -34,18 +34,13 @@ def start(case, library, faults, **conf):
 
 
 def start_site(case, library, faults, site):
-    more = {"DNSD_FAULTS": faults, "LD_PRELOAD": library,
+    return case.daemon(site, more_env=faulty(library, faults))
+
+
+def faulty(library, faults):
+    """The environment of a daemon under this library."""
+    return {"DNSD_FAULTS": faults, "LD_PRELOAD": library,
             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
-    before = {name: os.environ.get(name) for name in more}
-    os.environ.update(more)
-    try:
-        return case.daemon(site)
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def check_idle(daemon, what):
@@ -223,6 +218,23 @@ def test_no_descriptors_control(case, _):
     check_idle(daemon, "when descriptors are there again")
 
 
+def test_unwatched(case, library):
+    """The loop cannot watch the sockets of a listener that a reload adds: they are tried until it can, over both transports."""
+    site = case.site().pool_site(MIRRORS, workers=1)
+    daemon = start_site(case, library, "watch", site)
+    site.pool_site(MIRRORS, workers=1, listen=("127.0.0.1@0", "127.0.0.9@0"))
+    mark = daemon.log.mark()
+    daemon.reload()
+    added = daemon.listening(mark)
+    check_equal([host for host, _ in added], ["127.0.0.9"], "what was added")
+    wait_until(lambda: daemon.counters()["listen_failures"] > 0, "the listener cannot be watched")
+    for transport in (UDP, TCP):
+        check_rcode(ask(daemon, "www.clamav.test", server=added[0], transport=transport), "NOERROR")
+    site.pool_site(MIRRORS, workers=1)
+    daemon.reload()
+    check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+
+
 def test_number_used_again(case, library):
     """The number of every socket that is closed becomes a file's at once: epoll is never asked about a file."""
     site = case.site()
@@ -249,3 +261,30 @@ def test_number_used_again(case, library):
     check_equal(met, [], "epoll asked about what is a file now")
     files_n = sum("is a file now" in line for line in daemon.log.lines)
     check(files_n >= 20, f"{files_n} sockets were closed: the test shows nothing")
+
+
+def test_no_inotify(case, library):
+    """No inotify instance is left for this user: it serves, says which setting to raise, and follows its files when there is one."""
+    site = case.site().pool_site(MIRRORS, pool={"feed": '"feed.json"', "max-removal": 100}, geo=" ")
+    text = '{ "format": 1, "pool": "clamav", "serial": %d, "excluded": [] }'
+    site.write("feed.json", text % 1)
+    daemon = start_site(case, library, "inotify", site)
+    daemon.log.wait("cannot watch this directory for changes: sysctl fs.inotify.max_user_instances")
+    check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+    daemon.log.wait("this directory is watched again")
+    site.write("feed.json", text % 2)
+    daemon.log.wait("feed serial 2 in force")
+
+
+def test_no_memory_for_a_moment(case, library):
+    """No memory just when the time of a feed that was held is over: it is looked at again, though nothing else ever happens here."""
+    site = case.site().pool_site(MIRRORS, pool={"feed": '"feed.json"', "feed-hold": '"4s"'}, geo=" ")
+    text = '{ "format": 1, "pool": "clamav", "serial": %d, "excluded": [ %s ] }'
+    site.write("feed.json", text % (1, ""))
+    daemon = start_site(case, library, "poor", site)
+    site.write("feed.json", text % (2, '{ "mirror": "m.de.example", "reason": "old" }'))
+    daemon.log.wait("serial 2 takes out 1 of 1 mirrors at once")
+    site.write("feed.json.poor", "")
+    daemon.log.wait("version records and pools not renewed: Cannot allocate memory")
+    os.unlink(site.file("feed.json.poor"))
+    daemon.log.wait("serial 2 was held back and still says the same: in force now")

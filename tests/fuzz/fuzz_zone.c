@@ -1,14 +1,22 @@
 /*
  * Any bytes as a zone file, then zone_check(). What was read must be well-formed, and read the same again
- * from the generic form of RFC 3597.
+ * from the generic form of RFC 3597. A zone that passes is served: its records are asked for, also through an
+ * alias, and each answer can be walked.
  */
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer/answer.h"
+#include "answer/data.h"
+#include "answer/store_build.h"
 #include "tests/fuzz/fuzz.h"
 #include "wire/name.h"
+#include "wire/query.h"
+#include "wire/request.h"
+#include "wire/wire.h"
 #include "zones/zone_file.h"
 #include "zones/zone_rdata.h"
 
@@ -83,6 +91,73 @@ static void check_again(const struct zone_records *records)
 	free(text);
 }
 
+/** Where the records of an answer to one question end. */
+static size_t walk(const uint8_t *msg, size_t len)
+{
+	const uint8_t *end = msg + len;
+	const uint8_t *at = msg + WIRE_HEADER_LEN;
+	unsigned records_n = wire_get16(msg + 6) + wire_get16(msg + 8) + (unsigned)wire_get16(msg + 10);
+	at += wire_name_skip(at, end) + 4;
+	for (unsigned i = 0; i < records_n; i++) {
+		size_t owner_len = wire_name_skip(at, end);
+		require(owner_len > 0 && end - at >= (ptrdiff_t)owner_len + 10);
+		at += owner_len + 10;
+		require(end - at >= wire_get16(at - 2));
+		at += wire_get16(at - 2);
+	}
+	return (size_t)(at - msg);
+}
+
+static void ask(const struct answer_store *store, const uint8_t *name, size_t name_length, uint16_t type)
+{
+	static struct answer_state state;
+	static uint8_t resp[ANSWER_TCP_MAX];
+	uint8_t req[WIRE_REQUEST_MAX];
+	const struct sockaddr_in peer = { .sin_family = AF_INET };
+	const struct answer_data data = { .store = store, .edns_size = 1232 };
+	size_t req_len = wire_request_make(name, name_length, type, WIRE_CLASS_IN, 1232, NULL, req);
+	for (int transport = TRANSPORT_UDP; transport <= TRANSPORT_TCP; transport++) {
+		const struct client client = { .peer = (const struct sockaddr *)&peer,
+			                       .transport = (enum transport)transport };
+		size_t cap = transport == TRANSPORT_UDP ? ANSWER_UDP_MAX : ANSWER_TCP_MAX;
+		size_t len = answer_query(&data, &client, req, req_len, resp, cap, &state);
+		require(len >= WIRE_HEADER_LEN && len <= (transport == TRANSPORT_UDP ? 1232U : cap));
+		require(walk(resp, len) == len);
+	}
+}
+
+#define ASKED_MAX 64
+
+static void serve(const struct zone_records *records, struct diag *diag)
+{
+	static const uint8_t alias[] = "\5alias\7example\3com";
+	const struct zone_record *last = &records->records[records->records_n - 1];
+	struct store_builder *builder = store_builder_create();
+	struct answer_store *store = NULL;
+	size_t errors_n = diag->errors_n;
+	bool has_alias = true;
+	require(builder != NULL && store_builder_add_zone(builder, origin, sizeof(origin)) == 0);
+	for (size_t i = 0; i < records->records_n; i++) {
+		const struct zone_record *record = &records->records[i];
+		has_alias &= !name_is_under(record->owner, record->owner_len, alias, sizeof(alias));
+		require(store_builder_add_record(builder, 0, record->owner, record->owner_len, record->type,
+		                                 record->ttl_s, record->rdata, record->rdata_len,
+		                                 record->file, record->line) == 0);
+	}
+	if (has_alias)
+		require(store_builder_add_record(builder, 0, alias, sizeof(alias), WIRE_TYPE_CNAME, 1,
+		                                 last->owner, last->owner_len, "fuzz", 1) == 0);
+	int rc = store_build(builder, diag, &store);
+	require((rc == 0) == (store != NULL) && (rc == 0 || diag->errors_n > errors_n));
+	for (size_t i = 0; store && i < records->records_n && i < ASKED_MAX; i++)
+		ask(store, records->records[i].owner, records->records[i].owner_len,
+		    records->records[i].type);
+	if (store && has_alias)
+		ask(store, alias, sizeof(alias), last->type);
+	answer_store_unref(store);
+	store_builder_destroy(builder);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct diag diag;
@@ -95,8 +170,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_record(&records.records[i]);
 	check_again(&records);
 	size_t before_n = records.records_n;
-	zone_check("example.com", origin, sizeof(origin), &records, &diag);
+	bool is_good = zone_check("fuzz", origin, sizeof(origin), &records, &diag) == 0;
 	require(records.records_n <= before_n);
+	if (rc == 0 && is_good)
+		serve(&records, &diag);
 	zone_records_fini(&records);
 	diag_fini(&diag);
 	return 0;

@@ -32,6 +32,8 @@ static const char zone[] = "$TTL 3600\n"
                            "web A 192.0.2.80\n"
                            "out CNAME www.elsewhere.test.\n"
                            "pool CNAME db.de\n"
+                           "big CNAME db.big\n"
+                           "report CNAME x.ping\n"
                            "gone CNAME nothing\n"
                            "loop1 CNAME loop2\n"
                            "loop2 CNAME loop1\n"
@@ -105,6 +107,8 @@ static const struct {
 	/* the last name of the chain decides the rcode, RFC 6604 section 3 */
 	{ "gone.example.net", WIRE_TYPE_A,
 	  "NXDOMAIN aa\ngone.example.net.\t3600\tIN\tCNAME\tnothing.example.net.\n-\n" SOA_LINE "-\n" },
+	{ "report.example.net", WIRE_TYPE_A,
+	  "NOERROR aa\nreport.example.net.\t3600\tIN\tCNAME\tx.ping.example.net.\n-\n" SOA_LINE "-\n" },
 	/* wildcards, RFC 4592 */
 	{ "q.wild.example.net", WIRE_TYPE_A,
 	  "NOERROR aa\nq.wild.example.net.\t3600\tIN\tA\t192.0.2.9\n-\n-\n" },
@@ -255,6 +259,123 @@ static void test_large_wildcard(void **test_state)
 	fixture_fini(&fixture);
 }
 
+/* Addresses that need not be there are left out when they do not fit, and nothing is written where they would
+ * be. */
+static void test_left_out(void **test_state)
+{
+	(void)test_state;
+	size_t cap = 40000;
+	char *text = malloc(cap);
+	assert_non_null(text);
+	size_t used =
+	        (size_t)snprintf(text, cap,
+	                         "$TTL 60\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n"
+	                         "sub NS s1\nsub NS s2\n");
+	for (int i = 0; i < 600; i++)
+		used += (size_t)snprintf(text + used, cap - used, "s%d A 198.51.%d.%d\n", 1 + i % 2, i / 200,
+		                         i % 200);
+	struct fixture fixture;
+	fixture_init(&fixture, text, NULL);
+	free(text);
+	uint8_t *resp = malloc(ANSWER_TCP_MAX);
+	assert_non_null(resp);
+	memset(resp, 0xaa, ANSWER_TCP_MAX);
+	size_t got = fixture_ask(&fixture, "www.sub.example.net", WIRE_TYPE_A, 1232, resp);
+	assert_int_equal(resp[2] & 2, 0); /* no TC */
+	assert_int_equal(wire_get16(resp + 8), 2);
+	assert_int_equal(wire_get16(resp + 10), 1);
+	assert_true(got < 200);
+	for (size_t i = got; i < ANSWER_TCP_MAX; i++)
+		assert_int_equal(resp[i], 0xaa);
+	free(resp);
+	fixture_fini(&fixture);
+}
+
+/* Addresses that no message has room for: as many names' as fit are there. */
+static void test_additional_overflow(void **test_state)
+{
+	(void)test_state;
+	size_t cap = 300000;
+	char *text = malloc(cap);
+	uint8_t *resp = malloc(ANSWER_TCP_MAX);
+	assert_non_null(text);
+	assert_non_null(resp);
+	size_t used = (size_t)snprintf(text, cap,
+	                               "$TTL 60\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\n"
+	                               "many MX 1 h0\nmany MX 1 h1\nmany MX 1 h2\nh2 A 192.0.2.7\n");
+	for (int i = 0; i < 6000; i++)
+		used += (size_t)snprintf(text + used, cap - used, "h%d A 10.0.%d.%d\n", i % 2, i / 250,
+		                         i % 250);
+	struct fixture fixture;
+	fixture_init(&fixture, text, NULL);
+	free(text);
+	struct fixture_question question = { .name = "many.example.net",
+		                             .type = WIRE_TYPE_MX,
+		                             .transport = TRANSPORT_TCP };
+	size_t len = fixture_send(&fixture, &question, resp);
+	assert_int_equal(resp[2] & 2, 0);
+	assert_int_equal(wire_get16(resp + 6), 3);
+	assert_int_equal(wire_get16(resp + 10), 3001); /* h1 does not fit behind h0, h2 does */
+	assert_int_equal(resp[len - 1], 7);
+	free(resp);
+	fixture_fini(&fixture);
+}
+
+struct hashed {
+	uint32_t hash;
+	uint32_t number;
+};
+
+static int compare_hashed(const void *a, const void *b)
+{
+	uint32_t x = ((const struct hashed *)a)->hash;
+	uint32_t y = ((const struct hashed *)b)->hash;
+	return (x > y) - (x < y);
+}
+
+/* Two names of one hash: of so many names some are. Each has its own answer, or none. */
+static void test_same_hash(void **test_state)
+{
+	(void)test_state;
+	enum { NAMES_N = 200000 };
+	struct hashed *list = calloc(NAMES_N, sizeof(*list));
+	assert_non_null(list);
+	char text[64];
+	for (uint32_t i = 0; i < NAMES_N; i++) {
+		uint8_t name[264] = { 0 };
+		snprintf(text, sizeof(text), "h%06x.example.net", i);
+		int len = name_from_text(text, NULL, 0, name);
+		list[i] = (struct hashed){ store_hash(name, (uint32_t)len), i };
+	}
+	qsort(list, NAMES_N, sizeof(*list), compare_hashed);
+	size_t at = 1;
+	while (at < NAMES_N && list[at].hash != list[at - 1].hash)
+		at++;
+	assert_true(at < NAMES_N);
+	char zone_text[256];
+	for (unsigned both = 0; both <= 1; both++) {
+		struct fixture fixture;
+		uint8_t resp[ANSWER_UDP_MAX];
+		int len = snprintf(zone_text, sizeof(zone_text),
+		                   "$TTL 60\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\nh%06x A 192.0.2.1\n",
+		                   list[at].number);
+		if (both)
+			snprintf(zone_text + len, sizeof(zone_text) - (size_t)len, "h%06x A 192.0.2.2\n",
+			         list[at - 1].number);
+		fixture_init(&fixture, zone_text, NULL);
+		snprintf(text, sizeof(text), "h%06x.example.net", list[at].number);
+		size_t got = fixture_ask(&fixture, text, WIRE_TYPE_A, 0, resp);
+		assert_int_equal(resp[got - 1], 1);
+		snprintf(text, sizeof(text), "h%06x.example.net", list[at - 1].number);
+		got = fixture_ask(&fixture, text, WIRE_TYPE_A, 0, resp);
+		assert_int_equal(resp[3] & 15, both ? WIRE_RCODE_NOERROR : WIRE_RCODE_NXDOMAIN);
+		if (both)
+			assert_int_equal(resp[got - 1], 2);
+		fixture_fini(&fixture);
+	}
+	free(list);
+}
+
 /* What can't be served is refused when it is built. */
 static void expect_not_built(const char *zone_text, const char *dynamic_name, const char *want)
 {
@@ -315,9 +436,8 @@ static void test_refused_at_build(void **test_state)
 
 /* UDP says TC, the client comes again over TCP: over all of these each mirror is first as often as the
  * others. */
-static void test_rotation_after_truncation(void **test_state)
+static void check_rotation_after_truncation(const char *name, size_t last_octet_off)
 {
-	(void)test_state;
 	struct fixture fixture;
 	fixture_init(&fixture, zone, NULL);
 	unsigned first[256] = { 0 };
@@ -325,7 +445,7 @@ static void test_rotation_after_truncation(void **test_state)
 	assert_non_null(resp);
 	for (unsigned i = 0; i < 400; i++) {
 		uint8_t req[300] = { 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0 };
-		int len = name_from_text("db.big.example.net", NULL, 0, req + WIRE_HEADER_LEN);
+		int len = name_from_text(name, NULL, 0, req + WIRE_HEADER_LEN);
 		memcpy(req + WIRE_HEADER_LEN + len, "\0\1\0\1", 4);
 		struct sockaddr_in peer = { .sin_family = AF_INET };
 		for (int tcp = 0; tcp <= 1; tcp++) {
@@ -333,12 +453,61 @@ static void test_rotation_after_truncation(void **test_state)
 				                 .transport = tcp ? TRANSPORT_TCP : TRANSPORT_UDP };
 			answer_query(&fixture.data, &client, req, WIRE_HEADER_LEN + (size_t)len + 4, resp,
 			             ANSWER_TCP_MAX, fixture.state);
+			assert_int_equal((resp[2] & 2) != 0, !tcp);
 		}
-		first[resp[WIRE_HEADER_LEN + len + 4 + 15]]++;
+		first[resp[WIRE_HEADER_LEN + (size_t)len + 4 + last_octet_off]]++;
 	}
 	for (unsigned i = 0; i < 40; i++)
 		assert_in_range(first[i], 9, 11);
 	free(resp);
+	fixture_fini(&fixture);
+}
+
+static void test_rotation_after_truncation(void **test_state)
+{
+	(void)test_state;
+	check_rotation_after_truncation("db.big.example.net", 15);
+	/* behind the CNAME, whose data is six labels' bytes and a pointer, and an owner that points to that
+	 */
+	check_rotation_after_truncation("big.example.net", 12 + 5 + 15);
+}
+
+/* Of a name with many types each is found, and those between are not. */
+static void test_many_types(void **test_state)
+{
+	(void)test_state;
+	char text[1024];
+	size_t used =
+	        (size_t)snprintf(text, sizeof(text), "$TTL 60\n@ SOA ns1 h 7 3600 600 86400 60\n@ NS ns1\n");
+	for (unsigned type = 65300; type < 65330; type += 2)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "many TYPE%u \\# 1 %02u\n", type,
+		                         type % 100);
+	struct fixture fixture;
+	fixture_init(&fixture, text, NULL);
+	for (uint16_t type = 65299; type < 65331; type++) {
+		uint8_t resp[ANSWER_UDP_MAX];
+		size_t len = fixture_ask(&fixture, "many.example.net", type, 0, resp);
+		bool there = type % 2 == 0 && type < 65330;
+		assert_int_equal(wire_get16(resp + 6), there);
+		assert_int_equal(wire_get16(resp + 8), !there);
+		if (there)
+			assert_int_equal((resp[len - 1] >> 4) * 10 + (resp[len - 1] & 15), type % 100);
+	}
+	fixture_fini(&fixture);
+}
+
+/* ANY of a pool that has no IPv4 at the moment is its IPv6. */
+static void test_any_of_one_family(void **test_state)
+{
+	(void)test_state;
+	struct fixture fixture;
+	uint8_t resp[ANSWER_UDP_MAX];
+	fixture_init(&fixture, zone, NULL);
+	const struct pool_slot *slot = &fixture.pools->slots[FIXTURE_SLOT_COUNTRY];
+	((struct pool_set *)fixture.pools->sets)[slot->ref].v4.take_n = 0;
+	size_t len = fixture_ask(&fixture, "db.de.example.net", WIRE_TYPE_ANY, 0, resp);
+	assert_int_equal(wire_get16(resp + 6), 1);
+	assert_int_equal(wire_get16(resp + len - 28 + 2), WIRE_TYPE_AAAA);
 	fixture_fini(&fixture);
 }
 
@@ -665,6 +834,11 @@ int main(void)
 		cmocka_unit_test(test_ping_counts),
 		cmocka_unit_test(test_counts_by_country_and_mirror),
 		cmocka_unit_test(test_large_wildcard),
+		cmocka_unit_test(test_same_hash),
+		cmocka_unit_test(test_left_out),
+		cmocka_unit_test(test_additional_overflow),
+		cmocka_unit_test(test_many_types),
+		cmocka_unit_test(test_any_of_one_family),
 		cmocka_unit_test(test_refused_at_build),
 		cmocka_unit_test(test_together),
 		cmocka_unit_test(test_rotation_after_truncation),

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -14,8 +15,9 @@
 #include "zones/keep.h"
 #include "zones/pool/country.h"
 
-#define T0   1795244400U
-#define HOLD 600U
+#define T0     1795244400U
+#define HOLD   600U
+#define WINDOW 3600U
 
 /* Ten mirrors, so that max-removal = 30 is three: m0 to m2 in DE, m3 alone in FR, m4 to m9 in US. */
 static void init(struct site_fixture *site)
@@ -31,7 +33,7 @@ static void init(struct site_fixture *site)
 		                         "\"2001:db8::%u\" ]; }%s\n",
 		                         i, countries[i], i, i, i < 9 ? "," : ");");
 	site_init(site, mirrors, "regions = ( { name = \"europe\"; countries = [ \"DE\", \"FR\" ]; } );\n",
-	          "max-removal = 30; feed-hold = \"10m\";", T0);
+	          "max-removal = 30; feed-hold = \"10m\"; removal-window = \"1h\";", T0);
 }
 
 /* Mirrors by number, "4 5": unreachable all of them. */
@@ -111,10 +113,10 @@ static void test_limits(void **state)
 		assert_int_equal(entry->state.out_n, strlen(entry->held ? steps[i].before : steps[i].next));
 		if (entry->held) {
 			assert_true(site_has_told(&site, "held back for 600 s"));
-			assert_int_equal(entry->held_removed_n, steps[i].removed_n);
-			assert_int_equal(entry->held_emptied, steps[i].emptied
-			                                              ? country_from_text(steps[i].emptied)
-			                                              : COUNTRY_UNKNOWN);
+			assert_int_equal(entry->held_finding.removed_n, steps[i].removed_n);
+			assert_int_equal(entry->held_finding.emptied,
+			                 steps[i].emptied ? country_from_text(steps[i].emptied)
+			                                  : COUNTRY_UNKNOWN);
 		}
 		site_fini(&site);
 	}
@@ -249,15 +251,208 @@ static void test_drip(void **state)
 	EXPECT(4, 0, 3);
 	step(&site, 5, "4560", T0 + 240);
 	EXPECT(4, 5, 3);
-	/* What went out longer ago than feed-hold does not count any more. */
-	step(&site, 6, "4560", T0 + 60 + HOLD - 1);
-	EXPECT(4, 6, 3);
-	step(&site, 7, "4560", T0 + 60 + HOLD);
-	EXPECT(7, 0, 4);
+	assert_true(site_has_told(&site, "takes out 4 of 10 mirrors within 3600 s: held back for 600 s"));
+	assert_int_equal(entry_of(&site)->held_finding.recent_n, 3);
+	step(&site, 6, "456", T0 + 250);
+	EXPECT(6, 0, 3);
+	/* What went out longer ago than removal-window does not count any more. */
+	step(&site, 7, "4560", T0 + 60 + WINDOW - 1);
+	EXPECT(6, 7, 3);
+	step(&site, 8, "4560", T0 + 60 + WINDOW);
+	EXPECT(8, 0, 4);
 	/* In and out again is no new beginning for the others. */
-	step(&site, 8, "456", T0 + 61 + HOLD);
-	step(&site, 9, "45601", T0 + 62 + HOLD);
-	EXPECT(8, 9, 3);
+	step(&site, 9, "456", T0 + 61 + WINDOW);
+	step(&site, 10, "45601", T0 + 62 + WINDOW);
+	EXPECT(9, 10, 3);
+	site_fini(&site);
+}
+
+/* One every eleven minutes, which is over feed-hold each time: a monitor that has gone mad slowly. */
+static void test_slow(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *what;
+		const char *out[10];
+		size_t passes_n; /* feeds before the one that is held */
+		const char *emptied;
+		const char *after;
+	} cases[] = {
+		{ "over the limit", { "4", "45", "456", "4567", NULL }, 3, NULL, "45670" },
+		{ "a country of several", { "0", "01", "012", NULL }, 2, "DE", "01245" },
+	};
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct site_fixture site;
+		init(&site);
+		step(&site, 1, "", T0);
+		size_t n = 0;
+		for (; cases[i].out[n]; n++) {
+			step(&site, (unsigned)n + 2, cases[i].out[n], T0 + (n + 1) * (HOLD + 60));
+			if (!entry_of(&site)->held != (n < cases[i].passes_n))
+				fail_msg("%s: feed %zu is %s", cases[i].what, n,
+				         entry_of(&site)->held ? "held" : "not held");
+		}
+		assert_int_equal(entry_of(&site)->held_finding.emptied,
+		                 cases[i].emptied ? country_from_text(cases[i].emptied) : COUNTRY_UNKNOWN);
+		/* It persists: in force, and none of it counts any more. */
+		uint64_t held_s = T0 + n * (HOLD + 60);
+		site_read(&site, held_s + HOLD);
+		EXPECT((unsigned)n + 1, 0, strlen(cases[i].out[n - 1]));
+		step(&site, 20, cases[i].after, held_s + HOLD + 1);
+		EXPECT(20, 0, 5);
+		site_fini(&site);
+	}
+}
+
+/* While a feed is held it comes to want more: that is no older for what it wanted before. */
+static void test_grows(void **state)
+{
+	(void)state;
+	struct site_fixture site;
+	init(&site);
+	step(&site, 1, "", T0);
+	step(&site, 2, "45678", T0);
+	EXPECT(1, 2, 0);
+	/* One more would pass by itself. */
+	step(&site, 3, "456780", T0 + HOLD - 1);
+	EXPECT(1, 3, 0);
+	assert_false(site_has_told(&site, "held back"));
+	assert_int_equal(zones_next_change(site.zones, site_clock(T0 + HOLD - 1)), T0 + HOLD);
+	/* All would not. */
+	step(&site, 4, "0123456789", T0 + HOLD - 1);
+	EXPECT(1, 4, 0);
+	assert_true(site_has_told(&site, "takes out 10 of 10 mirrors at once and empties country US: held "
+	                                 "back for 600 s"));
+	assert_int_equal(zones_next_change(site.zones, site_clock(T0 + HOLD - 1)), T0 + 2 * HOLD - 1);
+	site_read(&site, T0 + 2 * HOLD - 2);
+	EXPECT(1, 4, 0);
+	assert_false(site_has_told(&site, "held back"));
+	/* The first ones alone have been asked for long enough. */
+	step(&site, 5, "45678", T0 + 2 * HOLD - 2);
+	EXPECT(5, 0, 5);
+	step(&site, 6, "0123456789", T0 + 2 * HOLD - 2);
+	EXPECT(5, 6, 5);
+	site_read(&site, T0 + 3 * HOLD - 2);
+	EXPECT(6, 0, 10);
+	site_fini(&site);
+}
+
+/* Of whom a text says so: "0-2 late, 3 old". */
+static void step_reasons(struct site_fixture *site, unsigned serial, const char *out, uint64_t now_s)
+{
+	char text[2048];
+	char copy[128];
+	char *rest;
+	size_t used = (size_t)snprintf(text, sizeof(text), "serial %u\n", serial);
+	assert_true(strlen(out) < sizeof(copy));
+	strcpy(copy, out);
+	for (char *entry = strtok_r(copy, ",", &rest); entry; entry = strtok_r(NULL, ",", &rest)) {
+		unsigned first;
+		unsigned last;
+		char family[4];
+		char reason[24];
+		assert_int_equal(sscanf(entry, " %u-%u %3s %23s", &first, &last, family, reason), 4);
+		for (unsigned i = first; i <= last; i++)
+			used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%u %s\n",
+			                         strcmp(family, "v6") == 0 ? "2001:db8::" : "m", i, reason);
+	}
+	site_write_feed(site, text);
+	site_read(site, now_s);
+}
+
+static const struct {
+	const char *what;
+	const char *before;
+	const char *next;
+	bool held;
+	const char *emptied;
+} reasons[] = {
+	{ "a country that is out of sync has its mirrors still", "", "0-2 all out-of-sync", false, NULL },
+	{ "so one that is late or slow", "", "0-1 all late, 2-2 all slow", false, NULL },
+	{ "so one where one is slow", "", "0-1 all unreachable, 2-2 all slow", false, NULL },
+	{ "one more would be too much", "", "0-3 all slow", true, NULL },
+	{ "out of sync counts half", "", "4-9 all out-of-sync", false, NULL },
+	{ "but it counts", "", "3-9 all out-of-sync", true, NULL },
+	{ "beside others", "", "0-3 all out-of-sync, 4-4 all old", false, NULL },
+	{ "beside more of them", "", "0-3 all out-of-sync, 4-5 all old", true, NULL },
+	{ "from slow to dead", "0-2 all slow", "0-2 all unreachable", true, "DE" },
+	{ "one of them", "0-2 all slow", "0-0 all wrong-content, 1-2 all slow", false, NULL },
+	{ "from out of sync to dead", "4-9 all out-of-sync", "4-9 all old", true, "US" },
+	{ "from dead to slow", "0-1 all old", "0-1 all slow", false, NULL },
+	{ "all slow over IPv6, which has nobody then", "", "0-2 v6 slow", true, "DE" },
+	{ "and over IPv4", "", "0-2 all slow, 0-2 v6 unreachable", true, "DE" },
+};
+
+static void test_reasons(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+		struct site_fixture site;
+		init(&site);
+		step(&site, 1, "", T0);
+		step_reasons(&site, 2, reasons[i].before, T0 + 1);
+		assert_null(entry_of(&site)->held);
+		step_reasons(&site, 3, reasons[i].next, T0 + 2);
+		const struct zones_feed *entry = entry_of(&site);
+		if (!entry->held != !reasons[i].held)
+			fail_msg("%s: %s", reasons[i].what, entry->held ? "held" : "not held");
+		uint16_t emptied =
+		        reasons[i].emptied ? country_from_text(reasons[i].emptied) : COUNTRY_UNKNOWN;
+		if (entry->held && entry->held_finding.emptied != emptied)
+			fail_msg("%s: empties %u", reasons[i].what, entry->held_finding.emptied);
+		site_fini(&site);
+	}
+}
+
+/* Each renewal reads the feed again. What is odd about it is told once, and again by a reload; its object, by
+ * which the saved one is known, stays the same. */
+static void test_again(void **state)
+{
+	(void)state;
+	struct site_fixture site;
+	init(&site);
+	site_write_feed(&site, "serial 1\nm4 old\nnobody old\nm5 tired\n");
+	site_read(&site, T0);
+	EXPECT(1, 0, 1);
+	assert_true(site_has_told(&site, "no mirror or address \"nobody\""));
+	assert_true(site_has_told(&site, "unknown reason \"tired\""));
+	const struct feed *feed = entry_of(&site)->feed;
+	site_read(&site, T0 + 60);
+	assert_int_equal(site.told.messages_n, 0);
+	assert_ptr_equal(entry_of(&site)->feed, feed);
+	site_reload(&site, false, T0 + 70);
+	assert_true(site_has_told(&site, "no mirror or address \"nobody\""));
+	/* What is wrong with one that is refused is told each time. */
+	site_write_feed(&site, "serial 2\nm4\n");
+	for (unsigned i = 0; i < 2; i++) {
+		site_read(&site, T0 + 80 + i);
+		assert_true(site_has_told(&site, "without a reason"));
+	}
+	EXPECT(1, 0, 1);
+	site_fini(&site);
+}
+
+/* A feed of another network's mirrors: so many warnings that nobody would see what matters. */
+static void test_many_warnings(void **state)
+{
+	(void)state;
+	struct site_fixture site;
+	init(&site);
+	step(&site, 1, "", T0);
+	char *text = NULL;
+	size_t text_len;
+	FILE *out = open_memstream(&text, &text_len);
+	assert_non_null(out);
+	fputs("serial 2\nm4 old\nm5 old\nm6 old\nm7 old\n", out);
+	for (unsigned i = 0; i < 2 * DIAG_MESSAGES_MAX; i++)
+		fprintf(out, "other%u old\n", i);
+	assert_int_equal(fclose(out), 0);
+	site_write_feed(&site, text);
+	site_read(&site, T0 + 10);
+	EXPECT(1, 2, 0);
+	assert_int_equal(site.told.messages_n, DIAG_MESSAGES_MAX);
+	assert_true(site_has_told(&site, "held back for 600 s"));
+	free(text);
 	site_fini(&site);
 }
 
@@ -342,7 +537,9 @@ int main(void)
 		cmocka_unit_test(test_less_drastic), cmocka_unit_test(test_operator),
 		cmocka_unit_test(test_no_serial),    cmocka_unit_test(test_drip),
 		cmocka_unit_test(test_clock),        cmocka_unit_test(test_reload),
-		cmocka_unit_test(test_expired),
+		cmocka_unit_test(test_expired),      cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_grows),        cmocka_unit_test(test_reasons),
+		cmocka_unit_test(test_again),        cmocka_unit_test(test_many_warnings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

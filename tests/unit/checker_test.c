@@ -468,14 +468,20 @@ static void on_reference(void *context, const struct conf_reference *reference,
 	fx->done_n++;
 }
 
-static void run_reference(struct checker_fixture *fx, const char *url, const char *address)
+static void run_reference_over(struct checker_fixture *fx, const char *url, const char *address,
+                               unsigned family)
 {
 	struct conf_reference reference = { .url = url, .address = address };
 	unsigned before = fx->done_n;
-	assert_int_equal(checker_start_reference(fx->checker, &reference, on_reference, fx), 0);
+	assert_int_equal(checker_start_reference(fx->checker, &reference, family, on_reference, fx), 0);
 	assert_int_equal(fx->done_n, before);
 	while (fx->done_n == before)
 		assert_true(uv_run(&fx->loop, UV_RUN_ONCE) != 0);
+}
+
+static void run_reference(struct checker_fixture *fx, const char *url, const char *address)
+{
+	run_reference_over(fx, url, address, 0);
 }
 
 static void test_reference(void **state)
@@ -497,6 +503,13 @@ static void test_reference(void **state)
 	snprintf(url, sizeof(url), "http://localhost:%u", fx->conf.port);
 	run_reference(fx, url, NULL);
 	checker_fixture_expect(fx, REASON_NONE, "");
+	assert_int_equal(fx->result.family, 4);
+	/* Over one family alone. Nobody is there over IPv6. */
+	run_reference_over(fx, url, NULL, 4);
+	checker_fixture_expect(fx, REASON_NONE, "");
+	run_reference_over(fx, url, NULL, 6);
+	assert_int_equal(fx->result.reason, fx->result.at_s ? REASON_UNREACHABLE : REASON_NONE);
+	assert_int_equal(fx->result.databases[1].version, 0);
 	snprintf(url, sizeof(url), "http://localhost:%u/mirror/", fx->conf.port);
 	run_reference(fx, url, NULL);
 	checker_fixture_expect(fx, REASON_HTTP_ERROR, "404");

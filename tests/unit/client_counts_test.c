@@ -62,6 +62,12 @@ static void test_prefixes(void **state)
 	assert_int_equal(get(counts, "2001:db8:1:3::99"), 1);
 	/* The same bits in the other family. */
 	assert_int_equal(get(counts, "c000:201::"), 0);
+	/* IPv4 in IPv6 form, as a front end on both families may name its clients. */
+	assert_int_equal(get(counts, "::ffff:192.0.2.1"), 2);
+	add(counts, "::ffff:192.0.2.3");
+	assert_int_equal(get(counts, "192.0.2.3"), 1);
+	assert_int_equal(get(counts, "::ffff:192.0.2.4"), 0);
+	assert_int_equal(get(counts, "::ffff:192.0.2.3"), 1);
 	client_counts_destroy(counts);
 }
 

@@ -319,9 +319,9 @@ static const struct mistake main_mistakes[] = {
 static void test_main_mistakes(void **state)
 {
 	(void)state;
-	conf_fixture_put("mirrors.conf", MIRRORS);
+	folder_put("mirrors.conf", MIRRORS);
 	for (size_t i = 0; i < sizeof(main_mistakes) / sizeof(main_mistakes[0]); i++) {
-		conf_fixture_put("dnsd.conf", main_mistakes[i].text);
+		folder_put("dnsd.conf", main_mistakes[i].text);
 		assert_null(conf_fixture_load(main_mistakes[i].name, main_mistakes[i].want));
 	}
 }
@@ -384,19 +384,19 @@ static const struct mistake regions_mistakes[] = {
 static void test_pool_file_mistakes(void **state)
 {
 	(void)state;
-	conf_fixture_put("dnsd.conf", "pools = ( { name = \"p\"; mirrors = \"mirrors.conf\"; regions = "
-	                              "\"regions.conf\"; } );\n" ZONE(""));
-	conf_fixture_put("regions.conf", "");
+	folder_put("dnsd.conf", "pools = ( { name = \"p\"; mirrors = \"mirrors.conf\"; regions = "
+	                        "\"regions.conf\"; } );\n" ZONE(""));
+	folder_put("regions.conf", "");
 	for (size_t i = 0; i < sizeof(mirrors_mistakes) / sizeof(mirrors_mistakes[0]); i++) {
-		conf_fixture_put("mirrors.conf", mirrors_mistakes[i].text);
+		folder_put("mirrors.conf", mirrors_mistakes[i].text);
 		assert_null(conf_fixture_load(mirrors_mistakes[i].name, mirrors_mistakes[i].want));
 	}
-	conf_fixture_put("mirrors.conf", MIRRORS);
+	folder_put("mirrors.conf", MIRRORS);
 	for (size_t i = 0; i < sizeof(regions_mistakes) / sizeof(regions_mistakes[0]); i++) {
-		conf_fixture_put("regions.conf", regions_mistakes[i].text);
+		folder_put("regions.conf", regions_mistakes[i].text);
 		assert_null(conf_fixture_load(regions_mistakes[i].name, regions_mistakes[i].want));
 	}
-	conf_fixture_put("dnsd.conf", "pools = (\n{ name = \"p\"; mirrors = \"other.conf\"; } );\n" ZONE(""));
+	folder_put("dnsd.conf", "pools = (\n{ name = \"p\"; mirrors = \"other.conf\"; } );\n" ZONE(""));
 	assert_null(conf_fixture_load(
 	        "missing", "dnsd.conf:2: cannot read \"other.conf\": No such file or directory\n"));
 }
@@ -405,13 +405,13 @@ static void test_pool_file_mistakes(void **state)
 static void test_all_mistakes_in_one_run(void **state)
 {
 	(void)state;
-	conf_fixture_put("dnsd.conf",
-	                 "server: {\n worker = 1;\n edns-size = 1;\n tcp-idle = \"x\";\n};\n"
-	                 "pools = ( { name = \"p\"; mirrors = \"mirrors.conf\"; } );\n" ZONE("fil = \"x\";"));
-	conf_fixture_put("mirrors.conf", "mirrors = ( { } );\n");
+	folder_put("dnsd.conf",
+	           "server: {\n worker = 1;\n edns-size = 1;\n tcp-idle = \"x\";\n};\n"
+	           "pools = ( { name = \"p\"; mirrors = \"mirrors.conf\"; } );\n" ZONE("fil = \"x\";"));
+	folder_put("mirrors.conf", "mirrors = ( { } );\n");
 	conf_fixture_put_folder("conf.d");
-	conf_fixture_put("conf.d/10.conf", "server: { workers = ; };\n");
-	conf_fixture_put("conf.d/20.conf", "geo: { nets = ( { net = \"x\"; country = \"DE\"; } ); };\n");
+	folder_put("conf.d/10.conf", "server: { workers = ; };\n");
+	folder_put("conf.d/20.conf", "geo: { nets = ( { net = \"x\"; country = \"DE\"; } ); };\n");
 	assert_null(conf_fixture_load(
 	        "many",
 	        "dnsd.conf:2: unknown setting \"worker\" in this server group; did you mean \"workers\"?\n"
@@ -432,12 +432,9 @@ static void test_all_mistakes_in_one_run(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_main_mistakes, conf_fixture_setup,
-		                                conf_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_pool_file_mistakes, conf_fixture_setup,
-		                                conf_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_all_mistakes_in_one_run, conf_fixture_setup,
-		                                conf_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_main_mistakes, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_pool_file_mistakes, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_all_mistakes_in_one_run, folder_setup, folder_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

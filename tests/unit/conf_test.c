@@ -19,7 +19,7 @@
 static void check_path(const char *path, const char *want)
 {
 	assert_non_null(path);
-	assert_string_equal(path, conf_fixture_path(want));
+	assert_string_equal(path, folder_path(want));
 }
 
 /* ---- Good configurations. */
@@ -71,9 +71,9 @@ static const char full_regions[] = "regions = ( { name = \"europe\"; countries =
 static void test_every_key(void **state)
 {
 	(void)state;
-	conf_fixture_put("dnsd.conf", full);
-	conf_fixture_put("mirrors.conf", full_mirrors);
-	conf_fixture_put("regions.conf", full_regions);
+	folder_put("dnsd.conf", full);
+	folder_put("mirrors.conf", full_mirrors);
+	folder_put("regions.conf", full_regions);
 	struct conf *conf = conf_fixture_load("every key", "");
 	char text[ADDR_TEXT_MAX];
 
@@ -216,7 +216,7 @@ static void test_every_key(void **state)
 static void test_empty_file_has_defaults(void **state)
 {
 	(void)state;
-	conf_fixture_put("dnsd.conf", "");
+	folder_put("dnsd.conf", "");
 	struct conf *conf = conf_fixture_load("empty", "dnsd.conf: no zones: every query will be refused\n");
 	char text[ADDR_TEXT_MAX];
 	assert_int_equal(conf->listen_n, 2);
@@ -242,10 +242,10 @@ static void test_empty_file_has_defaults(void **state)
 static void test_syntax_that_works(void **state)
 {
 	(void)state;
-	conf_fixture_put("dnsd.conf",
-	                 "\xef\xbb\xbf# one\r\nserver = { workers : 3 // two\n tcp-idle = 30 /* three\n */, "
-	                 "edns-size=+1232 }\r\n"
-	                 "zones = [ ];geo:{country-path=\"a\" \".b\\x63\"} # end");
+	folder_put("dnsd.conf",
+	           "\xef\xbb\xbf# one\r\nserver = { workers : 3 // two\n tcp-idle = 30 /* three\n */, "
+	           "edns-size=+1232 }\r\n"
+	           "zones = [ ];geo:{country-path=\"a\" \".b\\x63\"} # end");
 	struct conf *conf = conf_fixture_load("syntax", "dnsd.conf: no zones: every query will be refused\n");
 	assert_int_equal(conf->workers, 3);
 	assert_int_equal(conf->tcp_idle_ms, 30000);
@@ -258,19 +258,18 @@ static void test_syntax_that_works(void **state)
 static void test_folder_is_merged(void **state)
 {
 	(void)state;
-	conf_fixture_put("dnsd.conf",
-	                 "server: { workers = 2; listen = \"127.0.0.1\"; };\nzones = ( { name = \"a\"; file "
-	                 "= \"a\"; } );\n");
+	folder_put("dnsd.conf",
+	           "server: { workers = 2; listen = \"127.0.0.1\"; };\nzones = ( { name = \"a\"; file "
+	           "= \"a\"; } );\n");
 	conf_fixture_put_folder("conf.d");
-	conf_fixture_put("conf.d/20.conf",
-	                 "zones = ( { name = \"c\"; file = \"c.zone\"; } );\ngeo: { database = \"d\"; };\n");
-	conf_fixture_put("conf.d/10.conf",
-	                 "zones = ( { name = \"b\"; file = \"/b\"; } );\n"
-	                 "server: { tcp-idle = 9; listen = [ \"::1\" ]; };\n"
-	                 "geo: { nets = ( { net = \"10.0.0.0/8\"; country = \"DE\"; } ); };\n");
-	conf_fixture_put("conf.d/.30.conf", "nonsense\n");
-	conf_fixture_put("conf.d/40.conf~", "nonsense\n");
-	conf_fixture_put("conf.d/.conf", "nonsense\n");
+	folder_put("conf.d/20.conf",
+	           "zones = ( { name = \"c\"; file = \"c.zone\"; } );\ngeo: { database = \"d\"; };\n");
+	folder_put("conf.d/10.conf", "zones = ( { name = \"b\"; file = \"/b\"; } );\n"
+	                             "server: { tcp-idle = 9; listen = [ \"::1\" ]; };\n"
+	                             "geo: { nets = ( { net = \"10.0.0.0/8\"; country = \"DE\"; } ); };\n");
+	folder_put("conf.d/.30.conf", "nonsense\n");
+	folder_put("conf.d/40.conf~", "nonsense\n");
+	folder_put("conf.d/.conf", "nonsense\n");
 	struct conf *conf = conf_fixture_load("merge", "");
 	assert_int_equal(conf->zones_n, 3);
 	assert_string_equal(conf->zones[0].name, "a");
@@ -291,10 +290,10 @@ static void test_folder_is_merged(void **state)
 static void test_folder_conflicts(void **state)
 {
 	(void)state;
-	conf_fixture_put("dnsd.conf", "server: {\n workers = 2; };\n" ZONE(""));
+	folder_put("dnsd.conf", "server: {\n workers = 2; };\n" ZONE(""));
 	conf_fixture_put_folder("conf.d");
-	conf_fixture_put("conf.d/10.conf", "server: { workers = 2; };\n");
-	conf_fixture_put("conf.d/20.conf", "\n" ZONE(""));
+	folder_put("conf.d/10.conf", "server: { workers = 2; };\n");
+	folder_put("conf.d/20.conf", "\n" ZONE(""));
 	conf_fixture_put_folder("conf.d/30.conf");
 	assert_null(conf_fixture_load(
 	        "conflicts", "conf.d/10.conf:1: workers is given twice: it is already set at dnsd.conf:2\n"
@@ -306,12 +305,12 @@ static void test_include(void **state)
 {
 	(void)state;
 	conf_fixture_put_folder("sub");
-	conf_fixture_put("dnsd.conf", "server: {\n  @include \"sub/server.conf\"\n  workers = "
-	                              "5;\n};\n@include \"sub/zones.conf\"\n");
-	conf_fixture_put("sub/server.conf", "# a comment\ntcp-idle = 7;");
-	conf_fixture_put("sub/zones.conf", "zones = (\n@include \"zone.conf\"\n);\n");
-	conf_fixture_put("sub/zone.conf",
-	                 "{ name = \"a\"; file = \"a.zone\"; },\n{ name = \"b\"; file = \"b.zone\"; }");
+	folder_put("dnsd.conf", "server: {\n  @include \"sub/server.conf\"\n  workers = "
+	                        "5;\n};\n@include \"sub/zones.conf\"\n");
+	folder_put("sub/server.conf", "# a comment\ntcp-idle = 7;");
+	folder_put("sub/zones.conf", "zones = (\n@include \"zone.conf\"\n);\n");
+	folder_put("sub/zone.conf",
+	           "{ name = \"a\"; file = \"a.zone\"; },\n{ name = \"b\"; file = \"b.zone\"; }");
 	struct conf *conf = conf_fixture_load("include", "");
 	assert_int_equal(conf->workers, 5);
 	assert_int_equal(conf->tcp_idle_ms, 7000);
@@ -321,21 +320,21 @@ static void test_include(void **state)
 	assert_int_equal(conf->zones[1].place.line, 2);
 	conf_destroy(conf);
 
-	conf_fixture_put("sub/server.conf", "\ntcp-idel = 7; workers = 4;\n");
+	folder_put("sub/server.conf", "\ntcp-idel = 7; workers = 4;\n");
 	assert_null(conf_fixture_load(
 	        "twice",
 	        "dnsd.conf:3: \"workers\" is given twice: it is already set at sub/server.conf:2\n"));
-	conf_fixture_put("sub/server.conf", "\ntcp-idel = 7;\n");
+	folder_put("sub/server.conf", "\ntcp-idel = 7;\n");
 	assert_null(conf_fixture_load(
 	        "slip", "sub/server.conf:2: unknown setting \"tcp-idel\" in this server group; did you mean "
 	                "\"tcp-idle\"?\n"));
-	conf_fixture_put("sub/server.conf", "\n@include \"../dnsd.conf\"\n");
+	folder_put("sub/server.conf", "\n@include \"../dnsd.conf\"\n");
 	char want[256];
 	snprintf(want, sizeof(want),
 	         "sub/server.conf:2: this @include goes in a circle: \"dnsd.conf\" is being read already\n");
 	assert_null(conf_fixture_load("circle", want));
 	/* libconfig 1.5 would end the process here. */
-	conf_fixture_put("dnsd.conf", "@include \"sub\"\n");
+	folder_put("dnsd.conf", "@include \"sub\"\n");
 	char *full_want = NULL;
 	assert_true(asprintf(&full_want, "dnsd.conf:1: cannot read \"sub\": it is a folder, not a file\n") >
 	            0);
@@ -349,24 +348,24 @@ static void test_files_that_cannot_be_read(void **state)
 	assert_null(conf_fixture_load("missing", "dnsd.conf: cannot read it: No such file or directory\n"));
 	conf_fixture_put_folder("dnsd.conf");
 	assert_null(conf_fixture_load("folder", "dnsd.conf: cannot read it: it is a folder, not a file\n"));
-	assert_int_equal(rmdir(conf_fixture_path("dnsd.conf")), 0);
-	assert_int_equal(mkfifo(conf_fixture_path("dnsd.conf"), 0600), 0);
+	assert_int_equal(rmdir(folder_path("dnsd.conf")), 0);
+	assert_int_equal(mkfifo(folder_path("dnsd.conf"), 0600), 0);
 	assert_null(conf_fixture_load("pipe", "dnsd.conf: cannot read it: it is not a regular file\n"));
-	assert_int_equal(unlink(conf_fixture_path("dnsd.conf")), 0);
-	conf_fixture_put_bytes("dnsd.conf", "# a\n\n# b\0c\n", 11);
+	assert_int_equal(unlink(folder_path("dnsd.conf")), 0);
+	folder_put_bytes("dnsd.conf", "# a\n\n# b\0c\n", 11);
 	assert_null(conf_fixture_load("zero byte", "dnsd.conf:3: a zero byte: this is not a text file\n"));
-	conf_fixture_put("dnsd.conf", "");
-	assert_int_equal(truncate(conf_fixture_path("dnsd.conf"), 64 * 1024 * 1024 + 1), 0);
+	folder_put("dnsd.conf", "");
+	assert_int_equal(truncate(folder_path("dnsd.conf"), 64 * 1024 * 1024 + 1), 0);
 	assert_null(conf_fixture_load(
 	        "large", "dnsd.conf: cannot read it: it is too large: 64 MB is the limit for a file with all "
 	                 "it includes\n"));
-	conf_fixture_put("dnsd.conf", ZONE(""));
-	conf_fixture_put("conf.d", "");
+	folder_put("dnsd.conf", ZONE(""));
+	folder_put("conf.d", "");
 	assert_null(conf_fixture_load(
 	        "no folder", "conf.d: cannot read this folder of configuration files: Not a directory\n"));
 	if (geteuid() != 0) {
-		assert_int_equal(chmod(conf_fixture_path("dnsd.conf"), 0), 0);
-		assert_int_equal(unlink(conf_fixture_path("conf.d")), 0);
+		assert_int_equal(chmod(folder_path("dnsd.conf"), 0), 0);
+		assert_int_equal(unlink(folder_path("conf.d")), 0);
 		assert_null(conf_fixture_load("secret", "dnsd.conf: cannot read it: Permission denied\n"));
 	}
 }
@@ -534,26 +533,75 @@ static void test_durations(void **state)
 	}
 }
 
+/* Whatever a group may be called. */
+static void test_accounts(void **state)
+{
+	(void)state;
+	struct conf *conf = conf_fixture_load_text(
+	        CONF_TEXT_MAIN, "server: { control-group = \"_dns_ops\"; user = \"_dnsd\"; };\n" ZONE(""),
+	        "");
+	assert_string_equal(conf->control_group, "_dns_ops");
+	conf_destroy(conf);
+	assert_null(conf_fixture_load_text(CONF_TEXT_MAIN,
+	                                   "server: { control-group = \"dns ops\"; };\n" ZONE(""),
+	                                   "text:1: control-group: \"dns ops\" is no name of a user or "
+	                                   "group: up to 32 letters, digits, _ and "
+	                                   "-; write for example control-group = \"adm\";\n"));
+}
+
+/* In all ways that docs/config.md has. */
+static void test_times(void **state)
+{
+	(void)state;
+	struct conf *conf = conf_fixture_load_text(
+	        CONF_TEXT_MIRRORS,
+	        "mirrors = ( { host = \"a.b\"; country = \"DE\"; addresses = \"192.0.2.1\"; maintenance = (\n"
+	        "{ from = 1796090400; until = \"1796094000\"; },\n"
+	        "{ from = \"2028-02-29T00:00:00Z\"; until = \"2028-03-01T00:00:00Z\"; } ); } );\n",
+	        "");
+	const struct conf_window *windows = conf->pools[0].mirrors[0].windows;
+	assert_int_equal(windows[0].from_s, 1796090400);
+	assert_int_equal(windows[0].until_s, 1796094000);
+	assert_int_equal(windows[1].from_s, 1835395200);
+	assert_int_equal(windows[1].until_s, 1835481600);
+	conf_destroy(conf);
+
+	assert_null(conf_fixture_load_text(
+	        CONF_TEXT_MIRRORS,
+	        "mirrors = ( { host = \"a.b\"; country = \"DE\"; addresses = \"192.0.2.1\"; maintenance = (\n"
+	        "{ from = -1; until = 1.5; },\n"
+	        "{ from = \"2026-11-31T00:00:00Z\"; until = \"2027-02-29T00:00:00Z\"; } ); } );\n",
+	        "text:2: from is -1, but must be 0 to 999999999999 seconds since 1970; write for example "
+	        "from = "
+	        "\"2026-12-01T02:00:00Z\";\n"
+	        "text:2: until wants a time, found the fraction 1.5; write for example until = "
+	        "\"2026-12-01T04:00:00Z\";\n"
+	        "text:3: from: \"2026-11-31T00:00:00Z\" is no time; write it like 2026-12-01T02:00:00Z; "
+	        "write "
+	        "for example from = \"2026-12-01T02:00:00Z\";\n"
+	        "text:3: until: \"2027-02-29T00:00:00Z\" is no time; write it like 2026-12-01T02:00:00Z; "
+	        "write "
+	        "for example until = \"2026-12-01T04:00:00Z\";\n"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_every_key, conf_fixture_setup, conf_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_empty_file_has_defaults, conf_fixture_setup,
-		                                conf_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_syntax_that_works, conf_fixture_setup,
-		                                conf_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_folder_is_merged, conf_fixture_setup,
-		                                conf_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_folder_conflicts, conf_fixture_setup,
-		                                conf_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_include, conf_fixture_setup, conf_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_files_that_cannot_be_read, conf_fixture_setup,
-		                                conf_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_every_key, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_empty_file_has_defaults, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_syntax_that_works, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_folder_is_merged, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_folder_conflicts, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_include, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_files_that_cannot_be_read, folder_setup,
+		                                folder_teardown),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_rate_limit),
 		cmocka_unit_test(test_reference_is_a_configuration),
 		cmocka_unit_test(test_durations),
+		cmocka_unit_test(test_accounts),
+		cmocka_unit_test(test_times),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,23 +13,12 @@
 #include <string.h>
 
 #include "mirrormon/decide.h"
+#include "tests/unit/support/decision_defaults.h"
 
 #define START         1795219200U
 #define ADDRESSES_MAX 400
 
-static const struct conf_decision conf = {
-	.late_after_s = 86400,
-	.old_after_s = 2 * 86400,
-	.unreachable_after = 3,
-	.slow_over_ms = 10000,
-	.slow_after = 5,
-	.return_after = 2,
-	.probation_s = 600,
-	.probation_max_s = 86400,
-	.flap_window_s = 86400,
-	.ramp_s = 6 * 3600,
-	.ramp_percent = 10,
-};
+static const struct conf_decision conf = DECISION_DEFAULTS;
 
 static const char expected[] =
         /* One address gives another page from 15:00 to 16:30. */

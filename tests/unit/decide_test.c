@@ -9,24 +9,13 @@
 #include <string.h>
 
 #include "mirrormon/decide.h"
+#include "tests/unit/support/decision_defaults.h"
 
 #define T0     1795244400U
 #define DAY    86400U
 #define NEWEST (T0 - 600U)
 
-static const struct conf_decision conf = {
-	.late_after_s = DAY,
-	.old_after_s = 2 * DAY,
-	.unreachable_after = 3,
-	.slow_over_ms = 10000,
-	.slow_after = 5,
-	.return_after = 2,
-	.probation_s = 600,
-	.probation_max_s = DAY,
-	.flap_window_s = DAY,
-	.ramp_s = 6 * 3600,
-	.ramp_percent = 10,
-};
+static const struct conf_decision conf = DECISION_DEFAULTS;
 
 static struct check_result result_at(uint64_t at_s, enum reason reason)
 {

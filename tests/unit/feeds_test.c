@@ -74,7 +74,7 @@ static void end(struct world *world)
 	pool_state_fini(&world->feed.state);
 	feed_unref(world->feed.feed);
 	feed_unref(world->feed.held);
-	free(world->feed.out_since_s);
+	free(world->feed.outs);
 	json_decref(world->zones.news);
 	override_set_unref(world->zones.overrides);
 	arena_fini(&world->zones.arena);

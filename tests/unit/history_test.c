@@ -1,20 +1,9 @@
 /* mirrormon's history: what goes in comes out, and means are those of the rows. */
 #include <errno.h>
-#include <inttypes.h>
-#include <sched.h>
-#include <signal.h>
 #include <sqlite3.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <fcntl.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "tests/unit/support/history_fixture.h"
 
@@ -147,13 +136,13 @@ static const char *const addresses[] = { "192.0.2.1", "2001:db8::1", "192.0.2.2"
 
 /* Spans by hand, of rows of one address, or of the first two, which are one mirror's. */
 static void sum_by_hand(const struct check_result *results, const enum reason *states, const unsigned *of,
-                        int address, struct history_span *span)
+                        int address, uint32_t span_s, struct history_span *span)
 {
 	uint64_t total_us = 0;
 	uint64_t timed_n = 0;
 	uint64_t age_s = 0;
 	uint64_t aged_n = 0;
-	uint64_t until_s = span->from_s + 3600;
+	uint64_t until_s = span->from_s + span_s;
 	for (size_t i = 0; i < ROWS_N; i++) {
 		const struct check_result *result = &results[i];
 		if ((address < 0 ? of[i] > 1 : of[i] != (unsigned)address) || result->at_s < span->from_s ||
@@ -179,19 +168,20 @@ static void sum_by_hand(const struct check_result *results, const enum reason *s
 	span->age_s_mean = aged_n ? (uint32_t)(age_s / aged_n) : 0;
 }
 
-static void check_spans(struct history *history, const struct check_result *results,
-                        const enum reason *states, const unsigned *of)
+/* Those of the mirror that has an address, or of the address alone: -1 is the first mirror's two. */
+static void check_spans_of(struct history *history, const struct check_result *results,
+                           const enum reason *states, const unsigned *of, uint64_t until_s, uint32_t span_s,
+                           size_t n)
 {
 	for (int address = -1; address < 3; address++) {
 		struct history_span spans[HOURS_N];
 		struct addr addr = history_fixture_addr(addresses[address < 0 ? 0 : address]);
 		assert_int_equal(history_spans(history, address < 2 ? "m1.example" : "m2.example",
-		                               address < 0 ? NULL : &addr, T0 + HOURS_N * 3600, 3600, spans,
-		                               HOURS_N),
+		                               address < 0 ? NULL : &addr, until_s, span_s, spans, n),
 		                 0);
-		for (size_t i = 0; i < HOURS_N; i++) {
-			struct history_span want = { .from_s = T0 + 3600 * i };
-			sum_by_hand(results, states, of, address, &want);
+		for (size_t i = 0; i < n; i++) {
+			struct history_span want = { .from_s = until_s - span_s * (n - i) };
+			sum_by_hand(results, states, of, address, span_s, &want);
 			assert_int_equal(spans[i].from_s, want.from_s);
 			assert_int_equal(spans[i].checks_n, want.checks_n);
 			assert_int_equal(spans[i].good_n, want.good_n);
@@ -201,6 +191,17 @@ static void check_spans(struct history *history, const struct check_result *resu
 			assert_int_equal(spans[i].age_s_mean, want.age_s_mean);
 		}
 	}
+}
+
+/* By hours, by days, which have means of their own, and by the two together. */
+static void check_spans(struct history *history, const struct check_result *results,
+                        const enum reason *states, const unsigned *of)
+{
+	const uint64_t midnight_s = T0 - T0 % 86400 + 3 * 86400;
+	check_spans_of(history, results, states, of, T0 + HOURS_N * 3600, 3600, HOURS_N);
+	check_spans_of(history, results, states, of, midnight_s, 86400, 4);
+	check_spans_of(history, results, states, of, midnight_s, 7 * 86400, 2);
+	check_spans_of(history, results, states, of, midnight_s - 3600, 86400, 4);
 }
 
 /* Hours of random rows come to the same from the rows, half pruned in slices of any size, and from means. */
@@ -254,6 +255,111 @@ static void test_means_equal_rows(void **state)
 	history_fixture_check_told("");
 }
 
+struct mover {
+	struct history *writer;
+	bool has_moved;
+};
+
+/* Before the statement that reads means begins: all rows become means. */
+static int move_rows(unsigned type, void *context, void *statement, void *sql)
+{
+	struct mover *mover = context;
+	(void)type;
+	(void)statement;
+	if (mover->has_moved || strncmp(sql, "SELECT s.", 9) != 0)
+		return 0;
+	mover->has_moved = true;
+	while (history_prune(mover->writer, T0 + HISTORY_RAW_S + 2 * 86400, 100, &history_diag) == 1)
+		;
+	return 0;
+}
+
+/* Rows that become means while they are read count once. */
+static void test_one_moment(void **state)
+{
+	(void)state;
+	struct history *history = history_fixture_open(history_path, false);
+	for (unsigned i = 0; i < 30; i++)
+		history_fixture_add_good(history, "m1.example", "192.0.2.1", T0 + i);
+	history_fixture_flush(history);
+	struct history *reader = history_fixture_open(history_path, true);
+	struct mover mover = { .writer = history };
+	struct history_span spans[1];
+	sqlite3_trace_v2(reader->db, SQLITE_TRACE_STMT, move_rows, &mover);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(history_spans(reader, "m1.example", NULL, T0 + 3600, 3600, spans, 1), 0);
+		assert_int_equal(spans[0].checks_n, 30);
+	}
+	assert_true(mover.has_moved);
+	assert_int_equal(history_fixture_count("results"), 0);
+	/* It reads what comes then. */
+	history_fixture_add_good(history, "m1.example", "192.0.2.1", T0 + 50);
+	history_fixture_flush(history);
+	assert_int_equal(history_spans(reader, "m1.example", NULL, T0 + 3600, 3600, spans, 1), 0);
+	assert_int_equal(spans[0].checks_n, 31);
+	history_close(reader);
+	history_close(history);
+	history_fixture_check_told("");
+}
+
+/* One that was begun without daily means has them from its hourly ones. */
+static void test_upgrade(void **state)
+{
+	(void)state;
+	const uint64_t midnight_s = T0 - T0 % 86400 + 2 * 86400;
+	struct history_span want[2];
+	struct history_span spans[2];
+	struct history *history = history_fixture_open(history_path, false);
+	for (unsigned i = 0; i < 60; i++)
+		history_fixture_add_good(history, i % 3 ? "m1.example" : "m2.example", "192.0.2.1",
+		                         T0 + i * 1800);
+	history_fixture_flush(history);
+	while (history_prune(history, T0 + HISTORY_RAW_S + 3 * 86400, 100, &history_diag) == 1)
+		;
+	assert_int_equal(history_spans(history, "m1.example", NULL, midnight_s, 86400, want, 2), 0);
+	assert_int_equal(want[0].checks_n + want[1].checks_n, 40);
+	history_close(history);
+	history_fixture_shell("sqlite3 %s 'DROP TABLE days; PRAGMA user_version = 1'", history_path);
+	/* Not by who only reads. */
+	struct history *reader = history_fixture_open(history_path, true);
+	assert_int_equal(history_spans(reader, "m1.example", NULL, midnight_s, 86400, spans, 2), -ENOENT);
+	history = history_fixture_open(history_path, false);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(
+		        history_spans(i ? reader : history, "m1.example", NULL, midnight_s, 86400, spans, 2),
+		        0);
+		assert_memory_equal(spans, want, sizeof(want));
+	}
+	history_close(history);
+	history_close(reader);
+	history_close(history_fixture_open(history_path, false));
+	history_fixture_check_told("");
+}
+
+static void test_state(void **state)
+{
+	(void)state;
+	struct history *history = history_fixture_open(history_path, false);
+	assert_int_equal(history_state(history, "m1.example"), 0);
+	uint64_t before = 0;
+	for (int i = 0; i < 4; i++) {
+		if (i < 3)
+			history_fixture_add_good(history, "m1.example", i == 1 ? "192.0.2.2" : "192.0.2.1",
+			                         T0 + (i == 2));
+		else
+			assert_int_equal(history_add_change(history, T0, "m1.example", NULL, REASON_NONE,
+			                                    REASON_OLD, ""),
+			                 0);
+		history_fixture_add_good(history, "m2.example", "192.0.2.9", T0 + 50);
+		assert_int_equal(history_state(history, "m1.example"), before);
+		history_fixture_flush(history);
+		assert_int_not_equal(history_state(history, "m1.example"), before);
+		before = history_state(history, "m1.example");
+	}
+	history_close(history);
+	history_fixture_check_told("");
+}
+
 /* After a year nothing is left but numbers, and what a clock that was ahead has written is out at once. */
 static void test_a_year_later(void **state)
 {
@@ -281,8 +387,8 @@ static void test_a_year_later(void **state)
 		;
 	while (history_prune(history, T0 + HISTORY_YEAR_S + 3600, 100, &history_diag) == 1)
 		;
-	static const char *const tables[] = { "hours",     "changes", "arrivals", "versions",
-		                              "addresses", "mirrors", "standings" };
+	static const char *const tables[] = { "hours",    "days",      "changes", "arrivals",
+		                              "versions", "addresses", "mirrors", "standings" };
 	for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
 		if (history_fixture_count(tables[i]) != 0)
 			fail_msg("%s: %d rows", tables[i], history_fixture_count(tables[i]));
@@ -400,24 +506,13 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_in_and_out, history_fixture_setup,
-		                                history_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_reader_first, history_fixture_setup,
-		                                history_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_in_memory, history_fixture_setup,
-		                                history_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_hostile_texts, history_fixture_setup,
-		                                history_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_plans, history_fixture_setup, history_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_means_equal_rows, history_fixture_setup,
-		                                history_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_a_year_later, history_fixture_setup,
-		                                history_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_standings, history_fixture_setup,
-		                                history_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_numbers, history_fixture_setup,
-		                                history_fixture_teardown),
-		cmocka_unit_test_setup_teardown(test_large, history_fixture_setup, history_fixture_teardown),
+		HISTORY_TEST(test_in_and_out), HISTORY_TEST(test_reader_first),
+		HISTORY_TEST(test_in_memory),  HISTORY_TEST(test_hostile_texts),
+		HISTORY_TEST(test_plans),      HISTORY_TEST(test_means_equal_rows),
+		HISTORY_TEST(test_one_moment), HISTORY_TEST(test_upgrade),
+		HISTORY_TEST(test_state),      HISTORY_TEST(test_a_year_later),
+		HISTORY_TEST(test_standings),  HISTORY_TEST(test_numbers),
+		HISTORY_TEST(test_large),
 	};
 	return history_fixture_run(tests, sizeof(tests) / sizeof(tests[0]));
 }

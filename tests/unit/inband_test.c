@@ -28,7 +28,9 @@ static const char zone[] = "$TTL 1h\n"
                            "fail CNAME broken.cvd\n"
                            "child NS ns.child\n"
                            "ns.child A 192.0.2.54\n"
-                           "*.wild A 192.0.2.55\n";
+                           "*.wild A 192.0.2.55\n"
+                           "old DNAME new\n"
+                           "host.new A 192.0.2.56\n";
 static const char child[] = "@ 30 SOA ns hostmaster 11 3600 600 86400 30\n"
                             "@ 30 NS ns\nns 30 A 192.0.2.54\n";
 
@@ -508,6 +510,25 @@ static void test_access(void **state)
 	assert_int_equal(wire_get16(option), 18);
 	len = fixture_send(fixture, &any, resp);
 	assert_int_equal(wire_get16(first_record(resp, len) + 2), WIRE_TYPE_A);
+	/* why is left out when there is no room for it */
+	static const uint8_t nsid[] = { 0, WIRE_OPTION_NSID, 0, 0 };
+	static const char label[] = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+	struct answer_ident longest = ident;
+	char name[256];
+	memset(longest.id, 'x', 240);
+	longest.id[240] = '\0';
+	snprintf(name, sizeof(name), "%s.%s.%s.id.server", label, label, label);
+	struct fixture_question full = chaos;
+	full.name = name;
+	full.edns_size = 512;
+	full.options = nsid;
+	full.options_len = sizeof(nsid);
+	fixture->data.ident = &longest;
+	len = fixture_send(fixture, &full, resp);
+	assert_in_range(len, 450, 512);
+	assert_non_null(find_option(resp, len, WIRE_OPTION_NSID, &option_len));
+	assert_null(find_option(resp, len, WIRE_OPTION_EDE, &option_len));
+	fixture->data.ident = &ident;
 	chaos.peer = (const struct sockaddr *)&friend;
 	len = fixture_send(fixture, &chaos, resp);
 	assert_string_equal(txt(resp, len, WIRE_CLASS_CH), ident.id);
@@ -541,6 +562,15 @@ static void test_access(void **state)
 	any.name = "none.example.net";
 	fixture_send(fixture, &any, resp);
 	assert_int_equal(rcode(resp), WIRE_RCODE_NXDOMAIN);
+	/* An alias is answered, and not what it leads to. */
+	any.name = "host.old.example.net";
+	len = fixture_send(fixture, &any, resp);
+	const uint8_t *second = skip_record(first_record(resp, len), resp + len);
+	assert_int_equal(wire_get16(resp + 6), 2);
+	assert_int_equal(wire_get16(second + wire_name_skip(second, resp + len)), WIRE_TYPE_CNAME);
+	any.peer = (const struct sockaddr *)&friend;
+	fixture_send(fixture, &any, resp);
+	assert_int_equal(wire_get16(resp + 6), 3);
 }
 
 static void test_store_equal(void **state)

@@ -109,6 +109,34 @@ static void test_taken(void **unused)
 	}
 }
 
+/* One that shares the port is seen; another that has it for one address, or for all, is not in the way. */
+static void check_free(const char *own, const char *other, const char *all)
+{
+	struct listener listener = open_good(own, 0);
+	uint16_t port = port_of(&listener);
+	struct sockaddr_storage others[] = { address(other, port), address(own, 0),
+		                             address(strcmp(own, all) == 0 ? other : all, port) };
+	for (int tls = 0; tls <= 1; tls++) {
+		assert_false(listener_is_free(&listener.addr, tls));
+		for (size_t i = 0; i < 3; i++)
+			assert_true(listener_is_free(&others[i], tls));
+	}
+	listener_close(&listener);
+	for (int tls = 0; tls <= 1; tls++)
+		assert_true(listener_is_free(&listener.addr, tls));
+}
+
+static void test_is_free(void **unused)
+{
+	(void)unused;
+	check_free("127.0.0.1", "127.0.0.2", "0.0.0.0");
+	check_free("0.0.0.0", "127.0.0.2", "0.0.0.0");
+	if (!has_ipv6())
+		return;
+	check_free("::1", "2001:db8::1", "::");
+	check_free("::", "::1", "::");
+}
+
 static void test_not_ours(void **unused)
 {
 	(void)unused;
@@ -147,9 +175,8 @@ static void test_no_descriptors(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pair),
-		cmocka_unit_test(test_taken),
-		cmocka_unit_test(test_not_ours),
+		cmocka_unit_test(test_pair),           cmocka_unit_test(test_taken),
+		cmocka_unit_test(test_is_free),        cmocka_unit_test(test_not_ours),
 		cmocka_unit_test(test_no_descriptors),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,5 @@
-/* mirrormon's mails: who is told what, once; letters that nobody can add a header to; a sendmail that fails.
- */
+/* mirrormon's mails: who is told what, once; letters that nobody can add a header to. */
 #include <errno.h>
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,21 +7,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "mirrormon/mail_int.h"
+#include "tests/unit/support/decision_defaults.h"
+#include "tests/unit/support/folder.h"
 
 #define T0        1795244400U /* 2026-11-21 07:00:00 UTC, a Saturday */
 #define MIRRORS_N 500
 
-static char dir[64];
-static char path[128];
+static const char *path;
 static struct diag diag;
 
 /* --- a pool --- */
@@ -40,25 +37,17 @@ static struct letters letters;
 
 static int setup(void **state)
 {
-	(void)state;
-	strcpy(dir, "/tmp/mirrormon-mail-XXXXXX");
-	if (!mkdtemp(dir))
+	static char incidents_path[128];
+	if (folder_setup(state) < 0)
 		return -1;
-	snprintf(path, sizeof(path), "%s/incidents.json", dir);
+	snprintf(incidents_path, sizeof(incidents_path), "%s", folder_path("incidents.json"));
+	path = incidents_path;
 	diag_init(&diag);
 	conf_pool.name = "clamav";
 	conf = (struct conf_monitor){
 		.pool = &conf_pool,
 		.checks = { .interval_ms = 3600000, .hosts = hosts, .hosts_n = 2 },
-		.decision = { .late_after_s = 86400,
-		              .old_after_s = 2 * 86400,
-		              .unreachable_after = 3,
-		              .slow_over_ms = 10000,
-		              .slow_after = 5,
-		              .return_after = 2,
-		              .probation_s = 600,
-		              .ramp_s = 6 * 3600,
-		              .ramp_percent = 10 },
+		.decision = DECISION_DEFAULTS,
 		.mail = { .team = "team@clamav.test",
 		          .from = "monitor@clamav.test",
 		          .admin_after = 6,
@@ -85,13 +74,10 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
-	char command[128];
 	diag_fini(&diag);
 	letters_fini(&letters);
 	incidents_destroy(incidents);
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
+	return folder_teardown(state);
 }
 
 static void fails(size_t mirror, enum reason reason, uint32_t failures_n)
@@ -580,200 +566,6 @@ static void test_damaged_file(void **state)
 	assert_int_equal(diag.errors_n, 2);
 }
 
-/* --- sendmail --- */
-
-static char log_text[8192];
-
-static void note_log(void *context, enum log_level level, const char *text)
-{
-	(void)context;
-	(void)level;
-	if (strlen(log_text) + strlen(text) + 2 < sizeof(log_text))
-		strcat(strcat(log_text, text), "\n");
-}
-
-static size_t logged_n(const char *what)
-{
-	size_t n = 0;
-	for (const char *at = log_text; (at = strstr(at, what)); at++)
-		n++;
-	return n;
-}
-
-/* A sendmail that does this, with its letters in the folder. */
-static void write_sendmail(const char *commands)
-{
-	char at[128];
-	char text[1024];
-	snprintf(at, sizeof(at), "%s/sendmail", dir);
-	int len = snprintf(text, sizeof(text), "#!/bin/sh\ncd %s\n%s\n", dir, commands);
-	assert_int_equal(file_replace(at, text, (size_t)len), 0);
-	assert_int_equal(chmod(at, 0700), 0);
-}
-
-static void read_file(const char *name, char *text, size_t cap)
-{
-	char at[256];
-	snprintf(at, sizeof(at), "%s/%s", dir, name);
-	FILE *file = fopen(at, "r");
-	size_t len = file ? fread(text, 1, cap - 1, file) : 0;
-	text[len] = '\0';
-	if (file)
-		fclose(file);
-}
-
-struct sending {
-	uv_loop_t loop;
-	struct mailer *mailer;
-	uv_timer_t deadline;
-	bool is_late;
-};
-
-static void on_deadline(uv_timer_t *timer)
-{
-	((struct sending *)timer->data)->is_late = true;
-}
-
-static void start_sending(struct sending *sending, unsigned letters_n)
-{
-	char at[128];
-	snprintf(at, sizeof(at), "%s/sendmail", dir);
-	memset(sending, 0, sizeof(*sending));
-	*log_text = '\0';
-	log_set_echo(note_log, NULL);
-	assert_int_equal(uv_loop_init(&sending->loop), 0);
-	assert_int_equal(mailer_create(&sending->loop, at, &sending->mailer), 0);
-	mailer_set_times(sending->mailer, 20, 50, 30000);
-	uv_timer_init(&sending->loop, &sending->deadline);
-	sending->deadline.data = sending;
-	uv_timer_start(&sending->deadline, on_deadline, 60000, 0);
-	struct letters many = { .items = calloc(letters_n, sizeof(struct letter)), .n = letters_n };
-	assert_non_null(many.items);
-	for (unsigned i = 0; i < letters_n; i++) {
-		assert_true(asprintf(&many.items[i].to, "a%u@b.example", i) > 0);
-		assert_true(asprintf(&many.items[i].text, "Subject: %u\n\n.\nend\n", i) > 0);
-	}
-	mailer_send(sending->mailer, &many);
-	assert_int_equal(many.n, 0);
-}
-
-/* Until so few wait. */
-static void run_until(struct sending *sending, size_t waiting_n)
-{
-	while (mailer_waiting_n(sending->mailer) > waiting_n && !sending->is_late)
-		uv_run(&sending->loop, UV_RUN_ONCE);
-	assert_false(sending->is_late);
-}
-
-static void end_sending(struct sending *sending)
-{
-	mailer_close(sending->mailer);
-	uv_close((uv_handle_t *)&sending->deadline, NULL);
-	uv_run(&sending->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&sending->loop), 0);
-	log_set_echo(NULL, NULL);
-}
-
-static void test_sends(void **state)
-{
-	(void)state;
-	struct sending sending;
-	char text[8192];
-	/* One at a time: a second would find the folder. */
-	write_sendmail("mkdir lock || exit 1\necho \"$*\" >>args\ncat >>letters\nrmdir lock");
-	start_sending(&sending, 10);
-	run_until(&sending, 0);
-	end_sending(&sending);
-	assert_string_equal(log_text, "");
-	read_file("letters", text, sizeof(text));
-	char want[8192] = "";
-	for (unsigned i = 0; i < 10; i++)
-		snprintf(want + strlen(want), sizeof(want) - strlen(want), "Subject: %u\n\n.\nend\n", i);
-	assert_string_equal(text, want);
-	read_file("args", text, sizeof(text));
-	assert_memory_equal(text, "-t -i\n", 6);
-}
-
-static void test_fails_then_sends(void **state)
-{
-	(void)state;
-	struct sending sending;
-	char text[8192];
-	write_sendmail("echo x >>tries\n[ $(wc -l <tries) -ge 3 ] || exit 75\ncat >>letters");
-	start_sending(&sending, 1);
-	run_until(&sending, 0);
-	end_sending(&sending);
-	assert_int_equal(logged_n("ended with status 75; tried again"), 2);
-	read_file("letters", text, sizeof(text));
-	assert_string_equal(text, "Subject: 0\n\n.\nend\n");
-}
-
-static void test_fails(void **state)
-{
-	(void)state;
-	struct sending sending;
-	char text[64];
-	/* It does not even read the letter. */
-	write_sendmail("echo x >>tries; kill -9 $$");
-	start_sending(&sending, 2);
-	run_until(&sending, 0);
-	end_sending(&sending);
-	assert_int_equal(logged_n("ended by signal 9; tried again"), 4);
-	assert_int_equal(logged_n("is lost"), 2);
-	read_file("tries", text, sizeof(text));
-	assert_string_equal(text, "x\nx\nx\nx\nx\nx\n");
-}
-
-static void test_hangs(void **state)
-{
-	(void)state;
-	struct sending sending;
-	write_sendmail("exec sleep 600");
-	start_sending(&sending, 1);
-	mailer_set_times(sending.mailer, 20, 50, 50);
-	run_until(&sending, 0);
-	end_sending(&sending);
-	assert_int_equal(logged_n("took longer"), 3);
-}
-
-static void on_mend(uv_timer_t *timer)
-{
-	write_sendmail("cat >>letters");
-	uv_close((uv_handle_t *)timer, NULL);
-}
-
-static void test_missing(void **state)
-{
-	(void)state;
-	struct sending sending;
-	uv_timer_t mend;
-	char text[64];
-	start_sending(&sending, 3);
-	uv_timer_init(&sending.loop, &mend);
-	uv_timer_start(&mend, on_mend, 300, 0);
-	run_until(&sending, 0);
-	end_sending(&sending);
-	/* Told once, not for each of three letters and six times. */
-	assert_int_equal(logged_n("can't be started: no such file"), 1);
-	assert_int_equal(logged_n("can be started again"), 1);
-	read_file("letters", text, sizeof(text));
-	assert_memory_equal(text, "Subject: 0\n\n.\nend\nSubject: 1", 28);
-}
-
-/* Closed with one under way and others that wait; bounded before. */
-static void test_closed(void **state)
-{
-	(void)state;
-	struct sending sending;
-	write_sendmail("exec sleep 1");
-	start_sending(&sending, 1200);
-	assert_int_equal(mailer_waiting_n(sending.mailer), 1000);
-	assert_int_equal(logged_n("200 letters are lost"), 1);
-	end_sending(&sending);
-	assert_int_equal(logged_n("999 letters are not sent"), 1);
-	mailer_close(NULL);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -787,12 +579,6 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_self, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_hostile_texts, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged_file, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_sends, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fails_then_sends, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hangs, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_closed, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,9 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
 #include "conf/monitor.h"
 #include "conf/schema.h"
+#include "tests/unit/support/decision_defaults.h"
+#include "tests/unit/support/folder.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define NAME         "folder/m.conf"
@@ -71,12 +72,133 @@ static const char full[] =
         "  flap-window = \"7s\"; ramp = \"8s\"; ramp-percent = 100; };\n"
         "votes: { file = \"vote.json\"; others = [ \"https://b.example/v\", \"c.json\", \"/d.json\" ];\n"
         "  valid = \"9s\"; quorum = 4; };\n"
-        "announce: { enabled = false; quorum-percent = 61; limit = 0; interval = \"110ms\"; };\n"
+        "announce: { enabled = false; quorum-percent = 61; limit = 0; settle = \"3s\"; interval = \"110ms\"; "
+        "};\n"
         "mail: { team = \"team@a.example\"; from = \"root@localhost\"; sendmail = \"/bin/true\";\n"
         "  admin-after = 8; digest-over-percent = 21; };\n"
         "site: { directory = \"site\"; url = \"https://a.example/x\"; title = \"<b>\"; map = \"world.tsv\";\n"
         "  interval = \"120ms\"; };\n"
         "metrics: { listen = [ \"127.0.0.1\", \"::1@0\" ]; };\n";
+
+static void check_same_decision(const struct conf_decision *decision, const struct conf_decision *want)
+{
+	assert_int_equal(decision->late_after_s, want->late_after_s);
+	assert_int_equal(decision->old_after_s, want->old_after_s);
+	assert_int_equal(decision->unreachable_after, want->unreachable_after);
+	assert_int_equal(decision->slow_over_ms, want->slow_over_ms);
+	assert_int_equal(decision->slow_after, want->slow_after);
+	assert_int_equal(decision->return_after, want->return_after);
+	assert_int_equal(decision->probation_s, want->probation_s);
+	assert_int_equal(decision->probation_max_s, want->probation_max_s);
+	assert_int_equal(decision->flap_window_s, want->flap_window_s);
+	assert_int_equal(decision->ramp_s, want->ramp_s);
+	assert_int_equal(decision->ramp_percent, want->ramp_percent);
+}
+
+static void check_same_checks(const struct conf_checks *checks, const struct conf_checks *want)
+{
+	assert_int_equal(checks->interval_ms, want->interval_ms);
+	assert_int_equal(checks->retry_ms, want->retry_ms);
+	assert_int_equal(checks->spread_percent, want->spread_percent);
+	assert_int_equal(checks->connect_timeout_ms, want->connect_timeout_ms);
+	assert_int_equal(checks->timeout_ms, want->timeout_ms);
+	assert_int_equal(checks->concurrency, want->concurrency);
+	assert_int_equal(checks->port, want->port);
+	assert_string_equal(checks->patched, want->patched);
+	assert_int_equal(checks->cdiffs, want->cdiffs);
+	assert_int_equal(checks->deep_interval_ms, want->deep_interval_ms);
+	assert_int_equal(checks->deep_max_bytes, want->deep_max_bytes);
+	assert_string_equal(checks->sigtool, want->sigtool);
+}
+
+/* What has a default, but for lists. */
+static void check_same(const struct conf_monitor *conf, const struct conf_monitor *want)
+{
+	assert_int_equal(conf->feed_valid_s, want->feed_valid_s);
+	assert_int_equal(conf->feed_interval_ms, want->feed_interval_ms);
+	assert_int_equal(conf->references_n, want->references_n);
+	assert_int_equal(conf->references_quorum, want->references_quorum);
+	check_same_checks(&conf->checks, &want->checks);
+	check_same_decision(&conf->decision, &want->decision);
+	assert_int_equal(conf->votes.others_n, want->votes.others_n);
+	assert_int_equal(conf->votes.valid_s, want->votes.valid_s);
+	assert_int_equal(conf->votes.quorum, want->votes.quorum);
+	assert_int_equal(conf->announce.enabled, want->announce.enabled);
+	assert_int_equal(conf->announce.quorum_percent, want->announce.quorum_percent);
+	assert_int_equal(conf->announce.limit_s, want->announce.limit_s);
+	assert_int_equal(conf->announce.settle_s, want->announce.settle_s);
+	assert_int_equal(conf->announce.interval_ms, want->announce.interval_ms);
+	assert_string_equal(conf->mail.sendmail, want->mail.sendmail);
+	assert_int_equal(conf->mail.admin_after, want->mail.admin_after);
+	assert_int_equal(conf->mail.digest_over_percent, want->mail.digest_over_percent);
+	assert_string_equal(conf->site.title, want->site.title);
+	assert_int_equal(conf->site.interval_ms, want->site.interval_ms);
+}
+
+static const struct conf_monitor full_conf = {
+	.feed_valid_s = 2,
+	.feed_interval_ms = 100,
+	.references_n = 2,
+	.references_quorum = 1,
+	.checks = { .interval_ms = 200,
+	            .retry_ms = 100,
+	            .spread_percent = 0,
+	            .connect_timeout_ms = 300,
+	            .timeout_ms = 400,
+	            .concurrency = 7,
+	            .port = 8080,
+	            .patched = "",
+	            .cdiffs = 32,
+	            .deep_interval_ms = 0,
+	            .deep_max_bytes = 5000,
+	            .sigtool = "/opt/sigtool" },
+	.decision = { .late_after_s = 1,
+	              .old_after_s = 2,
+	              .unreachable_after = 4,
+	              .slow_over_ms = 0,
+	              .slow_after = 16,
+	              .return_after = 3,
+	              .probation_s = 5,
+	              .probation_max_s = 6,
+	              .flap_window_s = 7,
+	              .ramp_s = 8,
+	              .ramp_percent = 100 },
+	.votes = { .others_n = 3, .valid_s = 9, .quorum = 4 },
+	.announce = { .enabled = false,
+	              .quorum_percent = 61,
+	              .limit_s = 0,
+	              .settle_s = 3,
+	              .interval_ms = 110 },
+	.mail = { .sendmail = "/bin/true", .admin_after = 8, .digest_over_percent = 21 },
+	.site = { .title = "<b>", .interval_ms = 120 },
+};
+
+/* The numbers of monitor.h. */
+static const struct conf_monitor default_conf = {
+	.feed_valid_s = 86400,
+	.feed_interval_ms = 60000,
+	.checks = { .interval_ms = 3600000,
+	            .retry_ms = 300000,
+	            .spread_percent = 10,
+	            .connect_timeout_ms = 10000,
+	            .timeout_ms = 30000,
+	            .concurrency = 256,
+	            .port = 80,
+	            .patched = "daily",
+	            .cdiffs = 10,
+	            .deep_interval_ms = 3600000,
+	            .deep_max_bytes = 1073741824,
+	            .sigtool = "sigtool" },
+	.decision = DECISION_DEFAULTS,
+	.votes = { .valid_s = 10800, .quorum = 1 },
+	.announce = { .enabled = true,
+	              .quorum_percent = 60,
+	              .limit_s = 7200,
+	              .settle_s = 300,
+	              .interval_ms = 30000 },
+	.mail = { .sendmail = "/usr/sbin/sendmail", .admin_after = 6, .digest_over_percent = 20 },
+	.site = { .title = "Mirror status", .interval_ms = 60000 },
+};
 
 static void check_own(const struct conf_monitor *conf)
 {
@@ -92,12 +214,8 @@ static void check_own(const struct conf_monitor *conf)
 	assert_string_equal(conf->state_dir, "folder/state");
 	assert_string_equal(conf->feed, "folder/feed.json");
 	assert_string_equal(conf->feed_key, "/etc/key");
-	assert_int_equal(conf->feed_valid_s, 2);
-	assert_int_equal(conf->feed_interval_ms, 100);
 	assert_string_equal(conf->geo, "folder/geo.mmdb");
 	assert_string_equal(conf->ca_file, "folder/ca.pem");
-	assert_int_equal(conf->references_n, 2);
-	assert_int_equal(conf->references_quorum, 1);
 	assert_string_equal(conf->references[0].url, "http://ref.example:8080/cvd");
 	assert_string_equal(conf->references[0].address, "127.0.0.1");
 	assert_string_equal(conf->references[1].url, "https://[2001:db8::1]:1");
@@ -110,115 +228,35 @@ static void check_own(const struct conf_monitor *conf)
 	                    "127.0.0.1@9154");
 }
 
-static void check_checks(const struct conf_checks *checks)
-{
-	assert_int_equal(checks->place.line, 4);
-	assert_int_equal(checks->interval_ms, 200);
-	assert_int_equal(checks->retry_ms, 100);
-	assert_int_equal(checks->spread_percent, 0);
-	assert_int_equal(checks->connect_timeout_ms, 300);
-	assert_int_equal(checks->timeout_ms, 400);
-	assert_int_equal(checks->concurrency, 7);
-	assert_int_equal(checks->port, 8080);
-	check_texts(checks->databases, checks->databases_n, "daily my_own-1 ");
-	assert_string_equal(checks->patched, "");
-	assert_int_equal(checks->cdiffs, 32);
-	check_texts(checks->hosts, checks->hosts_n, "db.%c.x.example ");
-	assert_int_equal(checks->deep_interval_ms, 0);
-	assert_int_equal(checks->deep_max_bytes, 5000);
-	assert_string_equal(checks->sigtool, "/opt/sigtool");
-}
-
 static void check_rest(const struct conf_monitor *conf)
 {
-	const struct conf_decision *decision = &conf->decision;
-	assert_int_equal(decision->late_after_s, 1);
-	assert_int_equal(decision->old_after_s, 2);
-	assert_int_equal(decision->unreachable_after, 4);
-	assert_int_equal(decision->slow_over_ms, 0);
-	assert_int_equal(decision->slow_after, 16);
-	assert_int_equal(decision->return_after, 3);
-	assert_int_equal(decision->probation_s, 5);
-	assert_int_equal(decision->probation_max_s, 6);
-	assert_int_equal(decision->flap_window_s, 7);
-	assert_int_equal(decision->ramp_s, 8);
-	assert_int_equal(decision->ramp_percent, 100);
+	assert_int_equal(conf->checks.place.line, 4);
+	check_texts(conf->checks.databases, conf->checks.databases_n, "daily my_own-1 ");
+	check_texts(conf->checks.hosts, conf->checks.hosts_n, "db.%c.x.example ");
 	assert_string_equal(conf->votes.file, "folder/vote.json");
 	check_texts(conf->votes.others, conf->votes.others_n, "https://b.example/v folder/c.json /d.json ");
-	assert_int_equal(conf->votes.valid_s, 9);
-	assert_int_equal(conf->votes.quorum, 4);
-	assert_false(conf->announce.enabled);
-	assert_int_equal(conf->announce.quorum_percent, 61);
-	assert_int_equal(conf->announce.limit_s, 0);
-	assert_int_equal(conf->announce.interval_ms, 110);
 	assert_string_equal(conf->mail.team, "team@a.example");
 	assert_string_equal(conf->mail.from, "root@localhost");
-	assert_string_equal(conf->mail.sendmail, "/bin/true");
-	assert_int_equal(conf->mail.admin_after, 8);
-	assert_int_equal(conf->mail.digest_over_percent, 21);
 	assert_string_equal(conf->site.directory, "folder/site");
 	assert_string_equal(conf->site.url, "https://a.example/x");
-	assert_string_equal(conf->site.title, "<b>");
 	assert_string_equal(conf->site.map, "folder/world.tsv");
-	assert_int_equal(conf->site.interval_ms, 120);
 }
 
 static void test_every_key(void **state)
 {
 	(void)state;
 	struct conf_monitor *conf = load_text(full, "");
+	check_same(conf, &full_conf);
 	check_own(conf);
-	check_checks(&conf->checks);
 	check_rest(conf);
 	conf_monitor_destroy(conf);
 }
 
-/* The numbers of monitor.h. */
 static void check_defaults(const struct conf_monitor *conf)
 {
-	assert_int_equal(conf->feed_valid_s, 86400);
-	assert_int_equal(conf->feed_interval_ms, 60000);
-	assert_int_equal(conf->references_n, 0);
-	assert_int_equal(conf->references_quorum, 0);
-	const struct conf_checks *checks = &conf->checks;
-	assert_int_equal(checks->interval_ms, 3600000);
-	assert_int_equal(checks->retry_ms, 300000);
-	assert_int_equal(checks->spread_percent, 10);
-	assert_int_equal(checks->connect_timeout_ms, 10000);
-	assert_int_equal(checks->timeout_ms, 30000);
-	assert_int_equal(checks->concurrency, 256);
-	assert_int_equal(checks->port, 80);
-	check_texts(checks->databases, checks->databases_n, "main daily bytecode ");
-	assert_string_equal(checks->patched, "daily");
-	assert_int_equal(checks->cdiffs, 10);
-	check_texts(checks->hosts, checks->hosts_n, "db.%c.clamav.net database.clamav.net ");
-	assert_int_equal(checks->deep_interval_ms, 3600000);
-	assert_int_equal(checks->deep_max_bytes, 1073741824);
-	assert_string_equal(checks->sigtool, "sigtool");
-	const struct conf_decision *decision = &conf->decision;
-	assert_int_equal(decision->late_after_s, 86400);
-	assert_int_equal(decision->old_after_s, 172800);
-	assert_int_equal(decision->unreachable_after, 3);
-	assert_int_equal(decision->slow_over_ms, 10000);
-	assert_int_equal(decision->slow_after, 5);
-	assert_int_equal(decision->return_after, 2);
-	assert_int_equal(decision->probation_s, 600);
-	assert_int_equal(decision->probation_max_s, 86400);
-	assert_int_equal(decision->flap_window_s, 86400);
-	assert_int_equal(decision->ramp_s, 21600);
-	assert_int_equal(decision->ramp_percent, 10);
-	assert_int_equal(conf->votes.others_n, 0);
-	assert_int_equal(conf->votes.valid_s, 10800);
-	assert_int_equal(conf->votes.quorum, 1);
-	assert_true(conf->announce.enabled);
-	assert_int_equal(conf->announce.quorum_percent, 60);
-	assert_int_equal(conf->announce.limit_s, 7200);
-	assert_int_equal(conf->announce.interval_ms, 30000);
-	assert_string_equal(conf->mail.sendmail, "/usr/sbin/sendmail");
-	assert_int_equal(conf->mail.admin_after, 6);
-	assert_int_equal(conf->mail.digest_over_percent, 20);
-	assert_string_equal(conf->site.title, "Mirror status");
-	assert_int_equal(conf->site.interval_ms, 60000);
+	check_same(conf, &default_conf);
+	check_texts(conf->checks.databases, conf->checks.databases_n, "main daily bytecode ");
+	check_texts(conf->checks.hosts, conf->checks.hosts_n, "db.%c.clamav.net database.clamav.net ");
 }
 
 static void test_defaults(void **state)
@@ -413,75 +451,57 @@ static void test_own_mistakes(void **state)
 	          NAME ":2: file of votes is that of the feed too; give each a file of its own\n");
 }
 
+static struct conf_monitor *load_file(const char *path, const char *want)
+{
+	struct diag diag;
+	struct conf_monitor *conf = NULL;
+	diag_init(&diag);
+	int rc = conf_monitor_load(path, &diag, &conf);
+	check_messages(&diag, path, want);
+	assert_int_equal(rc, *want ? -EINVAL : 0);
+	diag_fini(&diag);
+	return conf;
+}
+
 /* The files of a pool are those of dnsd, with its messages. */
 static void test_files(void **state)
 {
 	(void)state;
-	char folder[] = "/tmp/monitor_conf_test.XXXXXX";
-	char path[64];
-	char mirrors[64];
+	char path[128];
 	char want[512];
-	static const char text[] = OWN "# no references\n";
-	static const char one[] =
-	        "mirrors = ( { host = \"m1.example\"; country = \"DE\"; addresses = \"192.0.2.1\"; "
-	        "} );\n";
-	static const char bad[] = "mirrors = ( { host = \"m1.example\"; addresses = \"192.0.2.1\"; } );\n";
-	struct diag diag;
-	struct conf_monitor *conf = NULL;
-	assert_non_null(mkdtemp(folder));
-	snprintf(path, sizeof(path), "%s/m.conf", folder);
-	snprintf(mirrors, sizeof(mirrors), "%s/mirrors.conf", folder);
+	snprintf(path, sizeof(path), "%s", folder_path("m.conf"));
+	snprintf(want, sizeof(want), "%s: cannot read it: No such file or directory\n", path);
+	load_file(path, want);
 
-	diag_init(&diag);
-	assert_int_equal(conf_monitor_load(path, &diag, &conf), -EINVAL);
-	assert_int_equal(diag.errors_n, 1);
-	assert_non_null(strstr(diag.messages[0].text, "No such file"));
-	diag_fini(&diag);
+	folder_put("m.conf", OWN "# no references\n");
+	snprintf(want, sizeof(want), "%s:1: cannot read \"%s\": No such file or directory\n", path,
+	         folder_path("mirrors.conf"));
+	load_file(path, want);
 
-	assert_int_equal(file_replace(path, text, strlen(text)), 0);
-	diag_init(&diag);
-	assert_int_equal(conf_monitor_load(path, &diag, &conf), -EINVAL);
-	snprintf(want, sizeof(want), "%s:1: cannot read \"%s\": No such file or directory\n", path, mirrors);
-	check_messages(&diag, "no mirrors file", want);
-	diag_fini(&diag);
-
-	assert_int_equal(file_replace(mirrors, bad, strlen(bad)), 0);
-	diag_init(&diag);
-	assert_int_equal(conf_monitor_load(path, &diag, &conf), -EINVAL);
+	folder_put("mirrors.conf", "mirrors = ( { host = \"m1.example\"; addresses = \"192.0.2.1\"; } );\n");
 	snprintf(want, sizeof(want), "%s:1: this mirror lacks country; write for example country = \"DE\";\n",
-	         mirrors);
-	check_messages(&diag, "mirror without country", want);
-	diag_fini(&diag);
+	         folder_path("mirrors.conf"));
+	load_file(path, want);
 
-	assert_int_equal(file_replace(mirrors, one, strlen(one)), 0);
-	diag_init(&diag);
-	assert_int_equal(conf_monitor_load(path, &diag, &conf), 0);
-	check_messages(&diag, "good", "");
+	folder_put(
+	        "mirrors.conf",
+	        "mirrors = ( { host = \"m1.example\"; country = \"DE\"; addresses = \"192.0.2.1\"; } );\n");
+	struct conf_monitor *conf = load_file(path, "");
 	assert_int_equal(conf->pool->mirrors_n, 1);
 	assert_string_equal(conf->pool->mirrors[0].host, "m1.example");
 	conf_monitor_destroy(conf);
-	diag_fini(&diag);
-	unlink(mirrors);
-	unlink(path);
-	rmdir(folder);
 }
 
 static void test_example(void **state)
 {
 	(void)state;
-	struct diag diag;
-	struct conf_monitor *conf = NULL;
-	diag_init(&diag);
-	int rc = conf_monitor_load("contrib/clamav.net/mirrormon.conf", &diag, &conf);
-	check_messages(&diag, "the example", "");
-	assert_int_equal(rc, 0);
+	struct conf_monitor *conf = load_file("contrib/clamav.net/mirrormon.conf", "");
 	assert_true(conf->pool->mirrors_n > 100);
 	assert_true(conf->pool->regions_n > 0);
 	assert_int_equal(conf->references_quorum, 2);
 	assert_int_equal(conf->votes.quorum, 2);
 	assert_string_equal(conf->pool->mirrors_file, "contrib/clamav.net/mirrors.conf");
 	conf_monitor_destroy(conf);
-	diag_fini(&diag);
 }
 
 static void test_reference_is_a_configuration(void **state)
@@ -570,7 +590,7 @@ int main(void)
 		cmocka_unit_test(test_defaults_give_way),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_own_mistakes),
-		cmocka_unit_test(test_files),
+		cmocka_unit_test_setup_teardown(test_files, folder_setup, folder_teardown),
 		cmocka_unit_test(test_example),
 		cmocka_unit_test(test_reference_is_a_configuration),
 		cmocka_unit_test(test_document_has_every_key),

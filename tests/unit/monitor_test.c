@@ -8,231 +8,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/file.h"
 #include "base/utc.h"
-#include "mirrormon/monitor_int.h"
-#include "tests/unit/support/checker_fixture.h"
+#include "tests/unit/support/monitor_fixture.h"
 
-#define MIRRORS_N 4
-#define HOUR_MS   3600000U
-
-static const char conf_text[] =
-        "monitor: { name = \"me\"; pool = \"p\"; mirrors = \"m\"; };\n"
-        "checks: { databases = [ \"main\", \"daily\", \"bytecode\" ]; cdiffs = 1; deep-interval = \"0s\"; "
-        "spread-percent = 0; retry = \"5m\"; };\n"
-        "decision: { probation = \"10m\"; };\n"
-        "announce: { settle = \"0s\"; };\n";
-
-struct fixture {
-	struct monitor monitor;
-	struct http_fake *fake;
-	uv_timer_t tick;
-	char timestamp[32];
-	char cvd[3][BODY];
-	struct conf_mirror conf_mirrors[2 * MIRRORS_N];
-	struct mirror mirrors[2 * MIRRORS_N];
-	struct addr addrs[2 * MIRRORS_N];
-	char hosts[2 * MIRRORS_N][16];
-	char url[64];
-	struct conf_reference reference;
-	const char *others[2];
-};
-
-static void on_tick(uv_timer_t *tick)
-{
-	(void)tick;
-}
-
-/* The first n of them are in the pool: 127.0.0.1, 127.0.0.2, ... */
-static struct settings *make_settings(struct fixture *fx, size_t n)
-{
-	struct settings *settings = calloc(1, sizeof(*settings));
-	struct diag diag;
-	assert_non_null(settings);
-	settings->refs = 1;
-	arena_init(&settings->arena);
-	diag_init(&diag);
-	assert_int_equal(conf_monitor_load_text("conf", conf_text, strlen(conf_text), &diag, &settings->conf),
-	                 0);
-	diag_fini(&diag);
-	settings->pool = arena_alloc(&settings->arena, sizeof(*settings->pool));
-	assert_non_null(settings->pool);
-	memset(settings->pool, 0, sizeof(*settings->pool));
-	settings->pool->conf = settings->conf->pool;
-	settings->pool->mirrors = fx->mirrors;
-	settings->pool->mirrors_n = n;
-	settings->conf->pool->mirrors = fx->conf_mirrors;
-	settings->conf->pool->mirrors_n = n;
-	settings->conf->checks.port = http_fake_port(fx->fake);
-	return settings;
-}
-
-static int setup(void **state)
-{
-	struct fixture *fx = calloc(1, sizeof(*fx));
-	struct monitor *monitor = &fx->monitor;
-	struct diag diag;
-	char path[64];
-	assert_non_null(fx);
-	assert_int_equal(uv_loop_init(&monitor->loop), 0);
-	fx->fake = http_fake_create(&monitor->loop, 4);
-	assert_non_null(fx->fake);
-	snprintf(fx->timestamp, sizeof(fx->timestamp), "%llu\n", (unsigned long long)utc_now() - 60);
-	http_fake_add(fx->fake, "/timestamp", fx->timestamp, strlen(fx->timestamp), BUILT);
-	for (size_t i = 0; i < 3; i++) {
-		checker_fixture_fill_cvd(fx->cvd[i], checker_fixture_versions[i]);
-		snprintf(path, sizeof(path), "/%s.cvd", checker_fixture_databases[i]);
-		http_fake_add(fx->fake, path, fx->cvd[i], BODY, BUILT);
-	}
-	http_fake_add(fx->fake, checker_fixture_cdiff(DAILY, path), "ClamAV-Diff", 11, BUILT);
-	for (size_t i = 0; i < 2 * MIRRORS_N; i++) {
-		snprintf(fx->hosts[i], sizeof(fx->hosts[i]), "m%zu.example", i);
-		/* Of several addresses of the kernel's one server. */
-		addr_parse("127.0.0.1", &fx->addrs[i]);
-		fx->mirrors[i] = (struct mirror){ .host = fx->hosts[i],
-			                          .country = country_from_code("DE"),
-			                          .weight = 100,
-			                          .addrs = &fx->addrs[i],
-			                          .addrs_n = 1 };
-	}
-	uv_timer_t *timers[] = { &monitor->judge_timer, &monitor->beat_timer,  &monitor->self_timer,
-		                 &monitor->deep_timer,  &monitor->brief_timer, &monitor->votes_timer };
-	for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++) {
-		uv_timer_init(&monitor->loop, timers[i]);
-		timers[i]->data = monitor;
-	}
-	uv_timer_init(&monitor->loop, &fx->tick);
-	uv_timer_start(&fx->tick, on_tick, 20, 20);
-	diag_init(&diag);
-	assert_int_equal(history_open(NULL, false, &diag, &monitor->history), 0);
-	diag_fini(&diag);
-	monitor->settings = make_settings(fx, MIRRORS_N);
-	assert_int_equal(
-	        checker_create(&monitor->loop, &monitor->settings->conf->checks, NULL, &monitor->checker), 0);
-	*state = fx;
-	return 0;
-}
-
-static void close_each(uv_handle_t *handle, void *context)
-{
-	(void)context;
-	if (!uv_is_closing(handle) && handle->type == UV_TIMER)
-		uv_close(handle, NULL);
-}
-
-static int teardown(void **state)
-{
-	struct fixture *fx = *state;
-	struct monitor *monitor = &fx->monitor;
-	monitor->stopping = true;
-	checker_close(monitor->checker);
-	monitor_watch_nothing(monitor);
-	http_fake_close(fx->fake);
-	/* What was watched and the checker close their own. */
-	uv_close((uv_handle_t *)&fx->tick, NULL);
-	uv_timer_t *timers[] = { &monitor->judge_timer, &monitor->beat_timer,  &monitor->self_timer,
-		                 &monitor->deep_timer,  &monitor->brief_timer, &monitor->votes_timer };
-	for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++)
-		close_each((uv_handle_t *)timers[i], NULL);
-	assert_int_equal(uv_run(&monitor->loop, UV_RUN_DEFAULT), 0);
-	assert_int_equal(uv_loop_close(&monitor->loop), 0);
-	for (size_t i = 0; i < monitor->colleagues_n; i++)
-		vote_destroy(monitor->colleagues[i].vote);
-	free(monitor->colleagues);
-	free(monitor->references);
-	view_unref(monitor->view);
-	history_close(monitor->history);
-	settings_unref(monitor->settings);
-	free(fx);
-	return 0;
-}
-
-static void watch(struct fixture *fx)
-{
-	assert_int_equal(monitor_watch_pool(&fx->monitor), 0);
-	/* Nothing is checked but by the test. */
-	for (size_t i = 0; i < fx->monitor.watched_n; i++)
-		uv_timer_stop(&fx->monitor.watched[i]->timer);
-}
-
-static void check(struct watched *watched, bool brief)
-{
-	watched_check(watched, brief);
-	assert_true(watched->busy);
-	while (watched->busy)
-		assert_true(uv_run(&watched->monitor->loop, UV_RUN_ONCE) != 0);
-}
-
-static void check_all(struct fixture *fx)
-{
-	for (size_t i = 0; i < fx->monitor.watched_n; i++)
-		check(fx->monitor.watched[i], false);
-	assert_int_equal(fx->monitor.unchecked_n, 0);
-}
-
-static void use_reference(struct fixture *fx)
-{
-	snprintf(fx->url, sizeof(fx->url), "http://127.0.0.1:%u", http_fake_port(fx->fake));
-	fx->reference.url = fx->url;
-	fx->monitor.settings->conf->references = &fx->reference;
-	fx->monitor.settings->conf->references_n = 1;
-	fx->monitor.references = calloc(1, sizeof(*fx->monitor.references));
-	assert_non_null(fx->monitor.references);
-}
-
-static void test_self(struct fixture *fx)
-{
-	monitor_self_test(&fx->monitor);
-	while (fx->monitor.references_busy_n)
-		assert_true(uv_run(&fx->monitor.loop, UV_RUN_ONCE) != 0);
-}
-
-static size_t out_n(const struct fixture *fx)
-{
-	size_t n = 0;
-	for (size_t i = 0; i < fx->monitor.view->mirrors_n; i++)
-		n += fx->monitor.view->mirrors[i].verdict.reason != REASON_NONE;
-	return n;
-}
-
-/* A pool that is well, with its versions announced. */
-static void begin_well(struct fixture *fx)
-{
-	use_reference(fx);
-	watch(fx);
-	check_all(fx);
-	test_self(fx);
-	assert_true(fx->monitor.self_ok);
-	monitor_judge(&fx->monitor);
-	assert_int_equal(fx->monitor.databases[1].version, DAILY);
-	assert_int_equal(out_n(fx), 0);
-}
+#define HOUR_MS 3600000U
 
 static const struct http_fake_answer no_cdiff = { .text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n" };
 
 static void test_one_failure_is_not_out_of_sync(void **state)
 {
-	struct fixture *fx = *state;
+	struct monitor_fixture *fx = *state;
 	struct watched *first;
 	char path[64];
-	begin_well(fx);
+	monitor_fixture_begin_well(fx);
 	first = fx->monitor.watched[0];
 	/* Its version was seen, its patch was not. */
 	http_fake_script(fx->fake, checker_fixture_cdiff(DAILY, path), &no_cdiff);
-	check(first, false);
+	monitor_fixture_check(first, false);
 	http_fake_script(fx->fake, path, NULL);
-	test_self(fx);
+	monitor_fixture_self_test(fx);
 	assert_int_equal(first->standing.failures_n, 1);
 	monitor_judge(&fx->monitor);
-	assert_int_equal(out_n(fx), 0);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
 	assert_int_equal(first->last.reason, REASON_HTTP_ERROR);
 }
 
 static void test_start_with_one_failure(void **state)
 {
-	struct fixture *fx = *state;
-	use_reference(fx);
-	watch(fx);
+	struct monitor_fixture *fx = *state;
+	monitor_fixture_use_reference(fx);
+	monitor_fixture_watch(fx);
 	/* As a start knows it from the last run. */
 	fx->monitor.databases[1].version = DAILY;
 	static const struct http_fake_answer busy = {
@@ -240,17 +48,17 @@ static void test_start_with_one_failure(void **state)
 	};
 	http_fake_script(fx->fake, NULL, &busy);
 	http_fake_script(fx->fake, "/timestamp", &busy);
-	check(fx->monitor.watched[0], false);
+	monitor_fixture_check(fx->monitor.watched[0], false);
 	http_fake_script(fx->fake, NULL, NULL);
 	http_fake_script(fx->fake, "/timestamp", NULL);
 	for (size_t i = 1; i < fx->monitor.watched_n; i++)
-		check(fx->monitor.watched[i], false);
-	test_self(fx);
+		monitor_fixture_check(fx->monitor.watched[i], false);
+	monitor_fixture_self_test(fx);
 	while (fx->monitor.watched[0]->held_ms)
-		test_self(fx);
+		monitor_fixture_self_test(fx);
 	assert_int_equal(fx->monitor.watched[0]->standing.failures_n, 1);
 	monitor_judge(&fx->monitor);
-	assert_int_equal(out_n(fx), 0);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
 }
 
 static void test_databases_move(void **state)
@@ -280,20 +88,20 @@ static void test_databases_move(void **state)
 
 static void test_failing_looks_do_not_starve(void **state)
 {
-	struct fixture *fx = *state;
+	struct monitor_fixture *fx = *state;
 	struct watched *first;
 	static const struct http_fake_answer busy = {
 		.text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 	};
-	begin_well(fx);
+	monitor_fixture_begin_well(fx);
 	first = fx->monitor.watched[0];
 	uint64_t due_ms = first->due_ms;
 	assert_true(uv_timer_get_due_in(&first->timer) > HOUR_MS - 60000);
-	check(first, true);
+	monitor_fixture_check(first, true);
 	assert_true(first->due_ms == due_ms);
 	http_fake_script(fx->fake, NULL, &busy);
 	http_fake_script(fx->fake, "/main.cvd", &busy);
-	check(first, true);
+	monitor_fixture_check(first, true);
 	assert_true(first->held_ms);
 	/* Nothing is asked before it is clear what that was. */
 	watched_check(first, false);
@@ -301,17 +109,17 @@ static void test_failing_looks_do_not_starve(void **state)
 	http_fake_script(fx->fake, NULL, NULL);
 	http_fake_script(fx->fake, "/main.cvd", NULL);
 	do
-		test_self(fx);
+		monitor_fixture_self_test(fx);
 	while (first->held_ms);
 	/* The whole check is nearer than it was, and stays there, however often a look fails. */
 	uint64_t retry_ms = fx->monitor.settings->conf->checks.retry_ms;
 	due_ms = first->due_ms;
 	assert_true(due_ms <= uv_now(&fx->monitor.loop) + retry_ms);
 	http_fake_script(fx->fake, "/main.cvd", &busy);
-	check(first, true);
+	monitor_fixture_check(first, true);
 	http_fake_script(fx->fake, "/main.cvd", NULL);
 	do
-		test_self(fx);
+		monitor_fixture_self_test(fx);
 	while (first->held_ms);
 	assert_true(first->due_ms == due_ms);
 	assert_true(uv_timer_get_due_in(&first->timer) <= retry_ms);
@@ -319,18 +127,18 @@ static void test_failing_looks_do_not_starve(void **state)
 
 static void test_own_outage_counts_for_nobody(void **state)
 {
-	struct fixture *fx = *state;
+	struct monitor_fixture *fx = *state;
 	static const struct http_fake_answer busy = {
 		.text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 	};
 	struct watched *first;
-	begin_well(fx);
+	monitor_fixture_begin_well(fx);
 	first = fx->monitor.watched[0];
 	http_fake_script(fx->fake, "/timestamp", &busy);
 	for (unsigned i = 0; i < 4; i++) {
-		check(first, false);
+		monitor_fixture_check(first, false);
 		do
-			test_self(fx);
+			monitor_fixture_self_test(fx);
 		while (first->held_ms);
 	}
 	assert_false(fx->monitor.self_ok);
@@ -340,86 +148,86 @@ static void test_own_outage_counts_for_nobody(void **state)
 	/* Soon again, not in an hour: nothing is known of it. */
 	assert_true(uv_timer_get_due_in(&first->timer) <= fx->monitor.settings->conf->checks.retry_ms);
 	http_fake_script(fx->fake, "/timestamp", NULL);
-	test_self(fx);
+	monitor_fixture_self_test(fx);
 	monitor_judge(&fx->monitor);
-	assert_int_equal(out_n(fx), 0);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
 }
 
 static void test_own_outage_without_references(void **state)
 {
-	struct fixture *fx = *state;
+	struct monitor_fixture *fx = *state;
 	static const struct http_fake_answer busy = {
 		.text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
 	};
-	watch(fx);
-	check_all(fx);
+	monitor_fixture_watch(fx);
+	monitor_fixture_check_all(fx);
 	monitor_judge(&fx->monitor);
 	assert_true(fx->monitor.self_ok);
 	http_fake_script(fx->fake, "/timestamp", &busy);
 	for (unsigned i = 0; i < 6; i++) {
-		for (size_t k = 0; k < MIRRORS_N; k++)
-			check(fx->monitor.watched[k], false);
+		for (size_t k = 0; k < MONITOR_FIXTURE_N; k++)
+			monitor_fixture_check(fx->monitor.watched[k], false);
 		monitor_judge(&fx->monitor);
 	}
 	assert_false(fx->monitor.self_ok);
 	/* It is over: who was not looked at meanwhile is as good as before. */
 	http_fake_script(fx->fake, "/timestamp", NULL);
-	for (size_t k = 0; k < MIRRORS_N; k++)
-		check(fx->monitor.watched[k], false);
+	for (size_t k = 0; k < MONITOR_FIXTURE_N; k++)
+		monitor_fixture_check(fx->monitor.watched[k], false);
 	monitor_judge(&fx->monitor);
 	assert_true(fx->monitor.self_ok);
-	assert_int_equal(out_n(fx), 0);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
 	/* One of four alone is its own fault. */
 	http_fake_script(fx->fake, "/timestamp", &busy);
 	for (unsigned i = 0; i < 3; i++) {
-		check(fx->monitor.watched[0], false);
+		monitor_fixture_check(fx->monitor.watched[0], false);
 		monitor_judge(&fx->monitor);
 	}
-	assert_int_equal(out_n(fx), 1);
+	assert_int_equal(monitor_fixture_out_n(fx), 1);
 }
 
 static void test_who_joins(void **state)
 {
-	struct fixture *fx = *state;
+	struct monitor_fixture *fx = *state;
 	/* Of a run before whose standings are lost: a serial, and nothing else. */
 	history_set_number(fx->monitor.history, "serial", 1795000000);
-	watch(fx);
-	for (size_t i = 0; i < MIRRORS_N; i++)
+	monitor_fixture_watch(fx);
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
 		assert_int_equal(fx->monitor.watched[i]->standing.reason, REASON_NONE);
-	assert_int_equal(fx->monitor.unchecked_n, MIRRORS_N);
+	assert_int_equal(fx->monitor.unchecked_n, MONITOR_FIXTURE_N);
 	fx->monitor.settings->pool->mirrors_n++;
 	fx->monitor.settings->conf->pool->mirrors_n++;
-	watch(fx);
-	assert_int_equal(fx->monitor.watched_n, MIRRORS_N + 1);
+	monitor_fixture_watch(fx);
+	assert_int_equal(fx->monitor.watched_n, MONITOR_FIXTURE_N + 1);
 	assert_int_equal(fx->monitor.watched[0]->standing.reason, REASON_NONE);
-	assert_int_equal(fx->monitor.watched[MIRRORS_N]->standing.reason, REASON_OUT_OF_SYNC);
-	assert_int_equal(fx->monitor.watched[MIRRORS_N]->verdict.reason, REASON_OUT_OF_SYNC);
-	assert_int_equal(fx->monitor.unchecked_n, MIRRORS_N + 1);
+	assert_int_equal(fx->monitor.watched[MONITOR_FIXTURE_N]->standing.reason, REASON_OUT_OF_SYNC);
+	assert_int_equal(fx->monitor.watched[MONITOR_FIXTURE_N]->verdict.reason, REASON_OUT_OF_SYNC);
+	assert_int_equal(fx->monitor.unchecked_n, MONITOR_FIXTURE_N + 1);
 }
 
 /* Checks are under way while their mirrors leave, and the monitor ends: all is freed, nothing counted twice.
  */
 static void test_leaving(void **state)
 {
-	struct fixture *fx = *state;
+	struct monitor_fixture *fx = *state;
 	static const struct http_fake_answer hang = { .text = "HTTP/1.1 200 OK\r\n", .then = HTTP_FAKE_HANG };
-	watch(fx);
+	monitor_fixture_watch(fx);
 	http_fake_script(fx->fake, "/timestamp", &hang);
-	for (size_t i = 0; i < MIRRORS_N; i++)
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
 		watched_check(fx->monitor.watched[i], false);
-	while (http_fake_counts(fx->fake).requests_n < MIRRORS_N)
+	while (http_fake_counts(fx->fake).requests_n < MONITOR_FIXTURE_N)
 		assert_true(uv_run(&fx->monitor.loop, UV_RUN_ONCE) != 0);
 	fx->monitor.settings->pool->mirrors_n -= 2;
 	assert_int_equal(monitor_watch_pool(&fx->monitor), 0);
-	assert_int_equal(fx->monitor.watched_n, MIRRORS_N - 2);
-	assert_int_equal(fx->monitor.unchecked_n, MIRRORS_N - 2);
+	assert_int_equal(fx->monitor.watched_n, MONITOR_FIXTURE_N - 2);
+	assert_int_equal(fx->monitor.unchecked_n, MONITOR_FIXTURE_N - 2);
 	assert_non_null(fx->monitor.leaving);
 }
 
 static void test_clock_goes_back(void **state)
 {
-	struct fixture *fx = *state;
-	begin_well(fx);
+	struct monitor_fixture *fx = *state;
+	monitor_fixture_begin_well(fx);
 	struct watched *first = fx->monitor.watched[0];
 	uint64_t now_s = utc_now();
 	/* As if the clock had been a day ahead till now. */
@@ -432,11 +240,11 @@ static void test_clock_goes_back(void **state)
 	assert_false(fx->monitor.self_ok);
 	assert_true(fx->monitor.databases[0].ready_since_s >= now_s);
 	do
-		test_self(fx);
+		monitor_fixture_self_test(fx);
 	while (first->held_ms);
 	assert_int_equal(first->standing.failures_n, 1);
 	assert_true(first->standing.checked_s <= utc_now());
-	check(first, false);
+	monitor_fixture_check(first, false);
 	assert_int_equal(first->standing.failures_n, 0);
 }
 
@@ -456,7 +264,7 @@ static struct vote *make_vote(const char *monitor, const struct addr *addr)
 	return vote;
 }
 
-static void use_others(struct fixture *fx, const char *first, const char *second)
+static void use_others(struct monitor_fixture *fx, const char *first, const char *second)
 {
 	fx->others[0] = first;
 	fx->others[1] = second;
@@ -470,28 +278,28 @@ static void use_others(struct fixture *fx, const char *first, const char *second
 
 static void test_one_voice_one_vote(void **state)
 {
-	struct fixture *fx = *state;
-	begin_well(fx);
+	struct monitor_fixture *fx = *state;
+	monitor_fixture_begin_well(fx);
 	use_others(fx, "a", "b");
 	fx->monitor.colleagues[0].vote = make_vote("other", &fx->addrs[0]);
 	fx->monitor.colleagues[1].vote = make_vote("other", &fx->addrs[0]);
 	monitor_judge(&fx->monitor);
 	assert_int_equal(fx->monitor.view->mirrors[0].addrs[0].verdict.votes_n, 2);
-	assert_int_equal(out_n(fx), 0);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
 	vote_destroy(fx->monitor.colleagues[1].vote);
 	fx->monitor.colleagues[1].vote = make_vote("me", &fx->addrs[0]);
 	monitor_judge(&fx->monitor);
-	assert_int_equal(out_n(fx), 0);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
 	assert_non_null(strstr(fx->monitor.view->monitors[1].detail, "our own name"));
 	vote_destroy(fx->monitor.colleagues[1].vote);
 	fx->monitor.colleagues[1].vote = make_vote("third", &fx->addrs[0]);
 	monitor_judge(&fx->monitor);
-	assert_true(out_n(fx) > 0);
+	assert_true(monitor_fixture_out_n(fx) > 0);
 }
 
 static void test_vote_by_https_ends(void **state)
 {
-	struct fixture *fx = *state;
+	struct monitor_fixture *fx = *state;
 	use_others(fx, "https://127.0.0.1:1/vote", "/dev/zero");
 	monitor_read_votes(&fx->monitor);
 	assert_true(fx->monitor.colleagues[0].busy);
@@ -503,20 +311,188 @@ static void test_vote_by_https_ends(void **state)
 	assert_true(fx->monitor.colleagues[0].detail[0]);
 }
 
+/* A first check that takes its time puts off what is decided, but not for long. */
+static void test_first_round_ends(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	struct monitor *monitor = &fx->monitor;
+	static const struct http_fake_answer hang = { .text = "HTTP/1.1 200 OK\r\n", .then = HTTP_FAKE_HANG };
+	static const struct http_fake_answer refused = {
+		.text = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", .host = "db.de.clamav.net"
+	};
+	monitor_fixture_use_reference(fx);
+	monitor_fixture_watch(fx);
+	uint64_t wait_ms = monitor->round_until_ms - uv_now(&monitor->loop);
+	assert_true(wait_ms > 0 && wait_ms <= 10000 + 2 * monitor->settings->conf->checks.timeout_ms);
+	http_fake_script(fx->fake, "/timestamp", &hang);
+	watched_check(monitor->watched[0], false);
+	while (http_fake_counts(fx->fake).requests_n < 1)
+		assert_true(uv_run(&monitor->loop, UV_RUN_ONCE) != 0);
+	http_fake_script(fx->fake, "/timestamp", &refused);
+	monitor->watched[1]->turn = 0;
+	monitor_fixture_check_known(fx, monitor->watched[1]);
+	http_fake_script(fx->fake, "/timestamp", NULL);
+	for (size_t i = 2; i < MONITOR_FIXTURE_N; i++)
+		monitor_fixture_check_known(fx, monitor->watched[i]);
+	assert_true(monitor->self_ok);
+	monitor_judge(monitor);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
+	/* Another reload is no reason to wait anew. */
+	uint64_t until_ms = monitor->round_until_ms;
+	monitor_fixture_watch(fx);
+	assert_true(monitor->round_until_ms == until_ms);
+	monitor->round_until_ms = uv_now(&monitor->loop);
+	monitor_judge(monitor);
+	assert_int_equal(monitor_fixture_out_n(fx), 1);
+	assert_true(monitor->round_told);
+}
+
+/* Those that were seen first, of many that were not seen yet, are no quorum for a new version. */
+static void test_few_seen_are_no_quorum(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	monitor_fixture_use_reference(fx);
+	monitor_fixture_watch(fx);
+	fx->monitor.round_until_ms = 0;
+	monitor_fixture_check_known(fx, fx->monitor.watched[0]);
+	monitor_fixture_self_test(fx);
+	monitor_judge(&fx->monitor);
+	assert_int_equal(fx->monitor.databases[1].candidate, DAILY);
+	assert_int_equal(fx->monitor.databases[1].have_n, 1);
+	assert_int_equal(fx->monitor.databases[1].of_n, MONITOR_FIXTURE_N);
+	assert_int_equal(fx->monitor.databases[1].version, 0);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
+	monitor_fixture_check_known(fx, fx->monitor.watched[1]);
+	monitor_fixture_check_known(fx, fx->monitor.watched[2]);
+	monitor_judge(&fx->monitor);
+	assert_int_equal(fx->monitor.databases[1].version, DAILY);
+	/* Who was not seen yet lacks nothing. */
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
+}
+
+/* Who comes again after the monitor has run for long without it begins on probation, by a restart too. */
+static void test_returned_at_a_start(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	struct watched **watched;
+	monitor_fixture_begin_well(fx);
+	monitor_fixture_restart(fx);
+	watched = fx->monitor.watched;
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
+		assert_int_equal(watched[i]->standing.reason, REASON_NONE);
+	watched[2]->standing.checked_s -= 2 * 86400;
+	monitor_fixture_restart(fx);
+	watched = fx->monitor.watched;
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
+		assert_int_equal(watched[i]->standing.reason, i == 2 ? REASON_OUT_OF_SYNC : REASON_NONE);
+	/* It was the monitor that was away. */
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++) {
+		watched[i]->standing = (struct standing){ .checked_s = utc_now() - 30 * 86400 };
+		watched[i]->verdict = (struct verdict){ 0 };
+	}
+	monitor_fixture_restart(fx);
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
+		assert_int_equal(fx->monitor.watched[i]->standing.reason, REASON_NONE);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	assert_int_equal(file_replace(path, text, strlen(text)), 0);
+}
+
+/* A start is no change: with others that can't be read, neither our own opinion moves anybody, nor does one
+ * come back that lacked a version and was not seen since. */
+static void test_start_keeps_what_held(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	struct monitor *monitor = &fx->monitor;
+	struct diag diag;
+	char path[] = "/tmp/monitor-feed-XXXXXX";
+	int fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	monitor_fixture_begin_well(fx);
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++) {
+		fx->addrs[i].bytes[3] = (uint8_t)(1 + i); /* 127.0.0.1 ... */
+		monitor->watched[i]->addr = fx->addrs[i];
+	}
+	monitor->watched[0]->standing.reason = REASON_UNREACHABLE;
+	diag_init(&diag);
+	monitor_judge(monitor);
+	assert_int_equal(history_save_standings(monitor->history, monitor->view, &diag), 0);
+	diag_fini(&diag);
+	monitor_watch_nothing(monitor);
+	view_unref(monitor->view);
+	monitor->view = NULL;
+
+	use_others(fx, "/nowhere/a", "/nowhere/b");
+	monitor->settings->conf->votes.quorum = 2;
+	monitor->settings->conf->feed = path;
+	write_file(
+	        path,
+	        "{ \"pool\": \"p\", \"excluded\": [ { \"mirror\": \"m2.example\", \"reason\": "
+	        "\"out-of-sync\" }, 5, "
+	        "{ \"address\": \"127.0.0.2\", \"reason\": \"refused\", \"since\": \"2026-11-21T07:00:00Z\", "
+	        "\"detail\": \"403\" } ] }\n");
+	monitor_fixture_watch(fx);
+	assert_int_equal(monitor->watched[0]->standing.reason, REASON_UNREACHABLE);
+	monitor->round_until_ms = 0;
+	monitor_fixture_self_test(fx);
+	monitor_judge(monitor);
+	const struct mirror_view *mirrors = monitor->view->mirrors;
+	assert_int_equal(mirrors[0].verdict.reason, REASON_NONE);
+	assert_int_equal(mirrors[1].verdict.reason, REASON_REFUSED);
+	assert_int_equal(mirrors[1].verdict.since_s, 1795244400);
+	assert_string_equal(mirrors[1].verdict.detail, "403");
+	assert_int_equal(mirrors[2].verdict.reason, REASON_OUT_OF_SYNC);
+	assert_int_equal(mirrors[3].verdict.reason, REASON_NONE);
+	/* It shows that it has it. The server is at one address alone. */
+	assert_int_equal(addr_parse("127.0.0.1", &monitor->watched[2]->addr), 0);
+	monitor_fixture_check_known(fx, monitor->watched[2]);
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[2].verdict.reason, REASON_NONE);
+
+	/* Of another pool: then our own opinion is all there is. */
+	monitor_watch_nothing(monitor);
+	write_file(path, "{ \"pool\": \"q\", \"excluded\": [ ] }\n");
+	monitor_fixture_watch(fx);
+	assert_int_equal(monitor->watched[0]->verdict.reason, REASON_UNREACHABLE);
+	monitor->settings->conf->feed = NULL;
+	assert_int_equal(unlink(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_databases_move),
-		cmocka_unit_test_setup_teardown(test_one_failure_is_not_out_of_sync, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_start_with_one_failure, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_failing_looks_do_not_starve, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_own_outage_counts_for_nobody, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_own_outage_without_references, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_who_joins, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_leaving, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_clock_goes_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_one_voice_one_vote, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_vote_by_https_ends, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_one_failure_is_not_out_of_sync, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_start_with_one_failure, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_failing_looks_do_not_starve, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_own_outage_counts_for_nobody, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_own_outage_without_references, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_who_joins, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_leaving, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_clock_goes_back, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_one_voice_one_vote, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_vote_by_https_ends, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_first_round_ends, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_few_seen_are_no_quorum, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_returned_at_a_start, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_start_keeps_what_held, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -460,6 +460,9 @@ static void test_errors(void **state)
 	expect(ask(fixture, TRANSPORT_UDP, NAME, CLIENT "00"), WIRE_RCODE_FORMERR, 0, "");
 	expect(ask(fixture, TRANSPORT_UDP, NAME, "0008 0001 00 000a 0007 2464c4abcf10c9"), WIRE_RCODE_FORMERR,
 	       0, "");
+	/* a client subnet that was fine until there was another */
+	expect(ask(fixture, TRANSPORT_UDP, NAME, "0008 0004 0001 0000 0008 0004 0001 0000"),
+	       WIRE_RCODE_FORMERR, 0, "");
 	/* a version nobody knows, whose options may look different */
 	size_t req_len = make_request(NAME, WIRE_TYPE_A, 1232, CLIENT "0003 0000", req);
 	uint8_t *version = req + WIRE_HEADER_LEN + 17 + 4 + 6;

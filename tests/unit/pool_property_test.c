@@ -246,8 +246,7 @@ static uint32_t weight_at(const struct draw *draw, size_t mirror, uint64_t at_s)
 	const struct override *override = override_at(draw, mirror, at_s);
 	if (override && override->action == OVERRIDE_UP)
 		permille = 1000;
-	uint64_t weight = (uint64_t)draw->mirrors[mirror].weight * permille / 1000;
-	return weight ? (uint32_t)weight : 1;
+	return (uint32_t)((uint64_t)draw->mirrors[mirror].weight * permille);
 }
 
 /* --- what must hold --- */

@@ -223,6 +223,29 @@ static void test_exclusions(void **state)
 	}
 }
 
+/* A mirror that comes back rises in steps, whatever the weights are written in. */
+static void test_small_weights(void **state)
+{
+	(void)state;
+	static const uint32_t permilles[] = { 1, 100, 325, 1000 };
+	for (size_t i = 0; i < sizeof(permilles) / sizeof(permilles[0]); i++) {
+		struct small_pool small;
+		struct pool_decision decision;
+		make(&small, plain, 1, false);
+		for (size_t k = 0; k < small.pool->mirrors_n; k++)
+			small.pool->mirrors[k].weight = 1;
+		small.state.mirrors[0].permille = permilles[i];
+		assert_int_equal(pool_decide_country(small.pool, &small.state, country_from_text("DE"), false,
+		                                     &decision),
+		                 0);
+		assert_int_equal(decision.members_n, 2);
+		assert_int_equal(decision.members[0].weight * UINT64_C(1000),
+		                 (uint64_t)decision.members[1].weight * permilles[i]);
+		pool_decision_fini(&decision);
+		drop(&small);
+	}
+}
+
 static void test_regions(void **state)
 {
 	(void)state;
@@ -324,9 +347,8 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_decisions),
-		cmocka_unit_test(test_exclusions),
-		cmocka_unit_test(test_regions),
+		cmocka_unit_test(test_decisions),     cmocka_unit_test(test_exclusions),
+		cmocka_unit_test(test_small_weights), cmocka_unit_test(test_regions),
 		cmocka_unit_test(test_refused),
 	};
 	return cmocka_run_group_tests_name("pool", tests, NULL, NULL);

@@ -73,8 +73,13 @@ static void test_weights(void **state)
 	(void)state;
 	static const struct {
 		uint32_t weight[4];
-	} table[] = { { { 1, 3, 0, 0 } },     { { 100, 300, 0, 0 } }, { { 1, 1, 1, 1 } },
-		      { { 10, 20, 30, 40 } }, { { 1, 1000, 0, 0 } },  { { 999983, 17, 0, 0 } } };
+	} table[] = { { { 1, 3, 0, 0 } },
+		      { { 100, 300, 0, 0 } },
+		      { { 1, 1, 1, 1 } },
+		      { { 10, 20, 30, 40 } },
+		      { { 1, 1000, 0, 0 } },
+		      { { 999983, 17, 0, 0 } },
+		      { { 1000000000, 999999000, 1, 0 } } };
 	for (size_t t = 0; t < sizeof(table) / sizeof(table[0]); t++) {
 		struct addr addrs[4];
 		struct pool_member members[4];
@@ -124,6 +129,35 @@ static void test_several_addresses(void **state)
 	answer_pools_unref(pools);
 }
 
+/* Rows are shared between lists of the same weights, but not when the mirrors have other numbers of
+ * addresses. */
+static void test_rows_shared(void **state)
+{
+	(void)state;
+	struct addr addrs[4] = { address4(1), address4(2), address4(3), address4(4) };
+	struct pool_member two[2] = { { &addrs[0], 2, 100, 7 }, { &addrs[2], 2, 100, 9 } };
+	struct pool_member one[2] = { { &addrs[0], 1, 100, 7 }, { &addrs[2], 1, 100, 9 } };
+	struct pools_builder *builder = pools_builder_create(1);
+	uint32_t set;
+	assert_int_equal(pools_builder_add_set(builder, two, 2, 1, 300, &set), 0);
+	assert_int_equal(pools_builder_add_set(builder, one, 2, 1, 300, &set), 0);
+	assert_int_equal(pools_builder_add_set(builder, two, 2, 1, 60, &set), 0);
+	assert_int_equal(pools_builder_slot_set(builder, 0, set), 0);
+	struct answer_pools *pools;
+	assert_int_equal(pools_build(builder, &pools), 0);
+	pools_builder_destroy(builder);
+	const struct pool_set *sets = pools->sets;
+	assert_int_equal(sets[0].v4.rows_off, sets[2].v4.rows_off);
+	assert_int_not_equal(sets[0].v4.rows_off, sets[1].v4.rows_off);
+	for (size_t i = 0; i < 3; i++) {
+		unsigned seen = 0;
+		for (uint32_t row = 0; row < sets[i].v4.rows_n; row++)
+			seen |= 1U << pools->rows[sets[i].v4.rows_off + row];
+		assert_int_equal(seen, i == 1 ? 3 : 15);
+	}
+	answer_pools_unref(pools);
+}
+
 static void test_large(void **state)
 {
 	(void)state;
@@ -164,6 +198,7 @@ int main(void)
 		cmocka_unit_test(test_equal_shares),
 		cmocka_unit_test(test_weights),
 		cmocka_unit_test(test_several_addresses),
+		cmocka_unit_test(test_rows_shared),
 		cmocka_unit_test(test_large),
 		cmocka_unit_test(test_empty),
 	};

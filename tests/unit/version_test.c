@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "zones/version.h"
+#include "zones/versions.h"
 #include "zones/zones.h"
 
 #define MD5  "0123456789abcdef0123456789abcdef"
@@ -157,6 +158,8 @@ static void test_directory(void **state)
 	/* what is bad keeps number and time */
 	write_cvd(dir, "daily.cvd", 27499);
 	expect(dir, &version, 1200, -EINVAL, "1.4.3:62:27501:1100:1:90:49192:335", "lower than 27501");
+	/* a restart alone does not help: version_restore() */
+	expect(dir, &version, 1200, -EINVAL, "1.4.3:62:27501:1100:1:90:49192:335", "remove versions.json");
 	write_file(dir, "daily.cvd", "ClamAV-VDB:22 Jun", 17);
 	expect(dir, &version, 1300, -EINVAL, "1.4.3:62:27501:1100:1:90:49192:335", "shorter than");
 	write_file(dir, "daily.cvd", "", 0);
@@ -473,7 +476,6 @@ static void test_json(void **state)
 	struct zones_version entries[2] = { { .zone = &zone, .conf = &conf },
 		                            { .zone = &zone, .conf = &conf } };
 	struct zones from = { .versions = &entries[0], .versions_n = 1 };
-	struct zones to = { .versions = &entries[1], .versions_n = 1 };
 	struct version_clock clock = { .now_s = 2000, .boot_s = 100 };
 	entries[0].version.verified_s = 1900;
 	version_set_number(&entries[0].version, "daily", 27500);
@@ -481,7 +483,7 @@ static void test_json(void **state)
 	diag_init(&diag);
 	json_t *json = zones_versions_to_json(&from);
 	assert_non_null(json);
-	assert_int_equal(zones_versions_from_json(&to, json, clock, &diag), 0);
+	assert_int_equal(zones__restore_version(&entries[1], json, clock, &diag), 0);
 	assert_string_equal(entries[1].version.databases[0].name, "daily");
 	assert_int_equal(entries[1].version.databases[0].version, 27500);
 	assert_int_equal(entries[1].version.verified_s, 1900);
@@ -501,7 +503,7 @@ static void test_json(void **state)
 	for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
 		json = json_loads(damaged[i], 0, NULL);
 		assert_non_null(json);
-		assert_int_equal(zones_versions_from_json(&to, json, clock, &diag), -EINVAL);
+		assert_int_equal(zones__restore_version(&entries[1], json, clock, &diag), -EINVAL);
 		assert_int_equal(diag.messages_n, i + 1);
 		assert_int_equal(entries[1].version.verified_s, 1900);
 		assert_int_equal(entries[1].version.databases_n, 1);

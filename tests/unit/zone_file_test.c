@@ -13,6 +13,8 @@
 #include <cmocka.h>
 
 #include "wire/name.h"
+#include "wire/wire.h"
+#include "wire/writer.h"
 #include "zones/zone_file.h"
 #include "zones/zone_rdata.h"
 
@@ -421,6 +423,10 @@ static const struct {
 	{ "A \\# 3 c00002", "these 3 bytes are not well-formed A RDATA; write A ADDRESS" },
 	{ "MX \\# 4 000ac00c", "not well-formed MX" }, /* a compression pointer */
 	{ "NS \\# 3 016162", "not well-formed NS" },
+	{ "MD b", "a.example.com 1 MD 0162076578616d706c6503636f6d00" },
+	{ "TYPE3 \\# 3 016100", "a.example.com 1 MD 016100" },
+	{ "TYPE3 \\# 1 ff", "not well-formed MD" },
+	{ "TYPE4 \\# 0", "not well-formed MF" },
 	{ "TXT \\# 2 0261", "not well-formed TXT" },
 	{ "TXT \\# 0", "not well-formed TXT" },
 	{ "NSEC \\# 4 00000000", "not well-formed NSEC" },
@@ -444,6 +450,37 @@ static void test_rdata(void **state)
 		zone_records_fini(&records);
 		diag_fini(&diag);
 	}
+}
+
+/** Where the writer compresses names of a type's RDATA it takes them at their word: these types are all
+ * checked. */
+static void test_compressed(void **state)
+{
+	(void)state;
+	static const uint8_t name[] = { 1, 1, 1, 1, 0 }; /* a name from any of its bytes on */
+	unsigned compressed_n = 0;
+	for (unsigned type = 1; type < 65536; type++) {
+		bool compressed = false;
+		for (size_t skip = 0; skip <= 6; skip++) {
+			uint8_t message[256] = { 0 };
+			uint8_t rdata[32] = { 0 };
+			struct wire_writer writer;
+			memcpy(message + WIRE_HEADER_LEN, name, sizeof(name));
+			memcpy(rdata + skip, name, sizeof(name));
+			wire_writer_init(&writer, message, WIRE_HEADER_LEN + sizeof(name), sizeof(message));
+			wire_writer_know(&writer, WIRE_HEADER_LEN);
+			wire_writer_record(&writer, name, WIRE_HEADER_LEN, (uint16_t)type, 1, rdata,
+			                   sizeof(rdata));
+			compressed |= writer.len < WIRE_HEADER_LEN + sizeof(name) + 12 + sizeof(rdata);
+		}
+		static const uint8_t bad[] = { 0xff };
+		struct zone_why why;
+		if (compressed && (zone_rdata_check((uint16_t)type, bad, 1, &why) == 0 ||
+		                   zone_rdata_check((uint16_t)type, bad, 0, &why) == 0))
+			fail_msg("type %u is compressed, and its data is not checked", type);
+		compressed_n += compressed;
+	}
+	assert_int_equal(compressed_n, 11); /* those of RFC 1035 (RFC 3597 section 4) */
 }
 
 /** text, with what repeated n times in place of each %. */
@@ -685,15 +722,11 @@ static void test_file_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_syntax),
-		cmocka_unit_test(test_rdata),
-		cmocka_unit_test(test_long),
-		cmocka_unit_test(test_nul),
-		cmocka_unit_test(test_records_max),
-		cmocka_unit_test(test_include),
-		cmocka_unit_test(test_include_refused),
-		cmocka_unit_test(test_include_depth),
-		cmocka_unit_test(test_file_refused),
+		cmocka_unit_test(test_syntax),        cmocka_unit_test(test_rdata),
+		cmocka_unit_test(test_compressed),    cmocka_unit_test(test_long),
+		cmocka_unit_test(test_nul),           cmocka_unit_test(test_records_max),
+		cmocka_unit_test(test_include),       cmocka_unit_test(test_include_refused),
+		cmocka_unit_test(test_include_depth), cmocka_unit_test(test_file_refused),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -30,6 +30,10 @@ json_t *offline_ask(struct offline *offline, const json_t *request);
 /** checkconf: returns an exit status. */
 int offline_check(const char *conf_path);
 
+/** Put a value on standard output as text, whole or not at all: false is for no memory (told). What can't be
+ * written main() sees at the end. */
+bool print_json(const json_t *value, size_t flags);
+
 /**
  * Print a response: as JSON, or for people, in the way of the command. Errors and warnings go to standard
  * error. Returns an exit status.

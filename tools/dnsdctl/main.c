@@ -3,6 +3,7 @@
  * would, the same code.
  */
 #include <ctype.h>
+#include <errno.h>
 #include <getopt.h>
 #include <ldns/ldns.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "base/object.h"
 #include "tools/dnsdctl/dnsdctl.h"
 
 #define SOCKET_DEFAULT "/run/dnsd/control.sock"
@@ -69,8 +71,7 @@ static int fail_usage(const char *why)
 
 static void set(json_t *request, const char *key, const char *text)
 {
-	json_t *value = json_string(text);
-	json_object_set_new(request, key, value ? value : json_string("(not UTF-8)"));
+	json_object_set_new(request, key, object_text(text));
 }
 
 static bool is_word(const struct arguments *arguments, int i, const char *word)
@@ -172,11 +173,9 @@ static int run_lines(const struct arguments *arguments)
 		if (ecs)
 			set(request, "ecs", ecs);
 		json_t *response = status == EXIT_DONE ? answerer_ask(&answerer, request) : NULL;
-		if (!response)
+		/* Line by line: a program may wait for the answer before it asks again. */
+		if (!response || !print_json(response, JSON_COMPACT) || fflush(stdout) != 0)
 			status = EXIT_FAILED;
-		else
-			json_dumpf(response, stdout, JSON_COMPACT);
-		putchar('\n');
 		json_decref(response);
 		json_decref(request);
 	}
@@ -189,9 +188,12 @@ static int run_lines(const struct arguments *arguments)
 
 static int need_server(const struct arguments *arguments)
 {
-	if (!arguments->conf_path)
-		return run_request(arguments);
-	return fail_usage("this command is for a running server; leave -c away");
+	const char *sudo = getenv("SUDO_USER");
+	if (arguments->conf_path)
+		return fail_usage("this command is for a running server; leave -c away");
+	if (sudo)
+		set(arguments->request, "sudo-user", sudo);
+	return run_request(arguments);
 }
 
 static int run_question(struct arguments *arguments)
@@ -207,9 +209,28 @@ static int run_question(struct arguments *arguments)
 	return run_request(arguments);
 }
 
+/* Options that have no say in what is asked would be taken for granted. */
+static int check_options(const struct arguments *arguments, const char *const *takes)
+{
+	const char *name;
+	json_t *value;
+	json_object_foreach(arguments->request, name, value)
+	{
+		size_t i = 0;
+		while (takes[i] && strcmp(takes[i], name) != 0)
+			i++;
+		if (takes[i])
+			continue;
+		fprintf(stderr,
+		        "dnsdctl: --%s is no option of this command; \"dnsdctl --help\" has those it takes\n",
+		        name);
+		return EXIT_USAGE;
+	}
+	return EXIT_DONE;
+}
+
 static int run_mirror(struct arguments *arguments)
 {
-	const char *sudo = getenv("SUDO_USER");
 	if (arguments->words_n != 3)
 		return fail_usage("write: mirror down|drain|up|auto NAME");
 	const char *action = arguments->words[1];
@@ -218,16 +239,19 @@ static int run_mirror(struct arguments *arguments)
 		return fail_usage("write: mirror down|drain|up|auto NAME");
 	if (strcmp(action, "auto") != 0 && !json_object_get(arguments->request, "reason"))
 		return fail_usage("say why, with --reason TEXT");
+	bool has_in = json_object_get(arguments->request, "in") != NULL;
+	bool has_at = json_object_get(arguments->request, "at") != NULL;
+	if (has_in && has_at)
+		return fail_usage("say when with --in or with --at, not with both");
+	if (strcmp(action, "auto") == 0 && (has_in || has_at || json_object_get(arguments->request, "for")))
+		return fail_usage("auto is at once and for good; it takes no --for, --in or --at");
 	set(arguments->request, "action", action);
 	set(arguments->request, "mirror", arguments->words[2]);
-	if (sudo)
-		set(arguments->request, "sudo-user", sudo);
 	return need_server(arguments);
 }
 
 static int run_feed(struct arguments *arguments)
 {
-	const char *sudo = getenv("SUDO_USER");
 	if (arguments->words_n < 2 || arguments->words_n > 3)
 		return fail_usage("write: feed show|accept|reject [POOL]");
 	if (arguments->words_n == 3)
@@ -237,8 +261,6 @@ static int run_feed(struct arguments *arguments)
 	if (!is_word(arguments, 1, "accept") && !is_word(arguments, 1, "reject"))
 		return fail_usage("write: feed show|accept|reject [POOL]");
 	set(arguments->request, "action", arguments->words[1]);
-	if (sudo)
-		set(arguments->request, "sudo-user", sudo);
 	return need_server(arguments);
 }
 
@@ -271,7 +293,7 @@ static int run_log(struct arguments *arguments)
 static int run_checkconf(struct arguments *arguments)
 {
 	if (arguments->words_n != 1)
-		return fail_usage("checkconf takes no argument");
+		return fail_usage("checkconf takes no argument; name another file with -c FILE");
 	return offline_check(arguments->conf_path ? arguments->conf_path : CONF_DEFAULT);
 }
 
@@ -294,25 +316,28 @@ static int run(struct arguments *arguments)
 	static const struct {
 		const char *word;
 		int (*run)(struct arguments *arguments);
+		const char *takes[6]; /* of the options that are handed on */
 	} commands[] = {
-		{ "status", run_plain },
-		{ "stats", run_plain },
-		{ "reload", run_plain },
-		{ "restart", run_plain },
-		{ "mirror", run_mirror },
-		{ "feed", run_feed },
-		{ "log", run_log },
-		{ "explain", run_question },
-		{ "query", run_question },
-		{ "geo", run_geo },
-		{ "pool", run_pool },
-		{ "version", run_version },
-		{ "checkconf", run_checkconf },
+		{ "status", run_plain, { NULL } },
+		{ "stats", run_plain, { NULL } },
+		{ "reload", run_plain, { NULL } },
+		{ "restart", run_plain, { NULL } },
+		{ "mirror", run_mirror, { "for", "in", "at", "reason", "pool" } },
+		{ "feed", run_feed, { "pool" } },
+		{ "log", run_log, { NULL } },
+		{ "explain", run_question, { "from", "ecs", "at" } },
+		{ "query", run_question, { "from", "ecs" } },
+		{ "geo", run_geo, { NULL } },
+		{ "pool", run_pool, { "at", "pool" } },
+		{ "version", run_version, { NULL } },
+		{ "checkconf", run_checkconf, { NULL } },
 	};
 	if (arguments->words_n == 0)
 		return fail_usage("say what to do");
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (is_word(arguments, 0, commands[i].word)) {
+			if (check_options(arguments, commands[i].takes) != EXIT_DONE)
+				return EXIT_USAGE;
 			set(arguments->request, "command", commands[i].word);
 			return commands[i].run(arguments);
 		}
@@ -342,19 +367,26 @@ static int run_arguments(struct arguments *arguments, int argc, char **argv)
 	};
 	int option;
 	int index = 0;
+	char *end;
+	unsigned long timeout_s;
 	while ((option = getopt_long(argc, argv, "c:s:t:h", options, &index)) != -1) {
 		switch (option) {
 		case 'c': arguments->conf_path = optarg; break;
 		case 's': arguments->socket_path = optarg; break;
 		case 't':
-			arguments->timeout_s = (unsigned)strtoul(optarg, NULL, 10);
-			if (arguments->timeout_s == 0 || arguments->timeout_s > 86400)
-				return fail_usage("a timeout is 1 to 86400 seconds");
+			timeout_s = strtoul(optarg, &end, 10);
+			if (*end || timeout_s == 0 || timeout_s > 86400)
+				return fail_usage("a timeout is 1 to 86400, a plain number of seconds");
+			arguments->timeout_s = (unsigned)timeout_s;
 			break;
 		case 'h': fputs(usage, stdout); return EXIT_DONE;
 		case OPTION_VERSION: printf("dnsdctl %s\n", DNSD_VERSION); return EXIT_DONE;
 		case OPTION_JSON: arguments->json = true; break;
-		case OPTION_TEXT: set(arguments->request, options[index].name, optarg); break;
+		case OPTION_TEXT:
+			if (json_object_set_new(arguments->request, options[index].name,
+			                        json_string(optarg)) < 0)
+				return fail_usage("the value of an option is no UTF-8 text");
+			break;
 		default: return fail_usage("wrong option");
 		}
 	}
@@ -370,5 +402,10 @@ int main(int argc, char **argv)
 		                       .request = json_object() };
 	int status = run_arguments(&arguments, argc, argv);
 	json_decref(arguments.request);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "dnsdctl: cannot write the result: %s%s\n", strerror(errno),
+		        status == EXIT_DONE ? "; what was asked for has been done" : "");
+		status = EXIT_FAILED;
+	}
 	return status;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/object.h"
 #include "tools/dnsdctl/dnsdctl.h"
 
 static const char *text_of(const json_t *object, const char *key)
@@ -329,6 +330,18 @@ static void print_messages(const json_t *list)
 	        fprintf(stderr, "%s: %s\n", text_of(entry, "level"), text_of(entry, "text"));
 }
 
+bool print_json(const json_t *value, size_t flags)
+{
+	size_t len = 0;
+	char *text = object_dump(value, flags, "\n", &len);
+	if (text)
+		(void)fwrite(text, 1, len, stdout);
+	else
+		fprintf(stderr, "dnsdctl: out of memory\n");
+	free(text);
+	return text != NULL;
+}
+
 int print_response(const char *command, const json_t *response, bool json)
 {
 	static const struct {
@@ -352,10 +365,8 @@ int print_response(const char *command, const json_t *response, bool json)
 	bool ok = is_true(response, "ok");
 	print_messages(json_object_get(response, "messages"));
 	print_messages(json_object_get(result, "messages"));
-	if (json) {
-		json_dumpf(ok ? result : response, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
-		putchar('\n');
-	}
+	if (json && !print_json(ok ? result : response, JSON_INDENT(2) | JSON_ENCODE_ANY))
+		return EXIT_FAILED;
 	if (*text_of(response, "warning"))
 		fprintf(stderr, "warning: %s\n", text_of(response, "warning"));
 	if (!ok) {

@@ -333,13 +333,14 @@ int checker_start(struct checker *checker, const struct check_request *request, 
 	return 0;
 }
 
-int checker_start_reference(struct checker *checker, const struct conf_reference *reference,
+int checker_start_reference(struct checker *checker, const struct conf_reference *reference, unsigned family,
                             checker_reference_fn *done, void *context)
 {
 	struct job *job = job_create(checker, JOB_REFERENCE, context);
 	if (!job)
 		return -ENOMEM;
 	job->reference = reference;
+	job->family = family;
 	job->reference_done = done;
 	enqueue(job);
 	return 0;

@@ -50,9 +50,9 @@ int checker_create(uv_loop_t *loop, const struct conf_checks *conf, const char *
 
 /**
  * done is called from the loop, once, later; never from within. A result with at_s 0: there was no check, for
- * want of memory, file descriptors or a route of ours, which says nothing about the mirror; detail may say
- * why. deep is set only when all of it could be verified; a sigtool that is missing or fails is told in the
- * log, once. Returns 0 or -ENOMEM.
+ * want of memory or file descriptors of ours, which says nothing about the mirror; detail may say why. deep
+ * is set only when all of it could be verified; a sigtool that is missing or fails is told in the log, once.
+ * Returns 0 or -ENOMEM.
  */
 int checker_start(struct checker *checker, const struct check_request *request, checker_done_fn *done,
                   void *context);
@@ -62,11 +62,11 @@ size_t checker_busy_n(const struct checker *checker);
 
 /**
  * Check a reference: its timestamp and the headers of the databases, at its own name or address. Like a
- * mirror's result.
+ * mirror's result. family 4 or 6: over that one alone, where it goes by its name; 0 = whichever is there.
  */
 typedef void checker_reference_fn(void *context, const struct conf_reference *reference,
                                   const struct check_result *result);
-int checker_start_reference(struct checker *checker, const struct conf_reference *reference,
+int checker_start_reference(struct checker *checker, const struct conf_reference *reference, unsigned family,
                             checker_reference_fn *done, void *context);
 
 /** Fetch a text of at most max_bytes from an https:// URL: votes of others. status 0 or negative errno. */

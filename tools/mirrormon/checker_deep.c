@@ -216,7 +216,8 @@ static void tell_sigtool(struct deep *deep, const char *why)
 	if (deep->checker->is_told)
 		return;
 	deep->checker->is_told = true;
-	log_warning("sigtool (%s): %s; databases that are fetched whole are not verified until it works",
+	log_warning("sigtool (%s): %s; databases that are fetched whole are not verified until it works, and "
+	            "mirrors that had wrong content stay out",
 	            deep->checker->conf->sigtool, why);
 }
 

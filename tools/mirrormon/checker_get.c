@@ -13,7 +13,7 @@ static int perform(struct transfer *transfer, const struct conf_checks *conf, co
 		return -ENOMEM;
 	transfer_finish(transfer, curl_easy_perform(transfer->easy));
 	if (transfer_is_our_fault(transfer))
-		return -EIO;
+		return transfer->reply.os_error ? -transfer->reply.os_error : -EIO;
 	const struct reply *reply = &transfer->reply;
 	page.status = reply->status;
 	page.reason = transfer_judge(transfer, conf, page.detail, sizeof(page.detail));

@@ -16,7 +16,8 @@ struct checker_page {
 
 /**
  * http, to the port of conf, with a Host header. Of the body at most 4 KiB are read.
- * Returns 0, -ENOMEM, or -EIO: it could not be tried, for want of something of ours.
+ * Returns 0, or negative errno: it could not be tried, for want of something of ours: -ENOMEM, -EMFILE,
+ * -ENETUNREACH without a route from here, -EIO when the system does not say what.
  */
 int checker_get(const struct conf_checks *conf, const struct addr *addr, const char *host, const char *path,
                 struct checker_page *ret_page);

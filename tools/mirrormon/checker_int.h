@@ -48,6 +48,7 @@ struct reply {
 	bool is_disk_full; /* ours: the body could not be kept */
 	uint64_t connect_us, first_us, total_us;
 	bool was_connected;
+	unsigned family; /* 4 or 6: of the connection; 0 = there was none */
 };
 
 /** What to ask. */
@@ -60,6 +61,7 @@ struct ask {
 	bool head;
 	bool is_https_only;
 	bool is_deep;
+	unsigned family; /* 4 or 6: of the addresses of the URL's name only these; 0 = all */
 	uint64_t body_max;
 };
 
@@ -83,6 +85,7 @@ struct job {
 	enum job_kind kind;
 	const struct check_request *request;
 	const struct conf_reference *reference;
+	unsigned family; /* JOB_REFERENCE: 4 or 6 = over that one alone */
 	checker_done_fn *done;
 	checker_reference_fn *reference_done;
 	checker_fetched_fn *fetched;

@@ -101,6 +101,7 @@ static int ask_path(struct job *job, const char *path, struct ask *ask)
 	ask->url = url;
 	ask->connect_to = job->connect_to[0] ? job->connect_to : NULL;
 	ask->host = job->host[0] ? job->host : NULL;
+	ask->family = job->family;
 	snprintf(job->what, sizeof(job->what), "%s %s%s%s (%s%s)", ask->head ? "HEAD" : "GET", path,
 	         ask->range ? ", bytes " : "", ask->range ? ask->range : "", ask->host ? "Host " : "",
 	         ask->host ? ask->host : job->base);
@@ -346,6 +347,8 @@ static void count(struct job *job)
 	const struct reply *reply = &job->transfer->reply;
 	struct check_result *result = &job->result;
 	uint64_t total_us = result->total_us + reply->total_us;
+	if (reply->family)
+		result->family = reply->family;
 	if (job->step == STEP_DEEP)
 		return;
 	if (!job->was_connected) {

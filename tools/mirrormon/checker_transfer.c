@@ -175,6 +175,9 @@ int transfer_prepare(struct transfer *transfer, const struct conf_checks *conf, 
 	SET(NETRC, (long)CURL_NETRC_IGNORED);
 	/* A look-up that hangs in its thread is left to itself; else curl would wait for it. */
 	SET(QUICK_EXIT, 1L);
+	SET(IPRESOLVE, ask->family == 4   ? (long)CURL_IPRESOLVE_V4
+	               : ask->family == 6 ? (long)CURL_IPRESOLVE_V6
+	                                  : (long)CURL_IPRESOLVE_WHATEVER);
 	SET(CONNECTTIMEOUT_MS, (long)conf->connect_timeout_ms);
 	SET(TIMEOUT_MS, (long)(timeout_ms < INT32_MAX ? timeout_ms : INT32_MAX));
 	if (ask->is_deep) {
@@ -204,6 +207,7 @@ void transfer_finish(struct transfer *transfer, CURLcode code)
 	struct reply *reply = &transfer->reply;
 	long os_error = 0;
 	long request_len = 0;
+	char *address = NULL;
 	curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &os_error);
 	curl_easy_getinfo(transfer->easy, CURLINFO_REQUEST_SIZE, &request_len);
 	curl_easy_getinfo(transfer->easy, CURLINFO_SSL_VERIFYRESULT, &reply->verify_error);
@@ -213,6 +217,10 @@ void transfer_finish(struct transfer *transfer, CURLcode code)
 	reply->first_us = get_time(transfer->easy, CURLINFO_STARTTRANSFER_TIME_T);
 	reply->total_us = get_time(transfer->easy, CURLINFO_TOTAL_TIME_T);
 	reply->was_connected = request_len > 0;
+	if (reply->was_connected &&
+	    curl_easy_getinfo(transfer->easy, CURLINFO_PRIMARY_IP, &address) == CURLE_OK && address &&
+	    *address)
+		reply->family = strchr(address, ':') ? 6 : 4;
 	if (!transfer->deep)
 		transfer->body[reply->body_len] = '\0';
 }
@@ -225,9 +233,9 @@ bool transfer_is_our_fault(const struct transfer *transfer)
 	case CURLE_FAILED_INIT:
 	case CURLE_ABORTED_BY_CALLBACK: return true;
 	case CURLE_COULDNT_CONNECT:
+		/* Not ENETUNREACH: a router anywhere may have said so, of a network that is gone. */
 		return reply->os_error == EMFILE || reply->os_error == ENFILE || reply->os_error == ENOMEM ||
-		       reply->os_error == ENOBUFS || reply->os_error == EADDRNOTAVAIL ||
-		       reply->os_error == ENETUNREACH;
+		       reply->os_error == ENOBUFS || reply->os_error == EADDRNOTAVAIL;
 	default: return false;
 	}
 }

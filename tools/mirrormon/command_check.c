@@ -136,7 +136,8 @@ static bool print_check(const struct conf_monitor *conf, const struct address_ch
 	const struct check_result *result = &check->result;
 	const char *address = addr_format(&check->request.addr, text, sizeof(text));
 	if (result->at_s == 0) {
-		fprintf(out, "%s  not checked: no memory or file descriptor was free for it here\n", address);
+		fprintf(out, "%s  not checked from here: %s\n", address,
+		        result->detail[0] ? result->detail : "no memory or file descriptor was free for it");
 		return true;
 	}
 	fprintf(out, "%s  %s\n", address,

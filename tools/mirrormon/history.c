@@ -37,16 +37,26 @@ int history_open(const char *path, bool read_only, struct diag *diag, struct his
 	return 0;
 }
 
+static bool has_numbers_to_write(const struct history *history)
+{
+	for (size_t i = 0; i < history->numbers_n; i++) {
+		if (!history->numbers[i].is_written)
+			return true;
+	}
+	return false;
+}
+
 void history_close(struct history *history)
 {
 	if (!history)
 		return;
-	while (history->rows_n && history_flush(history, NULL) > 0)
+	while ((history->rows_n || has_numbers_to_write(history)) && history_flush(history, NULL) > 0)
 		;
 	history_disconnect(history);
 	for (size_t i = 0; i < history->rows_n; i++)
 		free(history->rows[i].host);
 	free(history->rows);
+	free(history->moved_to);
 	free(history->path);
 	free(history);
 }
@@ -249,15 +259,6 @@ static int write_all(struct history *history, size_t rows_n)
 	return history_end(history, rc);
 }
 
-static bool has_numbers_to_write(const struct history *history)
-{
-	for (size_t i = 0; i < history->numbers_n; i++) {
-		if (!history->numbers[i].is_written)
-			return true;
-	}
-	return false;
-}
-
 int history_flush(struct history *history, struct diag *diag)
 {
 	history->has_written = false;
@@ -265,12 +266,8 @@ int history_flush(struct history *history, struct diag *diag)
 	size_t rows_n = history->rows_n < FLUSH_MAX ? history->rows_n : FLUSH_MAX;
 	if (rc == 0 && (rows_n || has_numbers_to_write(history))) {
 		rc = write_all(history, rows_n);
-		if (rc == -EUCLEAN && (rc = history_begin_anew(history, diag)) == 0) {
-			/* Of the numbers, the new one has none. */
-			for (size_t i = 0; i < history->numbers_n; i++)
-				history->numbers[i].is_written = false;
+		if (rc == -EUCLEAN && (rc = history_begin_anew(history, diag)) == 0)
 			rc = write_all(history, rows_n);
-		}
 	}
 	if (history_tell(history, rc, diag) < 0)
 		return rc;

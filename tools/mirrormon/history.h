@@ -1,7 +1,7 @@
 /*
  * history: what was measured and what was decided, in an SQLite database (WAL).
  *
- *     results (7 to 8 days) ──history_prune()──> hourly means (a year)          changes of state (a year)
+ *     results (7 to 8 days) ──history_prune()──> hourly and daily means (a year)   changes of state (a year)
  *     standings: what decide made of it all, for the next start            versions: when each mirror had
  * which
  *
@@ -72,7 +72,8 @@ struct history_span {
 	uint32_t total_ms_mean;
 	uint32_t age_s_mean; /* of its timestamp */
 };
-/** spans_n spans of span_s seconds that end at until_s; from raw rows or means, whichever there are. */
+/** spans_n spans of span_s seconds that end at until_s; from raw rows or means, whichever there are. Whole
+ * days of UTC are made from daily means, others from hourly ones: a day is then a row to read, not 24. */
 int history_spans(struct history *history, const char *host, const struct addr *addr, uint64_t until_s,
                   uint32_t span_s, struct history_span *spans, size_t spans_n);
 
@@ -107,5 +108,8 @@ size_t history_arrivals(struct history *history, const char *database, uint32_t 
 /** Versions of a database that were seen, newest first. */
 size_t history_versions(struct history *history, const char *database, uint32_t *versions,
                         size_t versions_max);
+
+/** A number that is another one when there are more checks or changes of a mirror to read. 0: none can be. */
+uint64_t history_state(struct history *history, const char *host);
 
 #endif

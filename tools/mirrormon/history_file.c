@@ -13,11 +13,22 @@
 #include "base/file.h"
 #include "base/utc.h"
 
-#define SCHEMA         1
+#define SCHEMA         2
 #define APPLICATION    0x6d69726d /* "mirm" */
 #define BUSY_MS        50         /* the loop waits so long for another process */
 #define DAMAGED_MAX    3          /* files that are kept; a dying disk must not fill up */
 #define WAL_KEPT_BYTES "16777216"
+
+/* Sums, so that slices add up: the means are made when they are read. Those of days, too: a year of hours is
+ * much to read for each page of the site. */
+#define SUMS                                                                                                 \
+	"checks_n INTEGER NOT NULL, good_n INTEGER NOT NULL, out_n INTEGER NOT NULL, worst INTEGER NOT "     \
+	"NULL,"                                                                                              \
+	" timed_n INTEGER NOT NULL, total_us INTEGER NOT NULL, aged_n INTEGER NOT NULL, age_s INTEGER NOT "  \
+	"NULL"
+#define DAYS_TABLE                                                                                           \
+	"CREATE TABLE days (address INTEGER, day INTEGER, " SUMS                                             \
+	", PRIMARY KEY (address, day)) WITHOUT ROWID;"
 
 /* Reasons by their number in zones/pool/reason.h: only ever add at the end, or raise SCHEMA. */
 static const char schema[] =
@@ -32,12 +43,8 @@ static const char schema[] =
         " total_us INTEGER NOT NULL, version_0 INTEGER, built_0 INTEGER, cdiffs_0 INTEGER, version_1 INTEGER,"
         " built_1 INTEGER, cdiffs_1 INTEGER, version_2 INTEGER, built_2 INTEGER, cdiffs_2 INTEGER,"
         " detail TEXT NOT NULL, PRIMARY KEY (address, at_s, n)) WITHOUT ROWID;"
-        /* Sums, so that slices of an hour add up: the means are made when they are read. */
-        "CREATE TABLE hours (address INTEGER, hour INTEGER, checks_n INTEGER NOT NULL, good_n INTEGER NOT "
-        "NULL,"
-        " out_n INTEGER NOT NULL, worst INTEGER NOT NULL, timed_n INTEGER NOT NULL, total_us INTEGER NOT "
-        "NULL,"
-        " aged_n INTEGER NOT NULL, age_s INTEGER NOT NULL, PRIMARY KEY (address, hour)) WITHOUT ROWID;"
+        "CREATE TABLE hours (address INTEGER, hour INTEGER, " SUMS
+        ", PRIMARY KEY (address, hour)) WITHOUT ROWID;" DAYS_TABLE
         "CREATE TABLE changes (id INTEGER PRIMARY KEY, at_s INTEGER NOT NULL, mirror INTEGER NOT NULL,"
         " address INTEGER NOT NULL, old INTEGER NOT NULL, new INTEGER NOT NULL, detail TEXT NOT NULL);"
         "CREATE INDEX changes_by_mirror ON changes (mirror, at_s);"
@@ -51,8 +58,34 @@ static const char schema[] =
         "CREATE TABLE standings (address INTEGER PRIMARY KEY, layout INTEGER NOT NULL, bytes BLOB NOT NULL);"
         "CREATE TABLE numbers (key TEXT PRIMARY KEY, number INTEGER NOT NULL) WITHOUT ROWID;";
 
+#define ADD_SUMS                                                                                             \
+	" ON CONFLICT DO UPDATE SET checks_n = checks_n + excluded.checks_n, good_n = good_n + "             \
+	"excluded.good_n, out_n = out_n + excluded.out_n, worst = max(worst, excluded.worst), timed_n = "    \
+	"timed_n + excluded.timed_n, total_us = total_us + excluded.total_us, aged_n = aged_n + "            \
+	"excluded.aged_n, age_s = age_s + excluded.age_s"
+
+/* From the schema before. */
+static const char upgrade[] = DAYS_TABLE
+        "INSERT INTO days SELECT address, hour / 86400 * 86400, checks_n, good_n, out_n, worst, timed_n,"
+        " total_us, aged_n, age_s FROM hours WHERE true" ADD_SUMS ";";
+
+#define CONDENSE(table, seconds)                                                                             \
+	"INSERT INTO " table " SELECT address, at_s / " seconds " * " seconds                                \
+	", count(*), sum(reason = 0), sum(state <> 0), max(max(reason, state)),"                             \
+	" sum(reason = 0 AND total_us > 0), sum(iif(reason = 0, total_us, 0)), sum(timestamp_s > 0),"        \
+	" sum(iif(timestamp_s > 0, max(at_s - timestamp_s, 0), 0))"                                          \
+	" FROM (SELECT * FROM results WHERE address = ?1 AND at_s < ?2 ORDER BY at_s, n LIMIT ?3)"           \
+	" WHERE true GROUP BY 1, 2" ADD_SUMS
+
+#define SPANS_OF(table, at)                                                                                  \
+	"SELECT s." at ", s.checks_n, s.good_n, s.out_n, s.worst, s.timed_n, s.total_us, s.aged_n, s.age_s"  \
+	" FROM addresses a JOIN " table " s ON s.address = a.id"                                             \
+	" WHERE a.mirror = (SELECT id FROM mirrors WHERE host = ?1) AND (?2 = '' OR a.address = ?2)"         \
+	" AND s." at " >= ?3 AND s." at " < ?4"
+
 static const char *const texts[HISTORY_SQL_N] = {
 	[HISTORY_BEGIN] = "BEGIN IMMEDIATE",
+	[HISTORY_BEGIN_READING] = "BEGIN",
 	[HISTORY_COMMIT] = "COMMIT",
 	[HISTORY_MIRROR_ADD] = "INSERT INTO mirrors (host) VALUES (?)",
 	[HISTORY_MIRROR_FIND] = "SELECT id FROM mirrors WHERE host = ?",
@@ -86,12 +119,9 @@ static const char *const texts[HISTORY_SQL_N] = {
 	        " JOIN results r ON r.address = a.id"
 	        " WHERE a.mirror = (SELECT id FROM mirrors WHERE host = ?1) AND (?2 = '' OR a.address = ?2)"
 	        " AND r.at_s >= ?3 AND r.at_s < ?4",
-	[HISTORY_SPANS_HOURS] =
-	        "SELECT h.hour, h.checks_n, h.good_n, h.out_n, h.worst, h.timed_n, h.total_us, h.aged_n, "
-	        "h.age_s"
-	        " FROM addresses a JOIN hours h ON h.address = a.id"
-	        " WHERE a.mirror = (SELECT id FROM mirrors WHERE host = ?1) AND (?2 = '' OR a.address = ?2)"
-	        " AND h.hour >= ?3 AND h.hour < ?4",
+	[HISTORY_SPANS_HOURS] = SPANS_OF("hours", "hour"),
+	[HISTORY_SPANS_DAYS] = SPANS_OF("days", "day"),
+	/* Lists: ?1 how many at most, ?2 the mirror or database, ?3 the version. */
 	[HISTORY_EVENTS] = "SELECT c.at_s, m.host, a.address, c.old, c.new, c.detail FROM changes c"
 	                   " LEFT JOIN mirrors m ON m.id = c.mirror LEFT JOIN addresses a ON a.id = c.address"
 	                   " WHERE c.at_s <= 9223372036854775807 ORDER BY c.at_s DESC, c.id DESC LIMIT ?1",
@@ -113,27 +143,21 @@ static const char *const texts[HISTORY_SQL_N] = {
 	                   " ORDER BY r.at_s DESC, r.address DESC, r.n DESC LIMIT ?1",
 	/* A mirror may skip versions, and for a while go back: the first of the next eight that it had. */
 	[HISTORY_ARRIVALS] = "SELECT m.host, (SELECT min(n.at_s) FROM (SELECT at_s FROM arrivals"
-	                     " WHERE database = (SELECT id FROM databases WHERE name = ?1) AND mirror = m.id"
-	                     " AND version >= ?2 ORDER BY version LIMIT 8) n) AS first"
-	                     " FROM mirrors m WHERE first IS NOT NULL ORDER BY first, m.host LIMIT ?3",
+	                     " WHERE database = (SELECT id FROM databases WHERE name = ?2) AND mirror = m.id"
+	                     " AND version >= ?3 ORDER BY version LIMIT 8) n) AS first"
+	                     " FROM mirrors m WHERE first IS NOT NULL ORDER BY first, m.host LIMIT ?1",
 	[HISTORY_VERSIONS] = "SELECT version FROM versions"
-	                     " WHERE database = (SELECT id FROM databases WHERE name = ?1)"
-	                     " ORDER BY version DESC LIMIT ?2",
+	                     " WHERE database = (SELECT id FROM databases WHERE name = ?2)"
+	                     " ORDER BY version DESC LIMIT ?1",
+	[HISTORY_STATE] = "SELECT coalesce((SELECT sum((SELECT max(at_s) FROM results WHERE address = a.id))"
+	                  " FROM addresses a WHERE a.mirror = m.id), 0)"
+	                  " + coalesce((SELECT id FROM changes WHERE mirror = m.id ORDER BY at_s DESC, id "
+	                  "DESC LIMIT 1), "
+	                  "0)"
+	                  " FROM mirrors m WHERE m.host = ?1",
 	[HISTORY_PRUNE_DUE] = "SELECT 1 FROM results WHERE address = ?1 AND at_s < ?2 LIMIT 1",
-	[HISTORY_PRUNE_CONDENSE] =
-	        "INSERT INTO hours (address, hour, checks_n, good_n, out_n, worst, timed_n, total_us, "
-	        "aged_n, age_s)"
-	        " SELECT address, at_s / 3600 * 3600, count(*), sum(reason = 0), sum(state <> 0),"
-	        " max(max(reason, state)), sum(reason = 0 AND total_us > 0), sum(iif(reason = 0, total_us, "
-	        "0)),"
-	        " sum(timestamp_s > 0), sum(iif(timestamp_s > 0, max(at_s - timestamp_s, 0), 0))"
-	        " FROM (SELECT * FROM results WHERE address = ?1 AND at_s < ?2 ORDER BY at_s, n LIMIT ?3)"
-	        " WHERE true GROUP BY 1, 2"
-	        " ON CONFLICT DO UPDATE SET checks_n = checks_n + excluded.checks_n,"
-	        " good_n = good_n + excluded.good_n, out_n = out_n + excluded.out_n,"
-	        " worst = max(worst, excluded.worst), timed_n = timed_n + excluded.timed_n,"
-	        " total_us = total_us + excluded.total_us, aged_n = aged_n + excluded.aged_n,"
-	        " age_s = age_s + excluded.age_s",
+	[HISTORY_PRUNE_CONDENSE_HOURS] = CONDENSE("hours", "3600"),
+	[HISTORY_PRUNE_CONDENSE_DAYS] = CONDENSE("days", "86400"),
 	[HISTORY_PRUNE_RESULTS] =
 	        "DELETE FROM results WHERE (address, at_s, n) IN (SELECT address, at_s, n FROM results"
 	        " WHERE address = ?1 AND at_s < ?2 ORDER BY at_s, n LIMIT ?3)",
@@ -147,6 +171,7 @@ static const char *const texts[HISTORY_SQL_N] = {
 	                           " (SELECT database, version FROM versions WHERE at_s < ?1 LIMIT ?2)",
 	[HISTORY_PRUNE_NEXT_ADDRESS] = "SELECT id, mirror FROM addresses WHERE id > ?1 ORDER BY id LIMIT 1",
 	[HISTORY_PRUNE_HOURS] = "DELETE FROM hours WHERE address = ?1 AND hour < ?2",
+	[HISTORY_PRUNE_DAYS] = "DELETE FROM days WHERE address = ?1 AND day < ?2",
 	[HISTORY_PRUNE_STANDING] = "DELETE FROM standings WHERE address = ?1"
 	                           " AND NOT EXISTS (SELECT 1 FROM hours WHERE address = ?1)"
 	                           " AND NOT EXISTS (SELECT 1 FROM results WHERE address = ?1)",
@@ -192,9 +217,27 @@ int history_errno(struct history *history, int error)
 	}
 }
 
+/* What was found where there was nobody to be told. */
+static void tell_found(struct history *history, struct diag *diag)
+{
+	if (history->moved_to)
+		diag_error(diag, history->path, 0,
+		           "it was damaged and is now %s, a new one is begun; \"sqlite3 %s .recover\" shows "
+		           "what can be read",
+		           history->moved_to, history->moved_to);
+	if (history->was_removed)
+		diag_warning(diag, history->path, 0,
+		             "it was removed or replaced while in use; what is there now is used");
+	free(history->moved_to);
+	history->moved_to = NULL;
+	history->was_removed = false;
+}
+
 int history_tell(struct history *history, int rc, struct diag *diag)
 {
 	const char *path = history->path ? history->path : "history in memory";
+	if (diag)
+		tell_found(history, diag);
 	if (!diag || (rc == 0 && history->told && !history->has_written))
 		return rc;
 	if (rc == 0 && history->told)
@@ -231,9 +274,12 @@ void history_disconnect(struct history *history)
 	}
 	sqlite3_close(history->db);
 	history->db = NULL;
+	/* The next one may be another file, which has none of it. */
 	free(history->saved);
 	history->saved = NULL;
 	history->saved_n = 0;
+	for (size_t i = 0; i < history->numbers_n; i++)
+		history->numbers[i].is_written = false;
 }
 
 static int get_pragma(struct history *history, const char *text, int64_t *ret_number)
@@ -265,10 +311,11 @@ static int have_schema(struct history *history)
 	    (rc = get_pragma(history, "PRAGMA user_version", &version)) < 0 ||
 	    (rc = get_pragma(history, "SELECT count(*) FROM sqlite_schema", &tables_n)) < 0)
 		return rc;
-	if (tables_n && (application != APPLICATION || version != SCHEMA))
+	if (tables_n && (application != APPLICATION || version < 1 || version > SCHEMA))
 		return -EMEDIUMTYPE;
-	if (tables_n)
+	if (tables_n && version == SCHEMA)
 		return 0;
+	/* The writer makes it, or makes it what it has to be. */
 	if (history->read_only)
 		return -ENOENT;
 	char pragmas[128];
@@ -276,7 +323,7 @@ static int have_schema(struct history *history)
 	         APPLICATION, SCHEMA);
 	if ((rc = execute(history, "BEGIN IMMEDIATE")) < 0)
 		return rc;
-	if ((rc = execute(history, schema)) < 0 || (rc = execute(history, pragmas)) < 0)
+	if ((rc = execute(history, tables_n ? upgrade : schema)) < 0 || (rc = execute(history, pragmas)) < 0)
 		sqlite3_exec(history->db, "ROLLBACK", NULL, NULL, NULL);
 	return rc;
 }
@@ -389,12 +436,10 @@ int history_begin_anew(struct history *history, struct diag *diag)
 		return -ENAMETOOLONG;
 	if (rename(history->path, to) < 0 && errno != ENOENT)
 		return -EUCLEAN;
+	free(history->moved_to);
+	history->moved_to = strdup(to);
 	if (diag)
-		diag_error(diag, history->path, 0,
-		           "it was damaged and is now %s, a new one is begun; \"sqlite3 %s .recover\" shows "
-		           "what can "
-		           "be read",
-		           to, to);
+		tell_found(history, diag);
 	/* The log belongs to it; beside a new database it would be taken for that one's. */
 	snprintf(from, sizeof(from), "%s-wal", history->path);
 	strcat(to, "-wal");
@@ -450,9 +495,9 @@ int history_ready(struct history *history, struct diag *diag)
 	int rc = connect_file(history);
 	if (rc == -EUCLEAN)
 		rc = history_begin_anew(history, diag);
-	if (rc == 0 && was_removed && diag && !history->read_only)
-		diag_warning(diag, history->path, 0,
-		             "it was removed or replaced while in use; what is there now is used");
+	history->was_removed |= rc == 0 && was_removed && !history->read_only;
+	if (diag)
+		tell_found(history, diag);
 	return rc;
 }
 
@@ -506,4 +551,18 @@ int history_end(struct history *history, int rc)
 	if (rc < 0 && rc != -EBUSY && rc != -ENOSPC)
 		history_disconnect(history);
 	return rc;
+}
+
+int history_begin_reading(struct history *history)
+{
+	return history_run(history, HISTORY_BEGIN_READING);
+}
+
+int history_end_reading(struct history *history, int rc)
+{
+	int ended = history_run(history, HISTORY_COMMIT);
+	/* Never left in a transaction: what it reads would stay as it is now. */
+	if (ended < 0 && history->db && !sqlite3_get_autocommit(history->db))
+		history_disconnect(history);
+	return rc < 0 ? rc : ended;
 }

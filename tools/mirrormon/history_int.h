@@ -17,6 +17,7 @@
 /** Columns are counted from 0, parameters from 1; both as the texts in history_file.c have them. */
 enum history_sql {
 	HISTORY_BEGIN,
+	HISTORY_BEGIN_READING,
 	HISTORY_COMMIT,
 	HISTORY_MIRROR_ADD,
 	HISTORY_MIRROR_FIND,
@@ -34,13 +35,16 @@ enum history_sql {
 	HISTORY_NUMBER_GET,
 	HISTORY_SPANS_RAW,
 	HISTORY_SPANS_HOURS,
+	HISTORY_SPANS_DAYS,
 	HISTORY_EVENTS,
 	HISTORY_EVENTS_MIRROR,
 	HISTORY_CHECKS,
 	HISTORY_ARRIVALS,
 	HISTORY_VERSIONS,
+	HISTORY_STATE,
 	HISTORY_PRUNE_DUE,
-	HISTORY_PRUNE_CONDENSE,
+	HISTORY_PRUNE_CONDENSE_HOURS,
+	HISTORY_PRUNE_CONDENSE_DAYS,
 	HISTORY_PRUNE_RESULTS,
 	HISTORY_PRUNE_RESULTS_AHEAD,
 	HISTORY_PRUNE_CHANGES,
@@ -48,6 +52,7 @@ enum history_sql {
 	HISTORY_PRUNE_VERSIONS,
 	HISTORY_PRUNE_NEXT_ADDRESS,
 	HISTORY_PRUNE_HOURS,
+	HISTORY_PRUNE_DAYS,
 	HISTORY_PRUNE_STANDING,
 	HISTORY_PRUNE_ADDRESS,
 	HISTORY_PRUNE_NEXT_MIRROR,
@@ -96,6 +101,8 @@ struct history {
 	dev_t dev; /* of the file that db has open */
 	ino_t ino;
 	int told;           /* error that was told last; 0 = all is well */
+	char *moved_to;     /* where a damaged file is now; told with the next that can be */
+	bool was_removed;   /* the file, while in use; the same */
 	int before_changes; /* of db, at the last BEGIN */
 	bool has_written;   /* the last transaction: only then is something well again */
 
@@ -131,6 +138,11 @@ int history_run(struct history *history, enum history_sql sql);
 int history_begin(struct history *history);
 /** COMMIT when rc is 0, else, and when that fails, ROLLBACK. Returns 0 or negative errno. */
 int history_end(struct history *history, int rc);
+
+/** What is read until the end is of one moment, whatever is written meanwhile. */
+int history_begin_reading(struct history *history);
+/** Returns rc, or negative errno when rc was none. */
+int history_end_reading(struct history *history, int rc);
 
 void history_bind_text(sqlite3_stmt *statement, int column, const char *text);
 void history_bind_number(sqlite3_stmt *statement, int column, uint64_t number);

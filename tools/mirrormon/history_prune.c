@@ -56,9 +56,10 @@ static int condense(struct history *history, int64_t address, uint64_t raw_s, si
 	if (rc != 1)
 		return rc;
 	sqlite3_reset(due);
-	static const enum history_sql both[] = { HISTORY_PRUNE_CONDENSE, HISTORY_PRUNE_RESULTS };
-	for (size_t i = 0; i < 2; i++) {
-		sqlite3_stmt *statement = history_statement(history, both[i]);
+	static const enum history_sql steps[] = { HISTORY_PRUNE_CONDENSE_HOURS, HISTORY_PRUNE_CONDENSE_DAYS,
+		                                  HISTORY_PRUNE_RESULTS };
+	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+		sqlite3_stmt *statement = history_statement(history, steps[i]);
 		sqlite3_bind_int64(statement, 1, address);
 		history_bind_number(statement, 2, raw_s);
 		history_bind_number(statement, 3, rows_max);
@@ -91,7 +92,8 @@ static int prune_addresses(struct history *history, uint64_t now_s, size_t rows_
 		    /* Of a clock that was ahead. */
 		    (rc = prune_by_id(history, HISTORY_PRUNE_RESULTS_AHEAD, address, now_s + DAY_S,
 		                      &gone_n)) < 0 ||
-		    (rc = prune_by_id(history, HISTORY_PRUNE_HOURS, address, year_s, &gone_n)) < 0)
+		    (rc = prune_by_id(history, HISTORY_PRUNE_HOURS, address, year_s, &gone_n)) < 0 ||
+		    (rc = prune_by_id(history, HISTORY_PRUNE_DAYS, address, year_s, &gone_n)) < 0)
 			return rc;
 		gone_n = 0;
 		if ((rc = prune_by_id(history, HISTORY_PRUNE_STANDING, address, 0, &gone_n)) < 0 ||

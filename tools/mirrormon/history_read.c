@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define HOUR_S 3600
+#define DAY_S 86400
 
 void history_bind_text(sqlite3_stmt *statement, int column, const char *text)
 {
@@ -147,49 +147,81 @@ int history_spans(struct history *history, const char *host, const struct addr *
 		return -EINVAL;
 	for (size_t i = 0; i < spans_n; i++)
 		spans[i] = (struct history_span){ .from_s = until_s - whole_s + (uint64_t)span_s * i };
+	enum history_sql means =
+	        span_s % DAY_S == 0 && until_s % DAY_S == 0 ? HISTORY_SPANS_DAYS : HISTORY_SPANS_HOURS;
 	int rc = history_ready(history, NULL);
+	/* Rows that become means in between would be counted twice, or not at all. */
+	if (rc < 0 || (rc = history_begin_reading(history)) < 0)
+		return rc;
 	for (size_t done = 0; done < spans_n && rc == 0; done += SPANS_SLICE) {
 		struct span_sums sums[SPANS_SLICE] = { 0 };
 		struct history_span *slice = spans + done;
 		size_t n = spans_n - done < SPANS_SLICE ? spans_n - done : SPANS_SLICE;
 		if ((rc = read_spans(history, HISTORY_SPANS_RAW, host, addr, slice, sums, n, span_s)) < 0 ||
-		    (rc = read_spans(history, HISTORY_SPANS_HOURS, host, addr, slice, sums, n, span_s)) < 0)
+		    (rc = read_spans(history, means, host, addr, slice, sums, n, span_s)) < 0)
 			break;
 		for (size_t i = 0; i < n; i++) {
 			slice[i].total_ms_mean = mean(sums[i].total_us / 1000, sums[i].timed_n);
 			slice[i].age_s_mean = mean(sums[i].age_s, sums[i].aged_n);
 		}
 	}
-	return rc;
+	return history_end_reading(history, rc);
 }
 
 /* --- lists --- */
 
-size_t history_events(struct history *history, const char *host, struct history_event *events,
-                      size_t events_max)
+/* What is asked for, and how a row becomes an item. */
+struct list {
+	enum history_sql sql;
+	const char *of; /* mirror or database; NULL: all */
+	uint32_t version;
+	void (*read)(sqlite3_stmt *statement, void *item);
+	size_t item_size;
+};
+
+/* Returns how many items were set. */
+static size_t read_list(struct history *history, const struct list *list, void *items, size_t items_max)
 {
 	size_t n = 0;
+	char *at = items;
 	if (history_ready(history, NULL) < 0)
 		return 0;
-	sqlite3_stmt *statement = history_statement(history, host ? HISTORY_EVENTS_MIRROR : HISTORY_EVENTS);
-	history_bind_number(statement, 1, events_max);
-	if (host)
-		history_bind_text(statement, 2, host);
-	while (n < events_max && history_step(history, statement) == 1) {
-		struct history_event *event = &events[n++];
-		event->at_s = history_column_number(statement, 0, INT64_MAX);
-		history_column_text(statement, 1, event->host, sizeof(event->host));
-		history_column_addr(statement, 2, &event->addr);
-		event->from = history_column_reason(statement, 3);
-		event->to = history_column_reason(statement, 4);
-		history_column_text(statement, 5, event->detail, sizeof(event->detail));
-	}
+	sqlite3_stmt *statement = history_statement(history, list->sql);
+	history_bind_number(statement, 1, items_max);
+	if (list->of)
+		history_bind_text(statement, 2, list->of);
+	if (sqlite3_bind_parameter_count(statement) > 2)
+		history_bind_number(statement, 3, list->version);
+	while (n < items_max && history_step(history, statement) == 1)
+		list->read(statement, at + list->item_size * n++);
 	sqlite3_reset(statement);
 	return n;
 }
 
-static void read_check(sqlite3_stmt *statement, struct history_check *check)
+static void read_event(sqlite3_stmt *statement, void *item)
 {
+	struct history_event *event = item;
+	event->at_s = history_column_number(statement, 0, INT64_MAX);
+	history_column_text(statement, 1, event->host, sizeof(event->host));
+	history_column_addr(statement, 2, &event->addr);
+	event->from = history_column_reason(statement, 3);
+	event->to = history_column_reason(statement, 4);
+	history_column_text(statement, 5, event->detail, sizeof(event->detail));
+}
+
+size_t history_events(struct history *history, const char *host, struct history_event *events,
+                      size_t events_max)
+{
+	struct list list = { .sql = host ? HISTORY_EVENTS_MIRROR : HISTORY_EVENTS,
+		             .of = host,
+		             .read = read_event,
+		             .item_size = sizeof(*events) };
+	return read_list(history, &list, events, events_max);
+}
+
+static void read_check(sqlite3_stmt *statement, void *item)
+{
+	struct history_check *check = item;
 	struct check_result *result = &check->result;
 	memset(check, 0, sizeof(*check));
 	check->at_s = result->at_s = history_column_number(statement, 0, INT64_MAX);
@@ -216,48 +248,52 @@ static void read_check(sqlite3_stmt *statement, struct history_check *check)
 size_t history_checks(struct history *history, const char *host, struct history_check *checks,
                       size_t checks_max)
 {
-	size_t n = 0;
-	if (history_ready(history, NULL) < 0)
-		return 0;
-	sqlite3_stmt *statement = history_statement(history, HISTORY_CHECKS);
-	history_bind_number(statement, 1, checks_max);
-	history_bind_text(statement, 2, host);
-	while (n < checks_max && history_step(history, statement) == 1)
-		read_check(statement, &checks[n++]);
-	sqlite3_reset(statement);
-	return n;
+	struct list list = {
+		.sql = HISTORY_CHECKS, .of = host, .read = read_check, .item_size = sizeof(*checks)
+	};
+	return read_list(history, &list, checks, checks_max);
+}
+
+static void read_arrival(sqlite3_stmt *statement, void *item)
+{
+	struct history_arrival *arrival = item;
+	history_column_text(statement, 0, arrival->host, sizeof(arrival->host));
+	arrival->at_s = history_column_number(statement, 1, INT64_MAX);
 }
 
 size_t history_arrivals(struct history *history, const char *database, uint32_t version,
                         struct history_arrival *arrivals, size_t arrivals_max)
 {
-	size_t n = 0;
-	if (history_ready(history, NULL) < 0)
-		return 0;
-	sqlite3_stmt *statement = history_statement(history, HISTORY_ARRIVALS);
-	history_bind_text(statement, 1, database);
-	history_bind_number(statement, 2, version);
-	history_bind_number(statement, 3, arrivals_max);
-	while (n < arrivals_max && history_step(history, statement) == 1) {
-		struct history_arrival *arrival = &arrivals[n++];
-		history_column_text(statement, 0, arrival->host, sizeof(arrival->host));
-		arrival->at_s = history_column_number(statement, 1, INT64_MAX);
-	}
-	sqlite3_reset(statement);
-	return n;
+	struct list list = { .sql = HISTORY_ARRIVALS,
+		             .of = database,
+		             .version = version,
+		             .read = read_arrival,
+		             .item_size = sizeof(*arrivals) };
+	return read_list(history, &list, arrivals, arrivals_max);
+}
+
+static void read_version(sqlite3_stmt *statement, void *item)
+{
+	*(uint32_t *)item = (uint32_t)history_column_number(statement, 0, UINT32_MAX);
 }
 
 size_t history_versions(struct history *history, const char *database, uint32_t *versions,
                         size_t versions_max)
 {
-	size_t n = 0;
+	struct list list = {
+		.sql = HISTORY_VERSIONS, .of = database, .read = read_version, .item_size = sizeof(*versions)
+	};
+	return read_list(history, &list, versions, versions_max);
+}
+
+uint64_t history_state(struct history *history, const char *host)
+{
 	if (history_ready(history, NULL) < 0)
 		return 0;
-	sqlite3_stmt *statement = history_statement(history, HISTORY_VERSIONS);
-	history_bind_text(statement, 1, database);
-	history_bind_number(statement, 2, versions_max);
-	while (n < versions_max && history_step(history, statement) == 1)
-		versions[n++] = (uint32_t)history_column_number(statement, 0, UINT32_MAX);
+	sqlite3_stmt *statement = history_statement(history, HISTORY_STATE);
+	history_bind_text(statement, 1, host);
+	uint64_t state =
+	        history_step(history, statement) == 1 ? history_column_number(statement, 0, INT64_MAX) : 0;
 	sqlite3_reset(statement);
-	return n;
+	return state;
 }

@@ -437,6 +437,12 @@ static void check_patches(struct run *run, const char *text, const struct check_
 		if (strcmp(checks->databases[i], checks->patched) != 0)
 			continue;
 		const struct seen_database *seen = &result->databases[i];
+		/* None leads to the first version. */
+		if (checks->cdiffs == 0 || seen->version <= 1) {
+			skipped(run, "%s patches: %s", text,
+			        checks->cdiffs ? "there is none to the first version" : "checks.cdiffs is 0");
+			return;
+		}
 		if (seen->cdiffs & 1 && !(result->warnings & CHECK_WARN_CDIFF_GAP)) {
 			passed(run, "%s patches: %s-%" PRIu32 ".cdiff and those before", text,
 			       checks->patched, seen->version);
@@ -507,6 +513,14 @@ static int check_names(struct run *run, size_t number)
 static int check_server(struct run *run, size_t number)
 {
 	int rc = check_port(run, number);
+	if (rc == -ENETUNREACH || rc == -EADDRNOTAVAIL) {
+		const char *family = run->addrs[number].family == 6 ? "IPv6" : "IPv4";
+		failed(run, "%s: cannot be asked from here: %s", run->template->addresses[number],
+		       strerror(-rc));
+		mend(run, "Run this on a host that has %s, or leave the address out of the template.",
+		     family);
+		return 0;
+	}
 	if (rc == 0)
 		skipped(run, "%s: names, timestamp and databases", run->template->addresses[number]);
 	if (rc <= 0)
@@ -527,11 +541,13 @@ int join_check(const struct conf_monitor *conf, const struct join_template *temp
 	check_addresses(&run);
 	check_resolves(&run);
 	int rc = check_country(&run);
+	if (rc < 0)
+		return rc;
 	for (size_t i = 0; rc == 0 && i < template->addresses_n; i++)
 		rc = check_server(&run, i);
-	if (rc == -EIO)
-		diag_error(diag, NULL, 0,
-		           "the mirror could not be asked, for want of memory or sockets here");
+	if (rc < 0)
+		diag_error(diag, NULL, 0, "the mirror could not be asked, for want of something here: %s",
+		           rc == -EIO ? "memory or sockets" : strerror(-rc));
 	return rc < 0 ? rc : run.failed_n > 0;
 }
 

@@ -54,15 +54,19 @@ int mail_admin_address(const char *admin, char *ret_address, size_t cap);
  * told in the log and tried again, three times in all, after one and ten minutes. Without a sendmail that can
  * be started letters wait for a day. At most 1,000 wait. */
 struct mailer;
-/** Returns 0 or -ENOMEM. */
-int mailer_create(uv_loop_t *loop, const char *sendmail, struct mailer **ret_mailer);
+/** folder: what waits is kept there as well, for the next start; NULL = a stop loses it. Returns 0 or
+ * -ENOMEM. */
+int mailer_create(uv_loop_t *loop, const char *sendmail, const char *folder, struct mailer **ret_mailer);
+/** Letters that waited when the process before ended: they are sent now, those that are a day old are not. */
+void mailer_load(struct mailer *mailer, uint64_t now_s);
 /** Another program from the next letter on. Returns 0 or -ENOMEM. */
 int mailer_set_sendmail(struct mailer *mailer, const char *sendmail);
 /** Takes the letters over. */
-void mailer_send(struct mailer *mailer, struct letters *letters);
+void mailer_send(struct mailer *mailer, struct letters *letters, uint64_t now_s);
 /** Letters that have not been tried once; none while there is no sendmail. */
 size_t mailer_untried_n(const struct mailer *mailer);
-/** What waits is not sent. The loop has to run on for it to be freed. NULL is fine. */
+/** What waits is not sent, but kept in the folder; the one under way gets some seconds to end. The loop has
+ * to run on for it to be freed. NULL is fine. */
 void mailer_close(struct mailer *mailer);
 
 #endif

@@ -5,6 +5,7 @@
  *     mail_letter.c   the words
  *     mail_header.c   addresses and headers: whatever a field holds, it stays in its field
  *     mail_send.c     sendmail -t
+ *     mail_spool.c    letters that wait, as files
  */
 #ifndef TOOLS_MIRRORMON_MAIL_INT_H
 #define TOOLS_MIRRORMON_MAIL_INT_H
@@ -68,8 +69,27 @@ void mail_put_id(FILE *out, const char *name, uint64_t since_s, const char *what
  * after 400 bytes. */
 void mail_put_text(FILE *out, const char *text);
 
+/**
+ * A file for each letter that waits, so that a stop or a crash in between loses none. Not written through to
+ * the disk: a power cut may take those of the last seconds.
+ */
+#define MAIL_SPOOL_NAME_MAX 40
+struct mail_spooled {
+	char name[MAIL_SPOOL_NAME_MAX];
+	uint64_t at_s; /* since when it waits */
+	uint32_t number;
+	struct letter letter;
+};
+/** Makes the folder if need be. number tells those of one second apart. Returns 0 or negative errno. */
+int mail_spool_add(const char *folder, uint64_t at_s, uint32_t number, const char *text,
+                   char ret_name[MAIL_SPOOL_NAME_MAX]);
+void mail_spool_remove(const char *folder, const char *name);
+/** The oldest first; the caller frees items and letters. What is half or damaged is removed. Returns 0 or
+ * negative errno; with -ENOMEM, some of them. -ENOENT: there is no folder. */
+int mail_spool_load(const char *folder, struct mail_spooled **ret_items, size_t *ret_n);
+
 /** For tests: waits before the second and third try, and before the next after sendmail was missing; how long
- * one may take. */
+ * one may take, at a stop as well. */
 void mailer_set_times(struct mailer *mailer, uint64_t wait_ms, uint64_t missing_ms, uint64_t limit_ms);
 size_t mailer_waiting_n(const struct mailer *mailer);
 

@@ -15,9 +15,11 @@
 #define MISSING_MS  600000U   /* sendmail can't be started: all wait */
 #define LIMIT_MS    60000U    /* then it is ended */
 #define AGE_MAX_MS  86400000U /* a letter that waited a day is no news */
+#define CLOSE_MS    5000U     /* at a stop, for the one under way */
 
 struct waiting {
 	struct letter letter;
+	char name[MAIL_SPOOL_NAME_MAX]; /* of its file; "" = it has none */
 	unsigned tries_n;
 	uint64_t added_ms, due_ms; /* of the loop's clock */
 };
@@ -25,22 +27,31 @@ struct waiting {
 struct mailer {
 	uv_loop_t *loop;
 	char *sendmail;
-	uv_timer_t timer; /* the next try, or the end of one that takes too long */
+	char *folder; /* NULL: none */
+	uint32_t numbers;
+	bool folder_failed; /* as told */
+	uv_timer_t timer;   /* the next try, or the end of one that takes too long */
 	uv_process_t process;
 	bool is_busy, is_closing, was_ended;
 	bool is_missing; /* as told */
 	unsigned handles_n;
-	uint64_t wait_ms, missing_ms, limit_ms;
+	uint64_t wait_ms, missing_ms, limit_ms, close_ms;
 	struct waiting *waiting; /* the first is under way while is_busy */
 	size_t waiting_n, waiting_cap;
 };
 
 static void send_next(struct mailer *mailer);
 
-int mailer_create(uv_loop_t *loop, const char *sendmail, struct mailer **ret_mailer)
+int mailer_create(uv_loop_t *loop, const char *sendmail, const char *folder, struct mailer **ret_mailer)
 {
 	struct mailer *mailer = calloc(1, sizeof(*mailer));
-	if (!mailer || !(mailer->sendmail = strdup(sendmail))) {
+	if (!mailer)
+		return -ENOMEM;
+	mailer->sendmail = strdup(sendmail);
+	mailer->folder = folder ? strdup(folder) : NULL;
+	if (!mailer->sendmail || (folder && !mailer->folder)) {
+		free(mailer->sendmail);
+		free(mailer->folder);
 		free(mailer);
 		return -ENOMEM;
 	}
@@ -49,6 +60,7 @@ int mailer_create(uv_loop_t *loop, const char *sendmail, struct mailer **ret_mai
 	mailer->timer.data = mailer;
 	mailer->handles_n = 1;
 	mailer_set_times(mailer, WAIT_MS, MISSING_MS, LIMIT_MS);
+	mailer->close_ms = CLOSE_MS;
 	*ret_mailer = mailer;
 	return 0;
 }
@@ -67,7 +79,7 @@ void mailer_set_times(struct mailer *mailer, uint64_t wait_ms, uint64_t missing_
 {
 	mailer->wait_ms = wait_ms;
 	mailer->missing_ms = missing_ms;
-	mailer->limit_ms = limit_ms;
+	mailer->limit_ms = mailer->close_ms = limit_ms;
 }
 
 size_t mailer_waiting_n(const struct mailer *mailer)
@@ -89,7 +101,8 @@ static void free_letter(struct letter *letter)
 	free(letter->text);
 }
 
-static void remove_waiting(struct mailer *mailer, size_t i)
+/** From memory only. */
+static void forget_waiting(struct mailer *mailer, size_t i)
 {
 	free_letter(&mailer->waiting[i].letter);
 	mailer->waiting_n--;
@@ -97,11 +110,22 @@ static void remove_waiting(struct mailer *mailer, size_t i)
 	        (mailer->waiting_n - i) * sizeof(*mailer->waiting));
 }
 
+static void remove_waiting(struct mailer *mailer, size_t i)
+{
+	if (mailer->waiting[i].name[0])
+		mail_spool_remove(mailer->folder, mailer->waiting[i].name);
+	forget_waiting(mailer, i);
+}
+
 static void on_closed(uv_handle_t *handle)
 {
 	struct mailer *mailer = handle->data;
 	if (--mailer->handles_n == 0) {
+		while (mailer->waiting_n)
+			forget_waiting(mailer, mailer->waiting_n - 1);
+		free(mailer->waiting);
 		free(mailer->sendmail);
+		free(mailer->folder);
 		free(mailer);
 	}
 }
@@ -110,7 +134,9 @@ static void on_process_closed(uv_handle_t *handle)
 {
 	struct mailer *mailer = handle->data;
 	mailer->is_busy = false;
-	if (!mailer->is_closing)
+	if (mailer->is_closing)
+		uv_close((uv_handle_t *)&mailer->timer, on_closed);
+	else
 		send_next(mailer);
 	on_closed(handle);
 }
@@ -118,7 +144,10 @@ static void on_process_closed(uv_handle_t *handle)
 static void on_timer(uv_timer_t *timer)
 {
 	struct mailer *mailer = timer->data;
-	if (mailer->is_busy) {
+	if (mailer->is_busy && mailer->is_closing && !mailer->waiting[0].name[0]) {
+		/* It has the letter, which nobody else has, and ends by itself. */
+		uv_close((uv_handle_t *)&mailer->process, on_process_closed);
+	} else if (mailer->is_busy) {
 		mailer->was_ended = true;
 		uv_process_kill(&mailer->process, SIGKILL);
 	} else {
@@ -149,7 +178,10 @@ static void on_ended(uv_process_t *process, int64_t status, int term_signal)
 {
 	struct mailer *mailer = process->data;
 	uv_timer_stop(&mailer->timer);
-	if (mailer->was_ended)
+	if (mailer->is_closing && (mailer->was_ended || term_signal || status))
+		log_warning("mail to %s is not sent%s", mailer->waiting[0].letter.to,
+		            mailer->waiting[0].name[0] ? ": it waits for the next start" : "");
+	else if (mailer->was_ended)
 		put_off(mailer, "took longer than so many seconds:", (int)(mailer->limit_ms / 1000));
 	else if (term_signal)
 		put_off(mailer, "ended by signal", term_signal);
@@ -292,15 +324,56 @@ static int add_waiting(struct mailer *mailer, const struct letter *letter)
 	return 0;
 }
 
-void mailer_send(struct mailer *mailer, struct letters *letters)
+/** On disk as well. Where that fails, it is sent all the same. */
+static void keep(struct mailer *mailer, struct waiting *waiting, uint64_t now_s)
+{
+	if (!mailer->folder)
+		return;
+	int rc =
+	        mail_spool_add(mailer->folder, now_s, mailer->numbers++, waiting->letter.text, waiting->name);
+	if (rc < 0 && !mailer->folder_failed)
+		log_error("%s: letters that wait can't be kept: %s; a stop loses them", mailer->folder,
+		          strerror(-rc));
+	mailer->folder_failed = rc < 0;
+}
+
+void mailer_load(struct mailer *mailer, uint64_t now_s)
+{
+	struct mail_spooled *items = NULL;
+	size_t n = 0, loaded_n = 0;
+	int rc = mailer->folder ? mail_spool_load(mailer->folder, &items, &n) : 0;
+	if (rc < 0 && rc != -ENOENT)
+		log_error("%s: letters that wait can't be read: %s", mailer->folder, strerror(-rc));
+	for (size_t i = 0; i < n; i++) {
+		uint64_t age_ms = now_s > items[i].at_s ? (now_s - items[i].at_s) * 1000 : 0;
+		if (add_waiting(mailer, &items[i].letter) < 0) {
+			free_letter(&items[i].letter);
+			continue;
+		}
+		struct waiting *waiting = &mailer->waiting[mailer->waiting_n - 1];
+		memcpy(waiting->name, items[i].name, sizeof(waiting->name));
+		waiting->added_ms -= age_ms; /* only the difference is looked at */
+		loaded_n++;
+		if (items[i].number >= mailer->numbers)
+			mailer->numbers = items[i].number + 1;
+	}
+	free(items);
+	if (loaded_n)
+		log_info("%zu letters waited for this start", loaded_n);
+	send_next(mailer);
+}
+
+void mailer_send(struct mailer *mailer, struct letters *letters, uint64_t now_s)
 {
 	size_t lost_n = 0;
 	uv_update_time(mailer->loop);
 	for (size_t i = 0; i < letters->n; i++) {
-		if (add_waiting(mailer, &letters->items[i]) < 0) {
-			free_letter(&letters->items[i]);
-			lost_n++;
+		if (add_waiting(mailer, &letters->items[i]) == 0) {
+			keep(mailer, &mailer->waiting[mailer->waiting_n - 1], now_s);
+			continue;
 		}
+		free_letter(&letters->items[i]);
+		lost_n++;
 	}
 	if (lost_n)
 		log_error("%zu letters are lost: %zu wait for %s already", lost_n, mailer->waiting_n,
@@ -314,14 +387,18 @@ void mailer_close(struct mailer *mailer)
 {
 	if (!mailer)
 		return;
-	if (mailer->waiting_n > mailer->is_busy)
-		log_warning("%zu letters are not sent", mailer->waiting_n - mailer->is_busy);
-	while (mailer->waiting_n)
-		remove_waiting(mailer, mailer->waiting_n - 1);
-	free(mailer->waiting);
+	size_t left_n = 0, kept_n = 0;
+	for (; mailer->waiting_n > mailer->is_busy; left_n++) {
+		kept_n += mailer->waiting[mailer->waiting_n - 1].name[0] != '\0';
+		forget_waiting(mailer, mailer->waiting_n - 1);
+	}
+	if (kept_n)
+		log_info("%zu letters wait for the next start", kept_n);
+	if (left_n > kept_n)
+		log_warning("%zu letters are not sent", left_n - kept_n);
 	mailer->is_closing = true;
-	/* One that is under way has its letter, and ends by itself. */
-	if (mailer->is_busy && !uv_is_closing((uv_handle_t *)&mailer->process))
-		uv_close((uv_handle_t *)&mailer->process, on_process_closed);
-	uv_close((uv_handle_t *)&mailer->timer, on_closed);
+	if (!mailer->is_busy)
+		uv_close((uv_handle_t *)&mailer->timer, on_closed);
+	else if (!uv_is_closing((uv_handle_t *)&mailer->process))
+		uv_timer_start(&mailer->timer, on_timer, mailer->close_ms, 0);
 }

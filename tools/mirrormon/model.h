@@ -62,6 +62,7 @@ struct check_result {
 	unsigned untried;           /* enum check_part */
 	bool deep;                  /* a whole database was fetched and verified */
 	bool brief;                 /* headers only, while a version waits to be announced */
+	unsigned family;            /* 4 or 6: over which it was connected; 0 = it was not. Not kept either */
 	uint32_t connect_us;        /* of the first request */
 	uint32_t first_us;          /* its first byte */
 	uint32_t total_us;          /* of all requests but the deep one */

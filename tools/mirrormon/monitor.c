@@ -90,8 +90,10 @@ static void on_deep(uv_timer_t *timer)
 	if (monitor->watched_n == 0 || databases_n == 0 || getrandom(lots, sizeof(lots), 0) != sizeof(lots))
 		return;
 	struct watched *watched = monitor->watched[lots[0] % monitor->watched_n];
+	/* One that has to show a certain one shows that. */
+	if (!watched->wants_deep)
+		watched->deep_database = (uint32_t)(lots[1] % databases_n);
 	watched->wants_deep = true;
-	watched->deep_database = (uint32_t)(lots[1] % databases_n);
 	watched_check(watched, false);
 }
 
@@ -289,9 +291,11 @@ static void reload(struct monitor *monitor)
 	monitor->old_checker = monitor->checker;
 	monitor->old_settings = before;
 	monitor->checker = checker;
+	monitor_forget_witnesses(monitor);
 	/* Results by number of database would be taken for those of others. */
 	for (size_t i = 0; i < monitor->watched_n; i++) {
 		struct watched *watched = monitor->watched[i];
+		watched->wants_deep = false;
 		monitor_move_databases(&before->conf->checks, &settings->conf->checks,
 		                       watched->last.databases);
 		monitor_move_databases(&before->conf->checks, &settings->conf->checks,
@@ -385,7 +389,7 @@ static void begin_stop(struct monitor *monitor)
 	checker_close(monitor->checker);
 	checker_close(monitor->old_checker);
 	if (monitor->view)
-		monitor_output(monitor, monitor->self_ok && monitor->unchecked_n == 0, false);
+		monitor_output(monitor, monitor->self_ok && !monitor_is_first_round(monitor), false);
 	monitor->checker = monitor->old_checker = NULL;
 	monitor_watch_nothing(monitor);
 	monitor_output_close(monitor);

@@ -32,10 +32,12 @@ struct watched {
 	uint64_t due_ms;                    /* of its next whole check, by the loop's clock */
 	bool wants_deep;
 	uint32_t deep_database;
+	char owed[VERSION_NAME_MAX]; /* the database it has to show whole before it is back; "" = none */
 	unsigned turn;
 	struct check_request request;
 	struct standing standing;
 	struct check_result last;
+	bool is_witness;          /* that check is to show whether its family works */
 	enum reason heard;        /* of the last check, whether it counted or not */
 	struct check_result held; /* failed, and waits for the self-test to say whether it is to blame */
 	uint64_t held_ms; /* when it came in, by the loop's clock; 0 = none is held. No check begins meanwhile
@@ -45,6 +47,25 @@ struct watched {
 	uint64_t changes_n;
 	struct watched *next; /* of those that have left, but are still being checked */
 	double score;         /* of the last hundred checks or so, for metrics; it starts at 0 */
+};
+
+/**
+ * IPv4 or IPv6, as they work from here. References may show one family and not the other, and who is
+ * unreachable over a family that has broken here is not to blame.
+ */
+struct family {
+	uint64_t shown_ms; /* an answer came over it, by the loop's clock; 0 = none yet */
+	uint64_t asked_ms; /* witnesses were asked last */
+	uint64_t lost_ms;  /* and none of them answered, nor anybody since; 0 = it is not lost */
+	size_t asked_n;    /* witnesses whose answer is awaited */
+	size_t next;       /* of the watched: who is the next witness */
+	bool is_awaited;   /* checks are held until it is clear */
+	bool is_lacking;   /* it can't be checked from here, as the log has said */
+};
+enum family_word {
+	FAMILY_WORKS,
+	FAMILY_LOST,
+	FAMILY_UNCLEAR, /* ask for it */
 };
 
 /** A reference and what was last seen of it. */
@@ -87,10 +108,13 @@ struct monitor {
 	size_t watched_n;
 	struct watched *leaving; /* no longer in the pool */
 	size_t unchecked_n;      /* not checked since the start */
+	uint64_t round_until_ms; /* so long, by the loop's clock, those are waited for; 0 = not at all */
+	bool round_told;         /* the log has said that this is over */
 
 	struct watched_reference *references;
 	size_t references_busy_n;
 	uint64_t self_begun_ms; /* the self-test under way or the last one, by the loop's clock */
+	uint64_t self_ended_ms; /* the last one that has ended: when it began */
 	bool self_ok;
 	uint64_t self_since_s;
 	char self_detail[MODEL_DETAIL_MAX];
@@ -134,8 +158,8 @@ struct monitor {
 	bool site_failed;
 	struct metrics_calls metrics_calls;
 	struct metrics_http *http;
-	bool lack_told[2];  /* IPv4, IPv6: the log has said that it can't be checked from here */
-	uint64_t dropped_n; /* failed checks that were the monitor's own fault */
+	struct family families[2]; /* IPv4, IPv6 */
+	uint64_t dropped_n;        /* failed checks that were the monitor's own fault */
 	uint64_t changes_n;
 };
 
@@ -147,6 +171,9 @@ void monitor_touch(struct monitor *monitor);
 void monitor_self_test(struct monitor *monitor);
 /** For results that are held: soon, but many are asked about at once. */
 void monitor_self_soon(struct monitor *monitor);
+/** Failed checks that came in before the self-test began, and whose family works: were they ours? Without
+ * references all that are held. */
+void monitor_release_held(struct monitor *monitor);
 /** Read what the others say. */
 void monitor_read_votes(struct monitor *monitor);
 /** Counts for the next judgement? why is set when not. One voice has one vote, whatever the files. */
@@ -155,7 +182,34 @@ bool monitor_vote_counts(const struct monitor *monitor, const struct colleague *
 /** Highest version of a database that a reference has; 0 = none is known. */
 uint32_t monitor_reference_version(const struct monitor *monitor, size_t database);
 
+/* monitor_family.c */
+/** An answer came over it, whatever it was. */
+void monitor_note_answer(struct monitor *monitor, unsigned family);
+/** Does it work, by what has come since? */
+enum family_word monitor_family_says(const struct monitor *monitor, unsigned family, uint64_t since_ms);
+/** Ask who was well of late, and references by their names, unless that is under way. Returns true when held
+ * checks can be looked at anew at once: there is nobody to ask, so it is lost. */
+bool monitor_ask_family(struct monitor *monitor, unsigned family);
+/** The check of a witness has ended. */
+void monitor_witness_ended(struct monitor *monitor, unsigned family);
+/** With another configuration: nobody is awaited any more. */
+void monitor_forget_witnesses(struct monitor *monitor);
+/** It can't be checked from here; told once. */
+void monitor_tell_lack(struct monitor *monitor, unsigned family, const char *why);
+
+/* monitor_deep.c */
+/** May one more be fetched now? */
+bool monitor_has_room_for_deep(const struct monitor *monitor);
+/** After wrong content: the database that the finding is about has to be shown whole, else any. */
+void watched_owe(struct watched *watched, const char *detail);
+/** What a result says of whole databases: one that was owed is shown, or something asks for a look at one. */
+void watched_look_deeper(struct watched *watched, const struct check_result *result);
+
 /* monitor_schedule.c */
+/** Addresses are waited for that were not looked at yet: nothing is decided before. */
+bool monitor_is_first_round(const struct monitor *monitor);
+/** That this has an end without them, is told once. */
+void monitor_tell_round(struct monitor *monitor);
 /** A result counts: into the standing, the history, the counters. */
 void watched_observe(struct watched *watched, const struct check_result *result);
 void watched_check(struct watched *watched, bool brief);
@@ -174,6 +228,16 @@ void monitor_watch_anew(struct monitor *monitor);
  * looked for, but were not then. */
 void monitor_move_databases(const struct conf_checks *from, const struct conf_checks *to,
                             struct seen_database databases[MODEL_DATABASES_MAX]);
+
+/* monitor_restore.c */
+/** Our last feed; NULL when there is none. Take json_decref() for it. */
+struct json_t *monitor_read_feed(const struct conf_monitor *conf);
+/** At a start, with votes of others: what held is what the feed says. feed may be NULL. */
+void monitor_restore_verdicts(const struct conf_monitor *conf, const struct json_t *feed,
+                              struct watched *const *list, size_t n);
+/** Who was out of sync is so, by mirror of the pool, until the gate says other. */
+void monitor_restore_reasons(const struct settings *settings, const struct json_t *feed,
+                             enum reason *reasons);
 
 /* monitor_judge.c */
 /** Everything that follows from what is known: verdicts, gate, view, and its publication. */

@@ -116,8 +116,9 @@ static bool is_in_window(const struct mirror *mirror, uint64_t now_s)
 }
 
 /**
- * What of its addresses that are in counts for the gate: the least. One that has shown no version yet, since
- * a start or a new configuration, neither has one nor lacks it.
+ * What of its addresses that are in counts for the gate: the least of those that have shown a version. Where
+ * none has yet, since a start or a new configuration, it is 0: the mirror counts among those that would have
+ * to have a new one, or the few that were seen first would be a quorum, and lacks none.
  */
 static void set_gate(const struct mirror_view *mirror, size_t database, bool has_patches,
                      struct gate_mirror *ret_gate)
@@ -127,9 +128,11 @@ static void set_gate(const struct mirror_view *mirror, size_t database, bool has
 	for (size_t i = 0; i < mirror->addrs_n; i++) {
 		const struct address_view *addr = &mirror->addrs[i];
 		const struct seen_database *seen = &addr->last.databases[database];
-		if (addr->verdict.reason != REASON_NONE || seen->version == 0)
+		if (addr->verdict.reason != REASON_NONE)
 			continue;
 		ret_gate->is_in = true;
+		if (seen->version == 0)
+			continue;
 		bool has_patch = !has_patches || (seen->cdiffs & 1);
 		if (seen->version < ret_gate->version) {
 			ret_gate->version = seen->version;
@@ -138,6 +141,8 @@ static void set_gate(const struct mirror_view *mirror, size_t database, bool has
 			ret_gate->has_patch = ret_gate->has_patch && has_patch;
 		}
 	}
+	if (ret_gate->version == UINT32_MAX)
+		ret_gate->version = 0;
 }
 
 /** Returns false when out of memory. */
@@ -155,12 +160,16 @@ static bool pass_gate(struct monitor *monitor, struct view *view, struct mirror_
 		gate_pass(&view->conf->announce, gate, view->mirrors_n, monitor_reference_version(monitor, d),
 		          view->now_s, announced, lacks);
 		for (size_t i = 0; i < view->mirrors_n; i++) {
-			if (!lacks[i] || mirrors[i].verdict.reason != REASON_NONE)
+			/* One that lacked it has to show that it has it now. */
+			bool is_unseen = gate[i].version == 0;
+			if (mirrors[i].verdict.reason != REASON_NONE || !lacks[i] ||
+			    (is_unseen && monitor->mirror_reasons[i] != REASON_OUT_OF_SYNC))
 				continue;
 			mirrors[i].verdict.reason = REASON_OUT_OF_SYNC;
 			mirrors[i].verdict.since_s = view->now_s;
-			snprintf(mirrors[i].verdict.detail, MODEL_DETAIL_MAX, "has %s %u, %u is %s",
-			         checks->databases[d], gate[i].version,
+			snprintf(mirrors[i].verdict.detail, MODEL_DETAIL_MAX, "%s %s %u, %u is %s",
+			         is_unseen ? "was not seen yet since it lacked" : "has", checks->databases[d],
+			         is_unseen ? announced->version : gate[i].version,
 			         announced->ready ? announced->ready : announced->version,
 			         announced->ready ? "about to be announced" : "announced");
 		}
@@ -320,7 +329,8 @@ void monitor_judge(struct monitor *monitor)
 		monitor_self_test(monitor);
 
 	/* Before all were looked at once, a feed would let everybody in, and mails would say so. */
-	bool is_deciding = monitor->self_ok && monitor->unchecked_n == 0;
+	bool is_deciding = monitor->self_ok && !monitor_is_first_round(monitor);
+	monitor_tell_round(monitor);
 	uint64_t changes_n = monitor->changes_n;
 	if (is_deciding) {
 		for (size_t i = 0; i < monitor->watched_n; i++) {

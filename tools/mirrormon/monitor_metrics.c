@@ -145,6 +145,11 @@ static char *render(void *context, size_t *ret_len)
 	      "when the versions were last verified, since 1970", monitor->verified_s);
 	alone(&text, "mirrormon_unchecked_addresses", METRICS_GAUGE, "not checked since the start",
 	      monitor->unchecked_n);
+	metrics_text_family(&text, "mirrormon_family_checked", METRICS_GAUGE,
+	                    "1 = addresses of this family can be checked from here");
+	for (size_t i = 0; i < 2; i++)
+		metrics_text_sample(&text, !monitor->families[i].is_lacking, "family",
+		                    i == 1 ? "ipv6" : "ipv4", NULL);
 	if (monitor->view) {
 		write_checks(&text, monitor);
 		write_mirrors(&text, monitor);
@@ -159,7 +164,7 @@ static bool is_healthy(void *context, char *text, size_t cap)
 	if (!monitor->self_ok)
 		snprintf(text, cap, "self-test: %s",
 		         monitor->self_since_s ? monitor->self_detail : "not done yet");
-	else if (monitor->unchecked_n > 0)
+	else if (monitor_is_first_round(monitor))
 		snprintf(text, cap, "first round: %zu addresses are not checked yet", monitor->unchecked_n);
 	else if (monitor->feed_failed)
 		snprintf(text, cap, "the feed can't be written");

@@ -5,21 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/utc.h"
 #include "mirrormon/monitor.h"
 #include "mirrormon/monitor_int.h"
 
-#define FLUSH_MS       1000
-#define GAP_MS         2000  /* between two feeds with changes */
-#define AGAIN_MS       10000 /* between two tries of what can't be written */
-#define SAVE_MS        600000
-#define PRUNE_MS       60000
-#define PRUNE_ROWS     2000
-#define FEED_MAX_BYTES (16 << 20)
-#define STATE_FILE     "history.db"
-#define INCIDENT_FILE  "incidents.json"
+#define FLUSH_MS      1000
+#define GAP_MS        2000  /* between two feeds with changes */
+#define AGAIN_MS      10000 /* between two tries of what can't be written */
+#define SAVE_MS       600000
+#define PRUNE_MS      60000
+#define PRUNE_ROWS    2000
+#define STATE_FILE    "history.db"
+#define INCIDENT_FILE "incidents.json"
+#define LETTER_FOLDER "letters"
 
 static bool same_place(const char *a, const char *b)
 {
@@ -146,7 +145,8 @@ static int keep_history(struct monitor *monitor, uint64_t now_ms, struct diag *d
 		rc = rc ? rc : flush_rc;
 		monitor->flushed_ms = now_ms;
 	}
-	if (now_ms - monitor->pruned_ms >= PRUNE_MS) {
+	/* By a clock that is wrong all of it is old, or of the future: the self-test sees that. */
+	if (monitor->self_ok && now_ms - monitor->pruned_ms >= PRUNE_MS) {
 		int more = history_prune(monitor->history, monitor->view->now_s, PRUNE_ROWS, diag);
 		/* A slice a second until all is done. */
 		monitor->pruned_ms = more == 1 ? now_ms - PRUNE_MS + FLUSH_MS : now_ms;
@@ -163,7 +163,8 @@ static void write_mail(struct monitor *monitor, struct diag *diag)
 	}
 	if (letters.n == 0)
 		return;
-	mailer_send(monitor->mailer, &letters);
+	/* Before it is noted as told: a crash between the two tells it twice, and loses nothing. */
+	mailer_send(monitor->mailer, &letters, monitor->view->now_s);
 	char *path = state_path(monitor->view->conf, INCIDENT_FILE);
 	if (path)
 		incidents_save(monitor->incidents, path, diag);
@@ -239,22 +240,22 @@ int monitor_output(struct monitor *monitor, bool is_deciding, bool changed)
 	struct diag diag;
 	diag_init(&diag);
 	int rc = 0, part = 0;
+	bool is_first_round = monitor_is_first_round(monitor);
 	monitor->vote_changed |= changed;
 	monitor->save_changed |= changed;
 	/* At the end the view is the one before, and letters would not be sent any more. */
 	bool is_end = monitor->stopping;
 	if (conf->feed && is_deciding && !is_end)
 		rc = write_feed(monitor, now_ms, &diag);
-	if (conf->votes.file && monitor->unchecked_n == 0 && !is_end &&
-	    (part = write_vote(monitor, now_ms, &diag)) < 0)
+	if (conf->votes.file && !is_first_round && !is_end && (part = write_vote(monitor, now_ms, &diag)) < 0)
 		rc = rc ? rc : part;
 	if ((part = keep_history(monitor, now_ms, &diag)) < 0)
 		rc = rc ? rc : part;
-	if (conf->mail.team && monitor->unchecked_n == 0 && !is_end)
+	if (conf->mail.team && !is_first_round && !is_end)
 		write_mail(monitor, &diag);
 	log_and_clear(&diag);
 	diag_fini(&diag);
-	if (conf->site.directory && monitor->unchecked_n == 0 && !is_end)
+	if (conf->site.directory && !is_first_round && !is_end)
 		write_site(monitor, now_ms);
 	return rc;
 }
@@ -344,15 +345,9 @@ void monitor_keep_announced(struct monitor *monitor, const struct announced *ann
 /** Of the feed that is there: the history may have been lost, and dnsd believes no lower one. 0 = none. */
 static uint64_t written_serial(const struct conf_monitor *conf)
 {
-	char *text;
-	size_t text_len;
-	const char *why;
-	if (!conf->feed || file_read(conf->feed, FEED_MAX_BYTES, &text, &text_len, &why) < 0)
-		return 0;
-	json_t *feed = json_loadb(text, text_len, 0, NULL);
+	json_t *feed = monitor_read_feed(conf);
 	json_int_t serial = json_integer_value(json_object_get(feed, "serial"));
 	json_decref(feed);
-	free(text);
 	return serial > 0 ? (uint64_t)serial : 0;
 }
 
@@ -377,7 +372,11 @@ int monitor_output_open(struct monitor *monitor, struct diag *diag)
 	if (path)
 		incidents_load(monitor->incidents, path, diag);
 	free(path);
-	rc = mailer_create(&monitor->loop, conf->mail.sendmail, &monitor->mailer);
+	path = state_path(conf, LETTER_FOLDER);
+	rc = mailer_create(&monitor->loop, conf->mail.sendmail, path, &monitor->mailer);
+	free(path);
+	if (rc == 0 && conf->mail.team)
+		mailer_load(monitor->mailer, utc_now());
 	if (rc == 0)
 		rc = metrics_http_create(&monitor->loop, &monitor->metrics_calls, &monitor->http);
 	return rc == 0 ? monitor_output_reload(monitor, monitor->settings, diag) : rc;

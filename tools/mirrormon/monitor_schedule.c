@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -11,6 +12,10 @@
  * is shorter. */
 #define FIRST_APART_MS 20
 #define FIRST_ROUND_MS 10000
+/* Then nothing waits any longer for who has not been looked at: so many times the limit of one request. A
+ * mirror that takes its time could else put off all decisions by the time of all requests of a check. */
+#define FIRST_TIMES 2
+#define AWAY_S      86400
 
 /** Evenly of 0..below - 1; good enough for spreading. */
 static uint64_t draw(uint64_t below)
@@ -46,6 +51,40 @@ static void leave(struct watched *watched)
 	drop(watched);
 }
 
+bool monitor_is_first_round(const struct monitor *monitor)
+{
+	return monitor->unchecked_n > 0 &&
+	       (monitor->once || uv_now(&monitor->loop) < monitor->round_until_ms);
+}
+
+void monitor_tell_round(struct monitor *monitor)
+{
+	if (monitor->unchecked_n == 0 || monitor->round_told || monitor_is_first_round(monitor))
+		return;
+	const char *host = "";
+	for (size_t i = 0; i < monitor->watched_n && !*host; i++) {
+		if (!monitor->watched[i]->is_checked)
+			host = monitor->watched[i]->host;
+	}
+	monitor->round_told = true;
+	log_warning("decided without %zu addresses, whose first check takes its time: %s%s",
+	            monitor->unchecked_n, host, monitor->unchecked_n > 1 ? " and others" : "");
+}
+
+/** New ones are waited for, but not longer when it is done again and again. */
+static void begin_round(struct monitor *monitor, uint64_t first_ms, size_t unchecked_before_n)
+{
+	uint64_t wait_ms = first_ms + FIRST_TIMES * (uint64_t)monitor->settings->conf->checks.timeout_ms;
+	if (unchecked_before_n > 0 || monitor->unchecked_n == 0)
+		return;
+	uv_update_time(&monitor->loop);
+	monitor->round_until_ms = uv_now(&monitor->loop) + wait_ms;
+	monitor->round_told = false;
+	if (!monitor->once)
+		log_info("nothing is decided before %zu addresses were looked at, for %llu s at most",
+		         monitor->unchecked_n, (unsigned long long)(wait_ms / 1000));
+}
+
 static void note_checked(struct watched *watched)
 {
 	watched->monitor->unchecked_n -= !watched->is_checked;
@@ -64,7 +103,7 @@ void watched_check(struct watched *watched, bool brief)
 		.country = mirror->country,
 		.turn = watched->turn++,
 		.brief = brief && watched->last.at_s != 0,
-		.deep = watched->wants_deep && !brief,
+		.deep = watched->wants_deep && !brief && monitor_has_room_for_deep(monitor),
 		.deep_database = watched->deep_database,
 	};
 	if (checker_start(monitor->checker, &watched->request, on_result, watched) == 0) {
@@ -113,34 +152,6 @@ void watched_wait_after(struct watched *watched, bool brief, bool failed, uint64
 	uv_timer_start(&watched->timer, on_timer, watched->due_ms > now_ms ? watched->due_ms - now_ms : 0, 0);
 }
 
-/** Something about a good result that asks for a look at a whole database. */
-static void suspect(struct watched *watched, const struct check_result *result)
-{
-	const struct monitor *monitor = watched->monitor;
-	const struct conf_checks *conf = &monitor->settings->conf->checks;
-	/* The lot may have fallen while another check was under way. */
-	if (watched->request.deep)
-		watched->wants_deep = false;
-	if (conf->deep_interval_ms == 0 || result->deep || result->reason != REASON_NONE)
-		return;
-	for (size_t i = 0; i < conf->databases_n; i++) {
-		const struct seen_database *now = &result->databases[i],
-		                           *before = &watched->last.databases[i];
-		bool is_odd = watched->standing.reason == REASON_WRONG_CONTENT ||
-		              (before->version && now->version && now->version < before->version);
-		for (size_t k = 0; k < monitor->settings->conf->references_n && !is_odd; k++) {
-			const struct seen_database *theirs = &monitor->references[k].last.databases[i];
-			is_odd = theirs->version && theirs->version == now->version &&
-			         theirs->built_s != now->built_s;
-		}
-		if (is_odd) {
-			watched->wants_deep = true;
-			watched->deep_database = (uint32_t)i;
-			return;
-		}
-	}
-}
-
 static void note_versions(struct watched *watched, const struct check_result *result)
 {
 	struct monitor *monitor = watched->monitor;
@@ -161,12 +172,14 @@ void watched_observe(struct watched *watched, const struct check_result *result)
 	const struct conf_monitor *conf = monitor->settings->conf;
 	struct standing before = watched->standing;
 
-	/* One that is to come back after wrong content has to show a whole database first. */
-	bool is_proof = result->deep || conf->checks.deep_interval_ms == 0;
-	suspect(watched, result);
-	if (before.reason != REASON_WRONG_CONTENT || result->reason != REASON_NONE || is_proof ||
-	    before.successes_n + 1 < conf->decision.return_after)
-		standing_observe(&watched->standing, result, monitor->newest_timestamp_s, &conf->decision);
+	watched_look_deeper(watched, result);
+	/* Nobody who owes it is back, not by way of a milder reason either. */
+	struct standing after = before;
+	standing_observe(&after, result, monitor->newest_timestamp_s, &conf->decision);
+	if (!watched->owed[0] || after.reason != REASON_NONE)
+		watched->standing = after;
+	if (result->reason == REASON_WRONG_CONTENT)
+		watched_owe(watched, result->detail);
 	note_versions(watched, result);
 	history_add_result(monitor->history, watched->host, &watched->addr, result, watched->standing.reason);
 
@@ -196,16 +209,28 @@ void watched_observe(struct watched *watched, const struct check_result *result)
 		          watched->standing.detail);
 }
 
-/** That a family can't be checked from here is told once, and once that it can. why NULL: it can. */
-static void tell_lack(struct monitor *monitor, const struct addr *addr, const char *why)
+static void take_result(struct watched *watched, const struct check_result *result)
 {
-	bool *is_told = &monitor->lack_told[addr->family == 6];
-	const char *family = addr->family == 6 ? "IPv6" : "IPv4";
-	if (why && !*is_told)
-		log_error("%s addresses can't be checked from here, they stay as they are: %s", family, why);
-	if (!why && *is_told)
-		log_info("%s addresses are checked again", family);
-	*is_told = why != NULL;
+	struct monitor *monitor = watched->monitor;
+	const struct conf_checks *conf = &monitor->settings->conf->checks;
+	struct check_result one = *result;
+	monitor_move_databases(watched->asked_by, conf, one.databases);
+	/* Of which database it was, is by the numbers of the configuration before. */
+	one.deep = one.deep && watched->asked_by == conf;
+	watched->heard = one.reason;
+	if (one.reason != REASON_NONE) {
+		/* It may be us: our network, or something in it that answers for everybody. Whether it is
+		 * shows a self-test that begins after this moment. */
+		watched->held = one;
+		watched->held_ms = uv_now(&monitor->loop) + 1;
+		monitor_self_soon(monitor);
+	} else {
+		watched_observe(watched, &one);
+		if (!monitor->once)
+			watched_wait_after(watched, one.brief, false, 0);
+	}
+	if (one.reason != REASON_UNREACHABLE)
+		monitor_note_answer(monitor, watched->addr.family);
 }
 
 static void on_result(void *context, const struct check_request *request, const struct check_result *result)
@@ -218,32 +243,20 @@ static void on_result(void *context, const struct check_request *request, const 
 		leave(watched);
 		return;
 	}
+	bool is_witness = watched->is_witness;
+	watched->is_witness = false;
+	note_checked(watched);
 	if (result->at_s == 0) {
-		/* Our own lack of memory, descriptors or a route: it was no check. Who has no IPv6 decides
-		 * all the same. */
+		/* Our own lack of memory or descriptors: it was no check. */
 		monitor->dropped_n++;
-		note_checked(watched);
-		tell_lack(monitor, &watched->addr, result->detail);
+		monitor_tell_lack(monitor, watched->addr.family, result->detail);
 		if (!monitor->once)
 			watched_wait_after(watched, request->brief, false, conf->retry_ms);
-		monitor_touch(monitor);
-		return;
-	}
-	tell_lack(monitor, &watched->addr, NULL);
-	struct check_result one = *result;
-	monitor_move_databases(watched->asked_by, conf, one.databases);
-	note_checked(watched);
-	watched->heard = one.reason;
-	if (one.reason == REASON_UNREACHABLE || one.reason == REASON_HTTP_ERROR) {
-		/* It may be our network. Whether it is shows a self-test that begins after this moment. */
-		watched->held = one;
-		watched->held_ms = uv_now(&monitor->loop) + 1;
-		monitor_self_soon(monitor);
 	} else {
-		watched_observe(watched, &one);
-		if (!monitor->once)
-			watched_wait_after(watched, one.brief, one.reason != REASON_NONE, 0);
+		take_result(watched, result);
 	}
+	if (is_witness)
+		monitor_witness_ended(monitor, watched->addr.family);
 	monitor_touch(monitor);
 }
 
@@ -310,11 +323,8 @@ static struct watched *begin(struct monitor *monitor, const char *host, const st
 	struct standing *standing = &watched->standing;
 	if (history_load_standing(monitor->history, host, addr, standing) == 1) {
 		standing_set_back(standing, now_s);
-		/* One that was removed, and comes again when nobody has looked at it for long, has to show
-		 * that it is good. */
-		uint64_t recent_s = 2 * (uint64_t)monitor->settings->conf->checks.interval_ms / 1000;
-		watched->is_new = monitor->watched_n > 0 && standing->reason == REASON_NONE &&
-		                  now_s - standing->checked_s > recent_s;
+		if (standing->reason == REASON_WRONG_CONTENT)
+			watched_owe(watched, standing->detail);
 	} else {
 		watched->is_new = true;
 	}
@@ -333,6 +343,34 @@ static void end(struct monitor *monitor, struct watched *watched)
 		monitor->leaving = watched;
 	} else {
 		drop(watched);
+	}
+}
+
+/**
+ * One that was removed, and comes again when nobody has looked at it for long, has to show that it is good.
+ * In a run that is by the clock. At a start by when others of its family were looked at last, for nobody was
+ * for a while; and with a margin, for a check that was under way, or was none, may have kept one of them
+ * back.
+ */
+static void find_returned(const struct monitor *monitor, struct watched *const *list, size_t n,
+                          uint64_t now_s)
+{
+	uint64_t recent_s = 2 * (uint64_t)monitor->settings->conf->checks.interval_ms / 1000;
+	uint64_t last_s[2] = { now_s, now_s };
+	if (monitor->watched_n == 0) {
+		recent_s += AWAY_S;
+		last_s[0] = last_s[1] = 0;
+		for (size_t i = 0; i < n; i++) {
+			uint64_t *one_s = &last_s[list[i]->addr.family == 6];
+			if (list[i]->standing.checked_s > *one_s)
+				*one_s = list[i]->standing.checked_s;
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct watched *watched = list[i];
+		if (!watched->is_kept && watched->standing.reason == REASON_NONE &&
+		    last_s[watched->addr.family == 6] > watched->standing.checked_s + recent_s)
+			watched->is_new = true;
 	}
 }
 
@@ -385,7 +423,7 @@ int monitor_watch_pool(struct monitor *monitor)
 {
 	const struct pool *pool = monitor->settings->pool;
 	const struct conf_checks *conf = &monitor->settings->conf->checks;
-	size_t n = 0, at = 0, next = 0;
+	size_t n = 0, at = 0, next = 0, unchecked_n = monitor->unchecked_n;
 	for (size_t i = 0; i < pool->mirrors_n; i++)
 		n += pool->mirrors[i].addrs_n;
 	struct watched **list = calloc(n ? n : 1, sizeof(*list));
@@ -421,6 +459,7 @@ int monitor_watch_pool(struct monitor *monitor)
 			watched->mirror = i;
 		}
 	}
+	find_returned(monitor, list, n, now_s);
 	for (size_t i = 0; i < monitor->watched_n; i++) {
 		struct watched *old = monitor->watched[i];
 		if (!old->is_kept)
@@ -428,12 +467,17 @@ int monitor_watch_pool(struct monitor *monitor)
 		old->is_kept = false;
 	}
 	admit(list, n, now_s);
+	json_t *feed = monitor->watched_n == 0 ? monitor_read_feed(monitor->settings->conf) : NULL;
+	monitor_restore_verdicts(monitor->settings->conf, feed, list, n);
 	set_reasons(monitor, list, n, reasons);
+	monitor_restore_reasons(monitor->settings, feed, reasons);
+	json_decref(feed);
 	free(monitor->watched);
 	free(monitor->mirror_reasons);
 	monitor->watched = list;
 	monitor->watched_n = n;
 	monitor->mirror_reasons = reasons;
+	begin_round(monitor, first_ms, unchecked_n);
 	return 0;
 
 fail:

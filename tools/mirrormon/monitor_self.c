@@ -46,31 +46,61 @@ static void set_self(struct monitor *monitor, bool ok, const char *detail)
 	snprintf(monitor->self_detail, sizeof(monitor->self_detail), "%s", detail);
 }
 
-/** Failed checks that came in before the self-test began: were they ours? Without references, all of them. */
-static void release_held(struct monitor *monitor)
+/** What says now of a check that failed. */
+static enum family_word judge_held(const struct monitor *monitor, const struct watched *watched)
 {
-	const struct conf_monitor *conf = monitor->settings->conf;
-	bool wanted = false;
+	/* What it found while we are not well says nothing. */
+	if (!monitor->self_ok)
+		return FAMILY_LOST;
+	/* Whoever has said something was reached. */
+	if (watched->held.reason != REASON_UNREACHABLE)
+		return FAMILY_WORKS;
+	return monitor_family_says(monitor, watched->addr.family, watched->held_ms);
+}
+
+static void release(struct watched *watched, bool counts)
+{
+	struct monitor *monitor = watched->monitor;
+	watched->held_ms = 0;
+	if (counts)
+		watched_observe(watched, &watched->held);
+	else
+		monitor->dropped_n++;
+	/* Looked at it was: it has not been away. */
+	if (watched->held.at_s > watched->standing.checked_s)
+		watched->standing.checked_s = watched->held.at_s;
+	/* While a family is lost all of it fails, each with the whole time limit: not oftener than else. */
+	if (!monitor->once)
+		watched_wait_after(watched, watched->held.brief, true,
+		                   monitor->self_ok ? 0 : monitor->settings->conf->checks.retry_ms);
+}
+
+void monitor_release_held(struct monitor *monitor)
+{
+	bool is_wanted = false, is_unclear[2] = { false, false };
 	for (size_t i = 0; i < monitor->watched_n; i++) {
 		struct watched *watched = monitor->watched[i];
 		if (watched->held_ms == 0)
 			continue;
-		if (conf->references_n && watched->held_ms > monitor->self_begun_ms) {
-			wanted = true;
+		if (monitor->settings->conf->references_n && watched->held_ms > monitor->self_ended_ms) {
+			is_wanted = true;
 			continue;
 		}
-		watched->held_ms = 0;
-		/* What it found while we are not well says nothing. */
-		if (monitor->self_ok)
-			watched_observe(watched, &watched->held);
+		enum family_word word = judge_held(monitor, watched);
+		if (word == FAMILY_UNCLEAR)
+			is_unclear[watched->addr.family == 6] = true;
 		else
-			monitor->dropped_n++;
-		if (!monitor->once)
-			watched_wait_after(watched, watched->held.brief, true,
-			                   monitor->self_ok ? 0 : conf->checks.retry_ms);
+			release(watched, word == FAMILY_WORKS);
 	}
-	if (wanted)
+	if (is_wanted)
 		monitor_self_soon(monitor);
+	bool is_lost = false;
+	for (size_t i = 0; i < 2; i++) {
+		monitor->families[i].is_awaited = is_unclear[i];
+		is_lost |= is_unclear[i] && monitor_ask_family(monitor, i == 1 ? 6 : 4);
+	}
+	if (is_lost)
+		monitor_release_held(monitor);
 }
 
 static void end_self_test(struct monitor *monitor)
@@ -98,7 +128,8 @@ static void end_self_test(struct monitor *monitor)
 		monitor->verified_s = now_s;
 	}
 	set_self(monitor, ok, detail);
-	release_held(monitor);
+	monitor->self_ended_ms = monitor->self_begun_ms;
+	monitor_release_held(monitor);
 	monitor_touch(monitor);
 }
 
@@ -112,6 +143,8 @@ static void on_reference(void *context, const struct conf_reference *reference,
 		return;
 	struct watched_reference *watched = &monitor->references[reference - conf->references];
 	watched->last = *result;
+	if (result->family && result->reason != REASON_UNREACHABLE)
+		monitor_note_answer(monitor, result->family);
 	if (--monitor->references_busy_n == 0)
 		end_self_test(monitor);
 }
@@ -119,25 +152,29 @@ static void on_reference(void *context, const struct conf_reference *reference,
 /** Without references: are most of the mirrors well? Told when all were looked at. */
 static void test_by_mirrors(struct monitor *monitor)
 {
-	size_t good_n = 0, n = monitor->watched_n;
+	size_t good_n = 0, n = 0;
 	uint64_t newest_s = 0;
-	if (monitor->unchecked_n > 0)
+	if (monitor_is_first_round(monitor))
 		return;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < monitor->watched_n; i++) {
 		const struct watched *watched = monitor->watched[i];
+		/* Of a family that is lost here nothing is known, nor of those nobody has looked at. */
+		if (monitor->families[watched->addr.family == 6].is_lacking || !watched->is_checked)
+			continue;
+		n++;
 		good_n += watched->heard == REASON_NONE;
 		if (watched->heard == REASON_NONE && watched->last.timestamp_s > newest_s)
 			newest_s = watched->last.timestamp_s;
 	}
 	char detail[MODEL_DETAIL_MAX];
 	snprintf(detail, sizeof(detail), "no references: %zu of %zu addresses are well", good_n, n);
-	bool ok = n == 0 || 2 * good_n > n;
+	bool ok = monitor->watched_n == 0 || 2 * good_n > n;
 	if (ok) {
 		monitor->newest_timestamp_s = newest_s;
 		monitor->verified_s = utc_now();
 	}
 	set_self(monitor, ok, detail);
-	release_held(monitor);
+	monitor_release_held(monitor);
 }
 
 void monitor_self_test(struct monitor *monitor)
@@ -154,8 +191,8 @@ void monitor_self_test(struct monitor *monitor)
 	uv_update_time(&monitor->loop);
 	monitor->self_begun_ms = uv_now(&monitor->loop) + 1;
 	for (size_t i = 0; i < conf->references_n; i++) {
-		if (checker_start_reference(monitor->checker, &conf->references[i], on_reference, monitor) ==
-		    0)
+		if (checker_start_reference(monitor->checker, &conf->references[i], 0, on_reference,
+		                            monitor) == 0)
 			monitor->references_busy_n++;
 	}
 	if (monitor->references_busy_n == 0)
@@ -199,7 +236,12 @@ static void take_vote(struct monitor *monitor, struct colleague *colleague, cons
 		if (is_new)
 			monitor_touch(monitor);
 	} else {
-		const char *why = diag.messages_n ? diag.messages[0].text : strerror(-rc);
+		const char *why = strerror(-rc);
+		/* Warnings may come before what it is refused for. */
+		for (size_t i = diag.messages_n; i > 0; i--) {
+			if (diag.messages[i - 1].level == DIAG_ERROR)
+				why = diag.messages[i - 1].text;
+		}
 		if (strncmp(colleague->detail, why, sizeof(colleague->detail) - 1) != 0)
 			log_warning("vote refused, the last one counts until it is too old: %s", why);
 		snprintf(colleague->detail, sizeof(colleague->detail), "%s", why);

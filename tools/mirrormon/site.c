@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mirrormon/site_int.h"
+#include "mirrormon/site_graphs.h"
 
 int site_create(const char *map, struct diag *diag, struct site **ret_site)
 {
@@ -13,9 +13,10 @@ int site_create(const char *map, struct diag *diag, struct site **ret_site)
 		return -ENOMEM;
 	site->spans = calloc(SITE_HOURS, sizeof(*site->spans));
 	site->sums = calloc(SITE_HOURS, sizeof(*site->sums));
+	site->weeks = calloc(SITE_WEEKS_OLD, sizeof(*site->weeks));
 	site->checks = calloc(SITE_CHECKS, sizeof(*site->checks));
 	site->events = calloc(SITE_EVENTS, sizeof(*site->events));
-	if (!site->spans || !site->sums || !site->checks || !site->events ||
+	if (!site->spans || !site->sums || !site->weeks || !site->checks || !site->events ||
 	    (map && site_world_load(&site->world, map, diag) == -ENOMEM)) {
 		site_destroy(site);
 		return -ENOMEM;
@@ -32,6 +33,7 @@ void site_destroy(struct site *site)
 	free(site->memos);
 	free(site->spans);
 	free(site->sums);
+	free(site->weeks);
 	free(site->checks);
 	free(site->events);
 	free(site->arrivals);
@@ -58,7 +60,8 @@ static uint64_t hash_number(uint64_t hash, uint64_t number)
 	return hash_bytes(hash, &number, sizeof(number));
 }
 
-/* All that a mirror's files are made from, but for the history, which only has more after a check. */
+/* All that a mirror's files are made from. Its history may come later than its check: what could not be
+ * written or read meanwhile. */
 static uint64_t hash_mirror(const struct site_run *run, const struct mirror_view *mirror)
 {
 	const struct view *view = run->view;
@@ -76,6 +79,7 @@ static uint64_t hash_mirror(const struct site_run *run, const struct mirror_view
 	hash = hash_number(hash_number(hash, mirror->ramp_permille), mirror->ramp_from_s);
 	hash = hash_number(hash_number(hash, mirror->ramp_full_s), mirror->in_maintenance);
 	hash = hash_number(hash_number(hash, mirror->probation), mirror->warning);
+	hash = hash_number(hash, history_state(run->history, mirror->host));
 	hash = hash_bytes(hash, &mirror->verdict, sizeof(mirror->verdict));
 	for (size_t i = 0; i < mirror->addrs_n; i++) {
 		const struct address_view *address = &mirror->addrs[i];

@@ -428,7 +428,7 @@ static void add_entry(const struct site_run *run, const struct history_event *ev
 	         "<updated>%s</updated>\n",
 	         run->view->conf->pool->name, file, event->at_s, at, to, who, *at ? " " : "", at, to, from,
 	         utc_format(event->at_s, utc));
-	if (url && event->host[0])
+	if (url && site_has_host(run, event->host))
 		site_add(text, "<link href=\"%s/mirror/%s.html\"/>\n", url, file);
 	site_add(text, "<content type=\"text\">%s</content>\n</entry>\n", event->detail);
 }

@@ -343,26 +343,41 @@ static int make_countries(struct site_run *run)
 	return rc;
 }
 
+static int text_order(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+bool site_has_host(const struct site_run *run, const char *host)
+{
+	size_t n = run->view->mirrors_n;
+	return n && bsearch(&host, run->hosts, n, sizeof(*run->hosts), text_order);
+}
+
 int site_facts_make(struct site_run *run)
 {
 	const struct view *view = run->view;
 	run->until_s = (view->now_s / 86400 + 1) * 86400;
 	run->mirrors = calloc(view->mirrors_n + 1, sizeof(*run->mirrors));
-	if (!run->mirrors)
+	run->hosts = calloc(view->mirrors_n + 1, sizeof(*run->hosts));
+	if (!run->mirrors || !run->hosts)
 		return -ENOMEM;
 	for (size_t i = 0; i < view->mirrors_n; i++) {
 		struct site_mirror *mirror = &run->mirrors[i];
 		site_facts_judge(view, &view->mirrors[i], mirror);
+		run->hosts[i] = view->mirrors[i].host;
 		run->state_n[mirror->judgement.state]++;
 		run->in_n +=
 		        view->mirrors[i].verdict.reason == REASON_NONE && !view->mirrors[i].in_maintenance;
 	}
 	qsort_r(run->mirrors, view->mirrors_n, sizeof(*run->mirrors), mirror_order, run);
+	qsort(run->hosts, view->mirrors_n, sizeof(*run->hosts), text_order);
 	return make_countries(run);
 }
 
 void site_facts_fini(struct site_run *run)
 {
 	free(run->mirrors);
+	free(run->hosts);
 	free(run->countries);
 }

@@ -27,9 +27,10 @@ static void fail(struct site_files *files, int error, const char *path, const ch
 		           strerror(error));
 }
 
-static bool make_folder(struct site_files *files, const char *path)
+/* One that we make may be entered by a web server of another user, whatever our umask is. */
+static bool make_folder(struct site_files *files, int at, const char *path)
 {
-	if (mkdir(path, 0755) == 0 || errno == EEXIST)
+	if (mkdirat(at, path, 0755) == 0 ? fchmodat(at, path, 0755, 0) == 0 : errno == EEXIST)
 		return true;
 	fail(files, errno, path, "the folder can't be made");
 	return false;
@@ -45,21 +46,19 @@ void site_files_begin(struct site_files *files, const char *directory, struct di
 	}
 	for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
 		*slash = '\0';
-		if (!make_folder(files, path))
+		if (!make_folder(files, AT_FDCWD, path))
 			return;
 		*slash = '/';
 	}
-	if (!make_folder(files, path))
+	if (!make_folder(files, AT_FDCWD, path))
 		return;
 	files->folder = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (files->folder < 0) {
 		fail(files, errno, directory, "the folder can't be opened");
 		return;
 	}
-	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
-		if (mkdirat(files->folder, folders[i], 0755) < 0 && errno != EEXIST)
-			fail(files, errno, folders[i], "the folder can't be made");
-	}
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
+		make_folder(files, files->folder, folders[i]);
 }
 
 static bool is_same(int folder, const char *path, const char *bytes, size_t len)

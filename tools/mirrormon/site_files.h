@@ -23,7 +23,7 @@ struct site_files {
 	size_t written_n, same_n, removed_n;
 };
 
-/** Make the folder and those in it. */
+/** Make the folder and those in it, and its parents, where they are not there: mode 0755. */
 void site_files_begin(struct site_files *files, const char *directory, struct diag *diag);
 
 /** path: relative, of our own making. Readable by all: mode 0644. */

@@ -128,19 +128,22 @@ static void add_announce(const struct conf_monitor *conf, struct site_text *text
 {
 	const struct conf_announce *announce = &conf->announce;
 	char limit[SITE_DURATION_MAX];
+	char settle[SITE_DURATION_MAX];
 	site_add(text, "<section aria-labelledby=\"announce\">\n<h2 id=\"announce\">When a database version "
 	               "is announced</h2>\n");
 	if (!announce->enabled)
 		site_add(text, "<p>Not by this monitor.</p>\n");
 	else
 		site_add(text,
-		         "<p>A new version goes into DNS when in each country %u %% of the mirrors that are "
-		         "in have it, with its "
-		         "patch%s%s%s. From then on a mirror without it is out-of-sync. See <a "
-		         "href=\"versions.html\">Databases</a>.</p>\n",
+		         "<p>A new version is ready when in each country %u %% of the mirrors that are in "
+		         "have it, with its patch%s%s%s. From then on a mirror without it is out-of-sync, "
+		         "and %s later it goes into DNS. See <a href=\"versions.html\">Databases</a>.</p>\n",
 		         announce->quorum_percent, announce->limit_s ? "; after " : "",
 		         announce->limit_s ? site_duration(announce->limit_s, limit) : "",
-		         announce->limit_s ? " it is when one mirror anywhere has it" : "");
+		         announce->limit_s
+		                 ? ", when so many of the whole pool have it, whatever the countries"
+		                 : "",
+		         site_duration(announce->settle_s, settle));
 	site_add(text, "</section>\n");
 }
 

@@ -201,7 +201,7 @@ static void add_events(const struct site_run *run, struct site_text *text)
 		site_add(text, "</td><th scope=\"row\">");
 		if (!event->host[0])
 			site_add(text, "the monitor");
-		else if (pool_find_mirror(run->view->pool, event->host) >= 0)
+		else if (site_has_host(run, event->host))
 			site_add(text, "<a href=\"mirror/%s.html\">%s</a>", site_file_name(event->host, file),
 			         event->host);
 		else

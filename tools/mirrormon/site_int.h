@@ -91,6 +91,7 @@ struct site {
 	size_t memos_n;
 	struct history_span *spans;   /* [SITE_HOURS] */
 	struct history_span *sums;    /* [SITE_HOURS] */
+	struct history_span *weeks;   /* [SITE_WEEKS_OLD] */
 	struct history_check *checks; /* [SITE_CHECKS] */
 	struct history_event *events; /* [SITE_EVENTS] */
 	struct history_arrival *arrivals;
@@ -104,11 +105,12 @@ struct site_run {
 	struct history *history;
 	struct site_files files;
 	struct site_mirror *mirrors;    /* [view->mirrors_n], by country, then by host */
+	const char **hosts;             /* [view->mirrors_n], by strcmp */
 	struct site_country *countries; /* all that there are, by name */
 	size_t countries_n;
 	size_t state_n[SITE_STATE_N];
 	size_t in_n;      /* mirrors that are in, wholly or partly */
-	uint64_t until_s; /* end of the hour that is running: where graphs end */
+	uint64_t until_s; /* end of the day that is running: where graphs end */
 };
 
 /* site_facts.c */
@@ -126,6 +128,8 @@ const char *site_country_name(const struct site_run *run, uint16_t country);
 /** "Name" of "Name <a> || <alerts>"; "" when there is only an address. */
 const char *site_admin_name(const char *admin, char name[80]);
 bool site_host_is_plain(const char *host);
+/** Is it a mirror's of now? */
+bool site_has_host(const struct site_run *run, const char *host);
 
 /* Pages. depth: 1 for those in mirror/ */
 void site_page_begin(const struct site_run *run, struct site_text *text, int depth, const char *title,

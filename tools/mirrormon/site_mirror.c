@@ -2,127 +2,13 @@
 #include "mirrormon/site_int.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
+#include "mirrormon/site_graphs.h"
 #include "mirrormon/site_svg.h"
 
 #define CHECKS_SHOWN 50
-#define GROUP_HOURS  3 /* of which a point of a graph is the mean */
-#define POINTS_N     (SITE_HOURS / GROUP_HOURS)
-#define LINES_MAX    5
-
-/* What the graphs are drawn from: for each address, by groups of hours. */
-struct curves {
-	double x[POINTS_N]; /* hours since the beginning */
-	double good_percent[LINES_MAX][POINTS_N];
-	double total_ms[LINES_MAX][POINTS_N];
-	double age_h[LINES_MAX][POINTS_N];
-	struct site_row rows[LINES_MAX];
-	size_t n; /* addresses */
-	double total_max, age_max;
-};
-
-static void add_curve(struct curves *curves, const struct history_span *hours)
-{
-	size_t line = curves->n++;
-	site_row_make(hours, &curves->rows[line]);
-	for (size_t i = 0; i < POINTS_N; i++) {
-		uint64_t checks_n = 0;
-		uint64_t good_n = 0;
-		double total = 0;
-		double age = 0;
-		for (size_t k = i * GROUP_HOURS; k < (i + 1) * GROUP_HOURS; k++) {
-			checks_n += hours[k].checks_n;
-			good_n += hours[k].good_n;
-			total += (double)hours[k].good_n * hours[k].total_ms_mean;
-			age += (double)hours[k].good_n * hours[k].age_s_mean;
-		}
-		curves->x[i] = (double)(i * GROUP_HOURS) + GROUP_HOURS / 2.0;
-		curves->good_percent[line][i] = checks_n ? 100.0 * (double)good_n / (double)checks_n : NAN;
-		curves->total_ms[line][i] = good_n ? total / (double)good_n : NAN;
-		curves->age_h[line][i] = good_n ? age / (double)good_n / 3600 : NAN;
-		curves->total_max = fmax(curves->total_max, good_n ? total / (double)good_n : 0);
-		curves->age_max = fmax(curves->age_max, good_n ? age / (double)good_n / 3600 : 0);
-	}
-}
-
-static size_t day_ticks(const struct site_run *run, struct site_tick ticks[SITE_TICKS_MAX])
-{
-	size_t n = 0;
-	for (unsigned day = 0; day < SITE_DAYS && n < SITE_TICKS_MAX; day += 2) {
-		time_t at = (time_t)(run->until_s - (SITE_DAYS - day) * 86400);
-		struct tm parts;
-		gmtime_r(&at, &parts);
-		ticks[n].at = day * 24;
-		strftime(ticks[n].label, sizeof(ticks[n].label), "%d %b", &parts);
-		n++;
-	}
-	return n;
-}
-
-static void add_figure(const struct site_run *run, struct site_text *text, const struct curves *curves,
-                       const struct mirror_view *mirror, const char *title, const char *summary,
-                       const double values[][POINTS_N], double max, const char *unit,
-                       const struct site_tick *limits, size_t limits_n)
-{
-	struct site_tick x_ticks[SITE_TICKS_MAX];
-	struct site_tick y_ticks[SITE_TICKS_MAX];
-	struct site_line lines[LINES_MAX];
-	char label[256];
-	snprintf(label, sizeof(label), "%s in the last 14 days. %s", title, summary);
-	struct site_chart chart = { .label = label,
-		                    .x_max = SITE_HOURS,
-		                    .x_ticks = x_ticks,
-		                    .y_ticks = y_ticks,
-		                    .limits = limits,
-		                    .limits_n = limits_n,
-		                    .lines = lines,
-		                    .lines_n = curves->n };
-	chart.x_ticks_n = day_ticks(run, x_ticks);
-	chart.y_ticks_n = site_svg_ticks(max, unit, y_ticks, &chart.y_max);
-	site_add(text, "<figure>\n<figcaption>%s", title);
-	for (size_t i = 0; i < curves->n; i++) {
-		char addr[ADDR_TEXT_MAX];
-		lines[i] = (struct site_line){ .x = curves->x, .y = values[i], .n = POINTS_N };
-		if (curves->n > 1)
-			site_add(text,
-			         " <span class=\"quiet\"><svg width=\"30\" height=\"8\" viewBox=\"0 0 30 8\" "
-			         "aria-hidden=\"true\">"
-			         "<path class=\"line l%zu\" d=\"M1 4h28\"/></svg> %s</span>",
-			         i, addr_format(&mirror->addrs[i].addr, addr, sizeof(addr)));
-	}
-	site_add(text, "</figcaption>\n");
-	site_svg_chart(text, &chart);
-	site_add(text, "</figure>\n");
-}
-
-static void add_graphs(const struct site_run *run, const struct site_mirror *mirror,
-                       const struct curves *curves, struct site_text *text)
-{
-	const struct conf_decision *decision = &run->view->conf->decision;
-	char summary[160] = "No checks yet.";
-	if (mirror->row.checks_n)
-		snprintf(summary, sizeof(summary), "%.1f %% of %u checks were good.",
-		         100.0 * mirror->row.good_n / mirror->row.checks_n, mirror->row.checks_n);
-	site_add(text,
-	         "<section aria-labelledby=\"graphs\">\n<h2 id=\"graphs\">Last 14 days</h2>\n<p>%s</p>\n",
-	         summary);
-	add_figure(run, text, curves, mirror->view, "Availability", summary, curves->good_percent, 100, " %",
-	           NULL, 0);
-	snprintf(summary, sizeof(summary), "Highest mean of three hours: %.0f ms.", curves->total_max);
-	struct site_tick slow = { .at = decision->slow_over_ms, .label = "slow" };
-	add_figure(run, text, curves, mirror->view, "Time that a check takes", summary, curves->total_ms,
-	           fmax(curves->total_max, 10), " ms", &slow, decision->slow_over_ms ? 1 : 0);
-	snprintf(summary, sizeof(summary), "Highest mean of three hours: %.1f h.", curves->age_max);
-	struct site_tick ages[] = { { .at = decision->late_after_s / 3600.0, .label = "late" },
-		                    { .at = decision->old_after_s / 3600.0, .label = "old" } };
-	add_figure(run, text, curves, mirror->view, "Age of the timestamp", summary, curves->age_h,
-	           fmax(curves->age_max, 4), " h", ages, 2);
-	site_add(text, "</section>\n");
-}
 
 static void add_overview(const struct site_run *run, const struct site_mirror *mirror, struct site_text *text)
 {
@@ -196,7 +82,7 @@ static void add_warnings(const struct check_result *last, struct site_text *text
 }
 
 static void add_address(const struct site_run *run, const struct site_mirror *mirror, size_t number,
-                        const struct curves *curves, struct site_text *text)
+                        const struct site_graphs *graphs, struct site_text *text)
 {
 	const struct address_view *address = &mirror->view->addrs[number];
 	const struct standing *standing = &address->standing;
@@ -229,9 +115,9 @@ static void add_address(const struct site_run *run, const struct site_mirror *mi
 		site_add_time(text, standing->returned_s);
 		site_add(text, "</dd>\n");
 	}
-	if (number < curves->n) {
+	if (number < graphs->n) {
 		site_add(text, "<dt>14 days</dt><dd>");
-		site_svg_days(text, &curves->rows[number]);
+		site_svg_days(text, &graphs->rows[number]);
 		site_add(text, "</dd>\n");
 	}
 	site_add(text, "<dt>Checked</dt><dd>");
@@ -345,12 +231,15 @@ static void add_badge(const struct site_run *run, const struct site_mirror *mirr
 	         file, file);
 }
 
+/* What can't be read is told by the history itself; the page is then without graphs. */
 static void read_spans(struct site_run *run, const char *host, const struct addr *addr)
 {
-	struct history_span *spans = run->site->spans;
-	/* Told by the history itself; the page is then without graphs. */
-	if (history_spans(run->history, host, addr, run->until_s, 3600, spans, SITE_HOURS) < 0)
-		memset(spans, 0, SITE_HOURS * sizeof(*spans));
+	struct site *site = run->site;
+	if (history_spans(run->history, host, addr, run->until_s, 3600, site->spans, SITE_HOURS) < 0)
+		memset(site->spans, 0, SITE_HOURS * sizeof(*site->spans));
+	if (history_spans(run->history, host, addr, run->until_s - (uint64_t)SITE_DAYS * 86400, SITE_WEEK_S,
+	                  site->weeks, SITE_WEEKS_OLD) < 0)
+		memset(site->weeks, 0, SITE_WEEKS_OLD * sizeof(*site->weeks));
 }
 
 /* The mirror is all of its addresses together: one reading less for each. */
@@ -379,13 +268,12 @@ void site_write_mirror(struct site_run *run, struct site_mirror *mirror)
 {
 	const struct mirror_view *view = mirror->view;
 	struct site *site = run->site;
-	struct curves curves = { 0 };
+	struct site_graphs graphs = { 0 };
 	memset(site->sums, 0, SITE_HOURS * sizeof(*site->sums));
 	for (size_t i = 0; i < view->addrs_n; i++) {
 		read_spans(run, view->host, &view->addrs[i].addr);
 		add_spans(site->sums, site->spans);
-		if (i < LINES_MAX)
-			add_curve(&curves, site->spans);
+		site_graphs_add(&graphs, site->spans, site->weeks);
 	}
 	site_row_make(site->sums, &mirror->row);
 	size_t checks_n = history_checks(run->history, view->host, site->checks, SITE_CHECKS);
@@ -396,9 +284,9 @@ void site_write_mirror(struct site_run *run, struct site_mirror *mirror)
 	add_overview(run, mirror, &text);
 	site_add(&text, "<section aria-labelledby=\"addresses\">\n<h2 id=\"addresses\">Addresses</h2>\n");
 	for (size_t i = 0; i < view->addrs_n; i++)
-		add_address(run, mirror, i, &curves, &text);
+		add_address(run, mirror, i, &graphs, &text);
 	site_add(&text, "</section>\n");
-	add_graphs(run, mirror, &curves, &text);
+	site_graphs_write(run, mirror, &graphs, &text);
 	add_events(run, events_n, &text);
 	add_checks(run, mirror, checks_n, &text);
 	add_badge(run, mirror, &text);

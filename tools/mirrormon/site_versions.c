@@ -24,7 +24,14 @@ static bool read_spread(struct site_run *run, const char *database, uint32_t ver
 {
 	struct site *site = run->site;
 	size_t mirrors_n = run->view->mirrors_n;
-	size_t n = history_arrivals(run->history, database, version, site->arrivals, site->arrivals_cap);
+	size_t arrivals_n =
+	        history_arrivals(run->history, database, version, site->arrivals, site->arrivals_cap);
+	size_t n = 0;
+	/* Mirrors that have gone since had it as well. */
+	for (size_t i = 0; i < arrivals_n; i++) {
+		if (site_has_host(run, site->arrivals[i].host))
+			site->arrivals[n++] = site->arrivals[i];
+	}
 	*ret = (struct spread){ .version = version, .n = n };
 	if (n == 0 || mirrors_n == 0)
 		return false;
@@ -36,7 +43,6 @@ static bool read_spread(struct site_run *run, const char *database, uint32_t ver
 	for (size_t i = 0; i < n; i++) {
 		uint64_t at_s = site->arrivals[i].at_s;
 		ret->minutes[i + 1] = at_s > ret->first_s ? (double)(at_s - ret->first_s) / 60 : 0;
-		/* Mirrors that have gone since may have had it as well. */
 		ret->percent[i + 1] = fmin(100.0 * (double)(i + 1) / (double)mirrors_n, 100);
 	}
 	return true;

@@ -198,10 +198,10 @@ static bool has_family(const struct choice *choice, uint8_t family)
 	return false;
 }
 
+/* In thousandths, so that a small weight can rise in steps as well. */
 static uint32_t weight_of(const struct mirror *mirror, const struct mirror_state *state)
 {
-	uint64_t weight = (uint64_t)mirror->weight * state->permille / 1000;
-	return weight ? (uint32_t)weight : 1;
+	return mirror->weight * state->permille;
 }
 
 /* The addresses of the chosen mirrors that are admitted, and of those that help out only the family they help

@@ -74,6 +74,9 @@ static const char *keep_text(struct parse *parse, const char *text, size_t most)
 		unsigned char c = (unsigned char)text[len];
 		copy[len] = (char)(c < 0x20 || c == 0x7f ? ' ' : c);
 	}
+	/* Not in the middle of a character: half of one is no UTF-8. */
+	while (text[len] && len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
+		len--;
 	copy[len] = '\0';
 	const char *kept = arena_strdup(&parse->feed->arena, copy);
 	parse->no_memory |= !kept;
@@ -125,6 +128,20 @@ static void add_exclusion(struct parse *parse, const char *who, const char *reas
 
 /* --- the plain form --- */
 
+/* Digits up to what the other form can say. */
+static int parse_serial(const char *text, uint64_t *ret_serial)
+{
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	char *rest;
+	errno = 0;
+	unsigned long long serial = strtoull(text, &rest, 10);
+	if (*rest || errno || serial > INT64_MAX)
+		return -EINVAL;
+	*ret_serial = serial;
+	return 0;
+}
+
 /* "serial N", "generated T", "valid-until T". Returns false when the line is not one of these. */
 static bool read_setting(struct parse *parse, const char *key, const char *value, unsigned line)
 {
@@ -137,11 +154,11 @@ static bool read_setting(struct parse *parse, const char *key, const char *value
 		target = &parse->feed->valid_until_s;
 	if (!target)
 		return false;
-	if (utc_parse(value, target) < 0)
+	bool is_serial = target == &parse->feed->serial;
+	if ((is_serial ? parse_serial(value, target) : utc_parse(value, target)) < 0)
 		refuse(parse, line, "\"%.40s\" is no %s", value,
-		       target == &parse->feed->serial
-		               ? "number"
-		               : "time; write 2026-11-21T07:00:00Z or seconds since 1970");
+		       is_serial ? "number from 0 to 9223372036854775807"
+		                 : "time; write 2026-11-21T07:00:00Z or seconds since 1970");
 	return true;
 }
 

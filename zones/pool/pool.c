@@ -6,7 +6,7 @@
 
 #include "zones/pool/country.h"
 
-#define WEIGHT_MAX 1000000
+#define WEIGHT_MAX 1000000 /* times 1000 is what a list is made of: 32 bits */
 
 struct seen_addr {
 	struct addr addr;

@@ -1,63 +1,20 @@
 #include "tests/unit/support/conf_fixture.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include <cmocka.h>
 
-static char folder[64];
-
-int conf_fixture_setup(void **state)
-{
-	(void)state;
-	strcpy(folder, "/tmp/conf_test.XXXXXX");
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-int conf_fixture_teardown(void **state)
-{
-	(void)state;
-	return nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
-}
-
-const char *conf_fixture_path(const char *name)
-{
-	static char path[256];
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	return path;
-}
-
-void conf_fixture_put_bytes(const char *name, const char *bytes, size_t len)
-{
-	FILE *out = fopen(conf_fixture_path(name), "w");
-	assert_non_null(out);
-	assert_int_equal(fwrite(bytes, 1, len, out), len);
-	assert_int_equal(fclose(out), 0);
-}
-
-void conf_fixture_put(const char *name, const char *text)
-{
-	conf_fixture_put_bytes(name, text, strlen(text));
-}
+#include "tests/unit/support/folder.h"
 
 void conf_fixture_put_folder(const char *name)
 {
-	assert_int_equal(mkdir(conf_fixture_path(name), 0700), 0);
+	assert_int_equal(mkdir(folder_path(name), 0700), 0);
 }
 
 /* All messages, a line each, with the folder left out. */
@@ -72,6 +29,7 @@ static char *diag_text(const struct diag *diag)
 		strcat(text, diag->messages[i].text);
 		strcat(text, "\n");
 	}
+	const char *folder = folder_name();
 	size_t folder_len = strlen(folder);
 	for (char *hit = strstr(text, folder); hit; hit = strstr(hit, folder))
 		memmove(hit, hit + folder_len + 1, strlen(hit + folder_len + 1) + 1);
@@ -91,7 +49,7 @@ struct conf *conf_fixture_load(const char *name, const char *want)
 	struct diag diag;
 	struct conf *conf = NULL;
 	diag_init(&diag);
-	int rc = conf_load(conf_fixture_path("dnsd.conf"), &diag, &conf);
+	int rc = conf_load(folder_path("dnsd.conf"), &diag, &conf);
 	check_messages(&diag, name, want);
 	assert_int_equal(rc, diag.errors_n ? -EINVAL : 0);
 	assert_true((rc == 0) == (conf != NULL));

@@ -1,5 +1,6 @@
 /*
- * conf_fixture: a folder of configuration files for each test. Messages are compared without its name.
+ * conf_fixture: configuration files in the folder of the test (folder.h). Messages are compared without its
+ * name.
  */
 #ifndef TESTS_UNIT_SUPPORT_CONF_FIXTURE_H
 #define TESTS_UNIT_SUPPORT_CONF_FIXTURE_H
@@ -7,18 +8,11 @@
 #include <stddef.h>
 
 #include "conf/conf.h"
+#include "tests/unit/support/folder.h"
 
 /* A configuration of one zone, with more of its settings in rest. */
 #define ZONE(rest) "zones = ( { name = \"z\"; file = \"z.zone\"; " rest " } );\n"
 
-/** For cmocka_unit_test_setup_teardown(). */
-int conf_fixture_setup(void **state);
-int conf_fixture_teardown(void **state);
-
-/** The path of a file of the folder: static memory, good until the next call. */
-const char *conf_fixture_path(const char *name);
-void conf_fixture_put_bytes(const char *name, const char *bytes, size_t len);
-void conf_fixture_put(const char *name, const char *text);
 void conf_fixture_put_folder(const char *name);
 
 /**

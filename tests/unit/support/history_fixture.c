@@ -1,24 +1,14 @@
 #include "tests/unit/support/history_fixture.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <sched.h>
-#include <setjmp.h>
-#include <signal.h>
 #include <sqlite3.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <fcntl.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "tests/unit/support/folder.h"
 
 char history_dir[64];
 char history_path[128];
@@ -28,10 +18,9 @@ struct rlimit history_file_limit;
 
 int history_fixture_setup(void **state)
 {
-	(void)state;
-	strcpy(history_dir, "/tmp/mirrormon-history-XXXXXX");
-	if (!mkdtemp(history_dir))
+	if (folder_setup(state) < 0)
 		return -1;
+	snprintf(history_dir, sizeof(history_dir), "%s", folder_name());
 	snprintf(history_path, sizeof(history_path), "%s/history.db", history_dir);
 	diag_init(&history_diag);
 	return 0;
@@ -39,13 +28,10 @@ int history_fixture_setup(void **state)
 
 int history_fixture_teardown(void **state)
 {
-	(void)state;
-	char command[128];
 	diag_fini(&history_diag);
 	setrlimit(RLIMIT_FSIZE, &history_file_limit);
 	umount2(history_dir, MNT_DETACH);
-	snprintf(command, sizeof(command), "rm -rf %s", history_dir);
-	return system(command);
+	return folder_teardown(state);
 }
 
 struct history *history_fixture_open(const char *at, bool read_only)
@@ -55,7 +41,6 @@ struct history *history_fixture_open(const char *at, bool read_only)
 	return history;
 }
 
-/* The messages since the last call hold this; "" = there are none. */
 void history_fixture_check_told(const char *what)
 {
 	char all[4096] = "";

@@ -27,16 +27,25 @@ extern bool history_has_namespace; /* of mounts: a small disk can be had */
 
 int history_fixture_setup(void **state);
 int history_fixture_teardown(void **state);
+#define HISTORY_TEST(name)                                                                                   \
+	cmocka_unit_test_setup_teardown(name, history_fixture_setup, history_fixture_teardown)
+
 struct history *history_fixture_open(const char *at, bool read_only);
+/** The messages since the last call hold this; "" = there are none. */
 void history_fixture_check_told(const char *what);
 struct addr history_fixture_addr(const char *text);
 void history_fixture_add_good(struct history *history, const char *host, const char *address, uint64_t at_s);
 size_t history_fixture_checks_n(struct history *history, const char *host);
+/** All that waits, which must be less than one flush takes. */
 void history_fixture_flush(struct history *history);
+/** Run by a shell; must succeed. */
 void history_fixture_shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/** Of the folder, by a shell's pattern. */
 size_t history_fixture_files_n(const char *pattern);
+/** A row of each kind, and more; then looked for. */
 void history_fixture_fill(struct history *history);
 void history_fixture_check_filled(struct history *history);
+/** Rows of a table of the file, by a connection of its own. */
 int history_fixture_count(const char *table);
 int history_fixture_run(const struct CMUnitTest *tests, size_t tests_n);
 

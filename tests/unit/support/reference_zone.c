@@ -83,6 +83,8 @@ static void random_target(struct making *making, char name[NAME_TEXT_CAP])
 
 static bool is_below(const char *name, const char *above)
 {
+	if (strcmp(above, ".") == 0)
+		return strcmp(name, ".") != 0;
 	size_t name_len = strlen(name);
 	size_t above_len = strlen(above);
 	return name_len > above_len + 1 && strcasecmp(name + name_len - above_len, above) == 0 &&
@@ -205,6 +207,12 @@ static void put_cut(struct making *making, const char *owner)
 		put(making, owner, "DS", "%u 13 2 %064x", chooser_next(making->chooser, 100), 1U);
 }
 
+/* What stands behind a label directly below the apex. */
+static const char *apex_suffix(const struct making *making)
+{
+	return strcmp(making->apex, ".") == 0 ? "" : making->apex;
+}
+
 static void put_owner(struct making *making, const char *owner, enum role role)
 {
 	char target[NAME_TEXT_CAP];
@@ -214,7 +222,11 @@ static void put_owner(struct making *making, const char *owner, enum role role)
 	switch (role) {
 	case ROLE_DATA: put_data(making, owner); break;
 	case ROLE_CNAME: put(making, owner, "CNAME", "%s", target); break;
-	case ROLE_DNAME: put(making, owner, "DNAME", "%s", target); break;
+	case ROLE_DNAME:
+		put(making, owner, "DNAME", "%s", target);
+		if (chooser_next(making->chooser, 4) == 1)
+			put_address(making, owner);
+		break;
 	default: put_cut(making, owner); break;
 	}
 }
@@ -225,10 +237,19 @@ static void put_chain(struct making *making)
 	unsigned links_n = 5 + chooser_next(making->chooser, 16);
 	char name[NAME_TEXT_CAP + 8];
 	for (unsigned i = 0; i < links_n; i++) {
-		snprintf(name, sizeof(name), "l%u.%s", i, making->apex);
+		snprintf(name, sizeof(name), "l%u.%s", i, apex_suffix(making));
 		if (take(making, name, ROLE_CNAME))
-			put(making, name, "CNAME", "l%u.%s", i + 1, making->apex);
+			put(making, name, "CNAME", "l%u.%s", i + 1, apex_suffix(making));
 	}
+}
+
+/* All below the apex goes elsewhere. */
+static void put_apex_dname(struct making *making)
+{
+	char target[NAME_TEXT_CAP];
+	random_target(making, target);
+	put(making, making->apex, "DNAME", "%s", target);
+	making->owners[0].role = ROLE_DNAME;
 }
 
 static char *make_zone(struct making *making)
@@ -244,9 +265,11 @@ static char *make_zone(struct making *making)
 		abort();
 	const char *apex = making->apex;
 	take(making, apex, ROLE_DATA);
-	put(making, apex, "SOA", "ns.%s h.%s %u 3600 600 86400 %u", apex, apex, chooser_next(chooser, 9),
-	    chooser_next(chooser, 2) ? 60U : 3600U);
+	put(making, apex, "SOA", "ns.%s h.%s %u 3600 600 86400 %u", apex_suffix(making), apex_suffix(making),
+	    chooser_next(chooser, 9), chooser_next(chooser, 2) ? 60U : 3600U);
 	put_servers(making, apex);
+	if (chooser_next(chooser, 32) == 1 && making->owners_n == 1)
+		put_apex_dname(making);
 	/* Where there is a child zone, nearly always its delegation. */
 	for (unsigned i = 0; i < making->apexes_n; i++) {
 		if (is_below(making->apexes[i], apex) && chooser_next(chooser, 4))
@@ -265,11 +288,13 @@ static char *make_zone(struct making *making)
 
 void reference_zones_make(struct chooser *chooser, struct reference_zones *ret_zones)
 {
-	static const char *const apexes[] = { "test.", "b.test.", "a.b.test." };
+	static const char *const usual[] = { "test.", "b.test.", "a.b.test." };
+	static const char *const from_root[] = { ".", "b.", "a.b." };
 	struct making *making = calloc(1, sizeof(*making));
 	if (!making)
 		abort();
 	making->chooser = chooser;
+	const char *const *apexes = chooser_next(chooser, 8) == 1 ? from_root : usual;
 	making->apexes = apexes;
 	making->apexes_n = 1 + chooser_next(chooser, 5);
 	if (making->apexes_n > REFERENCE_ZONES_MAX)

@@ -1,7 +1,7 @@
 /*
  * reference_zone: zones and questions by chance, made of few labels, so that they meet: delegations with and
- * without glue, wildcards, empty non-terminals, CNAME and DNAME chains and loops, child zones beside their
- * parents, RRsets too large for UDP.
+ * without glue, wildcards, empty non-terminals, CNAME and DNAME chains and loops, DNAME at an apex, child
+ * zones beside their parents, the root as a zone, RRsets too large for UDP.
  */
 #ifndef TESTS_UNIT_SUPPORT_REFERENCE_ZONE_H
 #define TESTS_UNIT_SUPPORT_REFERENCE_ZONE_H

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "answer/geo_map.h"
+#include "tests/unit/support/decision_defaults.h"
 
 #define FLUSH_EACH 20000
 
@@ -78,19 +79,11 @@ static void make_conf(struct status_fixture *fixture, const char *directory)
 		                             .deep_interval_ms = 3600000 };
 	conf->references_n = 3;
 	conf->references_quorum = 2;
-	conf->decision = (struct conf_decision){ .late_after_s = 86400,
-		                                 .old_after_s = 172800,
-		                                 .unreachable_after = 3,
-		                                 .slow_over_ms = 10000,
-		                                 .slow_after = 5,
-		                                 .return_after = 2,
-		                                 .probation_s = 600,
-		                                 .probation_max_s = 86400,
-		                                 .flap_window_s = 86400,
-		                                 .ramp_s = 21600,
-		                                 .ramp_percent = 10 };
+	conf->decision = (struct conf_decision)DECISION_DEFAULTS;
 	conf->votes = (struct conf_votes){ .others = others, .others_n = 2, .valid_s = 10800, .quorum = 2 };
-	conf->announce = (struct conf_announce){ .enabled = true, .quorum_percent = 60, .limit_s = 7200 };
+	conf->announce = (struct conf_announce){
+		.enabled = true, .quorum_percent = 60, .limit_s = 7200, .settle_s = 300
+	};
 	conf->site = (struct conf_site){ .directory = directory,
 		                         .url = "https://status.example",
 		                         .title = "ClamAV mirrors" };
@@ -305,10 +298,40 @@ static void make_check(struct status_fixture *fixture, size_t i, size_t a, uint6
 	                 0);
 }
 
+/* As it would have been kept: a week of results, means before. */
+static void prune(struct status_fixture *fixture, uint64_t now_s)
+{
+	struct diag diag;
+	diag_init(&diag);
+	while (history_prune(fixture->history, now_s, FLUSH_EACH, &diag) > 0)
+		;
+	if (diag.messages_n)
+		fail_msg("history: %s", diag.messages[0].text);
+	diag_fini(&diag);
+}
+
+/* A check a day until so many hours ago. */
+static void make_year(struct status_fixture *fixture, unsigned hours)
+{
+	uint64_t random = 43;
+	for (unsigned day = 365; day > hours / 24; day--) {
+		uint64_t day_s = STATUS_NOW_S - 86400 * (uint64_t)day;
+		for (size_t i = 0; i < fixture->n; i++) {
+			for (size_t a = 0; i != 19 && a < fixture->mirrors[i].addrs_n; a++)
+				make_check(fixture, i, a, day_s + 3600 * (i % 11) + a, &random);
+		}
+		flush(fixture);
+		if (day % 30 == 0)
+			prune(fixture, day_s);
+	}
+}
+
 static void make_history(struct status_fixture *fixture, unsigned hours)
 {
 	uint64_t random = 42;
 	size_t kept = 0;
+	if (hours >= STATUS_HOURS_YEAR)
+		make_year(fixture, hours);
 	for (unsigned hour = hours; hour-- > 0;) {
 		for (size_t i = 0; i < fixture->n; i++) {
 			uint64_t at_s = STATUS_NOW_S - 3600 * (uint64_t)hour - 60 * (i % 55) - 20;
@@ -343,14 +366,7 @@ static void make_history(struct status_fixture *fixture, unsigned hours)
 		                                    REASON_SLOW, REASON_NONE, "2 good checks in a row"),
 		                 0);
 	flush(fixture);
-	/* As it would have been kept: a week of results, means before. */
-	struct diag diag;
-	diag_init(&diag);
-	while (history_prune(fixture->history, STATUS_NOW_S, FLUSH_EACH, &diag) > 0)
-		;
-	if (diag.messages_n)
-		fail_msg("history: %s", diag.messages[0].text);
-	diag_fini(&diag);
+	prune(fixture, STATUS_NOW_S);
 }
 
 void status_fixture_init(struct status_fixture *fixture, size_t mirrors_n, unsigned hours,

@@ -1,6 +1,6 @@
 /*
  * status_fixture: a made-up pool under watch: a view of any number of mirrors, some of them not well, with 14
- * days of history. The same every time. Everything fails the test when it can't be made.
+ * days of history, or a year. The same every time. Everything fails the test when it can't be made.
  */
 #ifndef TESTS_UNIT_SUPPORT_STATUS_FIXTURE_H
 #define TESTS_UNIT_SUPPORT_STATUS_FIXTURE_H
@@ -9,7 +9,8 @@
 #include "mirrormon/model.h"
 #include "tests/unit/support/pool_fixture.h"
 
-#define STATUS_NOW_S 1795244400U /* 2026-11-21T07:00:00Z */
+#define STATUS_NOW_S      1795244400U /* 2026-11-21T07:00:00Z */
+#define STATUS_HOURS_YEAR (14 * 24)   /* so many hours of history, and a check a day for the year before */
 
 struct status_fixture {
 	struct pool_fixture pool;
