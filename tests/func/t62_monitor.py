@@ -36,10 +36,11 @@ class Pool:
         check_equal(status, 0, f"minisign: {text}")
         with open(key + ".pub") as file:
             public = file.read().splitlines()[1]
-        self.monitor = self.world.monitor(
-            self.site, monitor={"feed-key": '"monitor.key"'}, decision={"ramp": f'"{RAMP_S}s"'}, metrics={"listen": '[ "127.0.0.1@0" ]'}, votes={"file": '"vote.json"'},
-            mail={"team": f'"{TEAM}"', "sendmail": f'"{self.site.file("mail/sendmail")}"', "admin-after": "2"},
-            site={"directory": '"html"', "interval": '"1s"'})
+        self.groups = {
+            "monitor": {"feed-key": '"monitor.key"'}, "decision": {"ramp": f'"{RAMP_S}s"'}, "metrics": {"listen": '[ "127.0.0.1@0" ]'},
+            "votes": {"file": '"vote.json"'}, "site": {"directory": '"html"', "interval": '"1s"'},
+            "mail": {"team": f'"{TEAM}"', "sendmail": f'"{self.site.file("mail/sendmail")}"', "admin-after": "2"}}
+        self.monitor = self.world.monitor(self.site, **self.groups)
         self.monitor.wait_feed()
         self.site.pool_site([(m.host, m.country, m.addresses) for m in self.world.mirrors],
                             versions='{ name = "current.cvd"; feed = "clamav"; software = "1.4.3"; database-names = "%d.cvd"; main = 62;'
@@ -316,7 +317,9 @@ def test_reload(case, pool):
     world, monitor, new = pool.world, pool.monitor, pool.world.more[0]
     removed = world.by_host["m2.za.example"]
     pool.wait_well()
-    pool.site.write("mirrors.conf", world.mirrors_text([m for m in world.mirrors if m is not removed] + [new]))
+    # So long that a feed is written meanwhile, and seen.
+    probation = {"decision": pool.groups["decision"] | {"probation": '"4s"', "probation-max": '"5s"'}}
+    world.write_monitor(pool.site, [m for m in world.mirrors if m is not removed] + [new], **pool.groups | probation)
     serial = monitor.feed()["serial"]
     monitor.reload()
     feed = wait_until(lambda: (feed := monitor.feed())["serial"] > serial and feed["excluded"] and feed, "a feed without the new one")
@@ -335,7 +338,7 @@ def test_reload(case, pool):
     monitor.reload(fails=True)
     serial = monitor.feed()["serial"]
     check_equal(monitor.wait_feed(serial + 1)["excluded"], [], "the feed after a reload that failed")
-    pool.site.write("mirrors.conf", world.mirrors_text())
+    world.write_monitor(pool.site, **pool.groups)
     monitor.reload()
     pool.dnsd.reload()
     # It was well when it went: it is taken as it was.

@@ -142,13 +142,16 @@ def serves_already(path, sock):
 
 def kill_new_process(line, after_s, killed):
     """So long after its begin, unless it is quicker and becomes the server."""
+    starter = line.pid
+    if line.ctl("status")["sandbox"] == "on":  # a launcher that has just begun has no name yet, and would be taken for a new process
+        starter = wait_until(lambda: launcher_of(line.pid), "the launcher")
     with Control(line.daemon.control) as control:
         control.sock.sendall(b'{"command": "restart"}\n')
 
         def begun():
-            pid = child_of(line.pid)
-            if pid and pid not in killed and not has_ended(pid):
-                return pid
+            for pid in children_of(starter):
+                if pid not in killed and not has_ended(pid):
+                    return pid
             return bool(select.select([control.sock], [], [], 0)[0])
         pid = wait_until(begun, "a new process, or an answer", every_s=0.001)
         if pid is not True:
