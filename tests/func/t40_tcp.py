@@ -36,7 +36,7 @@ def test_one(case, daemon):
         for i in range(3):
             tcp.send(query(i))
             check_rcode(parse_answer(query(i), tcp.receive()), "NOERROR")
-    wait_until(lambda: daemon.counters()["tcp_open"] == before["tcp_open"], "the connection is counted as closed")
+    wait_until(lambda: daemon.counters()["tcp_open"] <= before["tcp_open"], "the connection is counted as closed")
     daemon.check_moved(before, {"queries_tcp": 3, "noerror": 3, "tcp_accepted": 1}, "three questions in a connection")
 
 

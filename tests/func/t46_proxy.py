@@ -260,7 +260,7 @@ def test_tcp(case, daemon):
             check_equal(client_of(parse_answer(query(i=i), tcp.receive())), ("127.2.3.4", "DE"), "client")
         tcp.send(query(i=3))
         check_equal(client_of(parse_answer(query(i=3), tcp.receive())), ("127.2.3.4", "DE"), "client, later")
-    wait_until(lambda: daemon.counters()["tcp_open"] == before["tcp_open"], "closed")
+    wait_until(lambda: daemon.counters()["tcp_open"] <= before["tcp_open"], "closed")  # some of before may be leaving
     daemon.check_moved(before, {"queries_tcp": 3, "noerror": 3, "tcp_accepted": 1, "proxy_ok": 1}, "a connection with a header")
     with Tcp(daemon.addr, FRONT) as tcp:
         tcp.send_raw(header("2001:db8:1::5", kind=UDP, tlvs=tlv(4, bytes(500))))
@@ -305,7 +305,7 @@ def test_tcp_closed(case, daemon):
                 tcp.send_raw(beginning)
                 check(tcp.is_closed(DEADLINE_S), f"not closed at once after {beginning.hex()}")
         n = len(beginnings)
-        wait_until(lambda: daemon.counters()["tcp_open"] == before["tcp_open"], "closed")
+        wait_until(lambda: daemon.counters()["tcp_open"] <= before["tcp_open"], "closed")  # some of before may be leaving
         daemon.check_moved(before, {"tcp_accepted": n, counter: n}, counter)
 
 

@@ -304,7 +304,9 @@ def test_serial_rises(case, _):
     before = ask(line, "clamav.test", "SOA").answer[0][0].serial
     check(before > time.time() + 1, f"serial {before} at {time.time():.0f}: the changes took too long to show anything")
     site.write("mirrors.conf", 'mirrors = ( { host = "m1.de.example"; country = "DE"; addresses = [ "192.0.2.99" ]; } );\n')
+    before_pid = line.pid
     line.restart()
+    wait_until(lambda: has_ended(before_pid), "the end of the old process")  # whose workers answer what they find until they have closed
     check("192.0.2.99" in addresses(ask(line, "db.de.clamav.test")), "the new mirrors file")
     after = ask(line, "clamav.test", "SOA").answer[0][0].serial
     check(after > before, f"serial {before}, then {after}")
