@@ -117,7 +117,7 @@ def test_busy_manager(case, _):
     manager = Manager(case, name)
     fill(name)
     line = t91_takeover.Line(case, t91_takeover.make_site(case, server='sandbox = "off";', drain_s=0.3), more_env=manager.env)
-    manager.wait("READY")
+    manager.wait("READY")  # among what it was filled with: it is said as soon as there is room
     manager.drain()
     fill(name)
     line.restart()
