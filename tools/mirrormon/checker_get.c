@@ -15,6 +15,9 @@ static int perform(struct transfer *transfer, const struct conf_checks *conf, co
 	if (transfer_is_our_fault(transfer))
 		return transfer->reply.os_error ? -transfer->reply.os_error : -EIO;
 	const struct reply *reply = &transfer->reply;
+	/* Here it is asked for a mirror that is not in yet: of a network that is gone nobody would say so. */
+	if (reply->code == CURLE_COULDNT_CONNECT && reply->os_error == ENETUNREACH)
+		return -ENETUNREACH;
 	page.status = reply->status;
 	page.reason = transfer_judge(transfer, conf, page.detail, sizeof(page.detail));
 	if (page.reason == REASON_NONE)
