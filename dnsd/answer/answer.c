@@ -569,3 +569,16 @@ void answer_queries(const struct answer_data *data, struct answer_request *reque
 		requests_n -= n;
 	}
 }
+
+void answer_truncate(struct answer_request *request)
+{
+	const struct answer_note *note = &request->note;
+	uint8_t *resp = request->resp;
+	size_t opt_len = request->resp_len - note->opt_off;
+	memmove(resp + note->body_off, resp + note->opt_off, opt_len);
+	uint16_t flags = wire_get16(resp + 2);
+	wire_put16(resp + 2, (uint16_t)((flags & ~15U) | WIRE_FLAG_TC));
+	memset(resp + 6, 0, 4);
+	wire_put16(resp + 10, opt_len ? 1 : 0);
+	request->resp_len = note->body_off + opt_len;
+}

@@ -145,4 +145,9 @@ struct answer_request {
 void answer_queries(const struct answer_data *data, struct answer_request *requests, size_t requests_n,
                     uint8_t *resp, struct answer_state *state);
 
+/** Leave of an answer over UDP its header, with TC and NOERROR, its question and its OPT record: the client
+ * comes again over TCP. Once only; resp and note are as answer_queries() has set them, and not resp_len = 0.
+ */
+void answer_truncate(struct answer_request *request);
+
 #endif

@@ -17,6 +17,7 @@
 	X(udp_socket_errors, "of these, errors reported at the socket, by ICMP say")                         \
 	X(udp_rests, "times a UDP socket was left alone for 50 ms: receiving failed again and again")        \
 	X(udp_send_errors, "answers over UDP that the kernel refused to send")                               \
+	X(udp_too_large, "answers over UDP that the interface does not take whole, sent truncated")          \
 	X(listen_failures, "times a new listener could not be watched; tried again after a second")          \
 	X(rrl_slipped, "answers over their rate that were sent truncated; errors, as they were")             \
 	X(rrl_dropped, "answers over their rate that were not sent")                                         \

@@ -1,10 +1,8 @@
 #include "net/rate_limit.h"
 
-#include <string.h>
 #include <time.h>
 
 #include "net/rrl.h"
-#include "wire/wire.h"
 
 /* Answers whose buckets are fetched together. */
 #define GROUP_N 16
@@ -15,19 +13,6 @@ struct limited {
 	uint64_t hash;
 	uint64_t hash_all;
 };
-
-static void truncate_answer(struct answer_request *request)
-{
-	const struct answer_note *note = &request->note;
-	uint8_t *resp = request->resp;
-	size_t opt_len = request->resp_len - note->opt_off;
-	memmove(resp + note->body_off, resp + note->opt_off, opt_len);
-	uint16_t flags = wire_get16(resp + 2);
-	wire_put16(resp + 2, (uint16_t)((flags & ~15U) | WIRE_FLAG_TC));
-	memset(resp + 6, 0, 4);
-	wire_put16(resp + 10, opt_len ? 1 : 0);
-	request->resp_len = note->body_off + opt_len;
-}
 
 static void count_kind(struct net_counters *counters, unsigned kind)
 {
@@ -64,7 +49,7 @@ static void limit(struct net_context *net, const struct limited *limited)
 		if (request->note.kind == ANSWER_KIND_ERROR)
 			return;
 		net->state.counters.truncated++;
-		truncate_answer(request);
+		answer_truncate(request);
 	}
 }
 

@@ -10,6 +10,7 @@
 
 #include "net/proxy.h"
 #include "net/rate_limit.h"
+#include "wire/wire.h"
 
 #define BATCH            64
 #define BATCHES_A_WAKEUP 16
@@ -43,6 +44,7 @@ struct udp_buffers {
 	struct answer_request batch[BATCH];
 	bool is_plain;                   /* no front ends: request i came in packet i, from peer i */
 	uint8_t packet_of[BATCH];        /* which packet a request came in */
+	uint8_t request_of[BATCH];       /* which request a message to be sent answers */
 	union proxy_addr clients[BATCH]; /* of a request, as a front end says */
 	union control in_control[BATCH];
 	union control out_control[BATCH];
@@ -122,6 +124,21 @@ static void set_source(const struct msghdr *in, struct msghdr *out, union contro
 	}
 }
 
+/* An answer that does not fit through the interface: the client is sent to TCP (RFC 9715 3.1 R4). Returns
+ * false when that is what has just failed. */
+static bool shrink(struct udp_socket *udp, unsigned message)
+{
+	struct udp_buffers *b = udp->buffers;
+	struct answer_request *request = &b->batch[b->request_of[message]];
+	if (wire_get16(request->resp + 2) & WIRE_FLAG_TC)
+		return false;
+	answer_truncate(request);
+	b->out_iov[message].iov_len = request->resp_len;
+	udp->net->counters.udp_too_large++;
+	udp->net->state.counters.truncated++;
+	return true;
+}
+
 static void send_answers(struct udp_socket *udp, unsigned out_n)
 {
 	struct mmsghdr *out = udp->buffers->out;
@@ -134,6 +151,8 @@ static void send_answers(struct udp_socket *udp, unsigned out_n)
 			again = true;
 		} else if (errno == EAGAIN && again) {
 			again = false;
+		} else if (errno == EMSGSIZE && shrink(udp, done)) {
+			again = true;
 		} else if (errno != EINTR) {
 			/* This one can't be sent (its peer unreachable, say); the others still can. */
 			udp->net->counters.udp_send_errors++;
@@ -240,6 +259,7 @@ static unsigned serve_batch(struct udp_socket *udp)
 		out->msg_namelen = b->in[i].msg_hdr.msg_namelen;
 		out->msg_control = NULL;
 		out->msg_controllen = 0;
+		b->request_of[out_n] = (uint8_t)k;
 		if (udp->wildcard)
 			set_source(&b->in[i].msg_hdr, out, &b->out_control[out_n]);
 		out_n++;
