@@ -105,7 +105,7 @@ all() { # tests-not-to-be-run-with-sanitizers build...
 		if is_measured "$build"; then
 			beside "$build" most func "$build" --jobs=2 "--not=$alone"
 		else
-			CROWD_ROUNDS=1 beside "$build" most func "$build" --jobs=2 ${not:+"--not=$not"}
+			beside "$build" most func "$build" --jobs=2 ${not:+"--not=$not"}
 		fi
 	done
 	wait

@@ -7,7 +7,7 @@ import socket
 import statistics
 import time
 
-from harness import (TCP, Skip, Tcp, ask, check, check_equal, check_rcode, cpu_s, is_sanitized, make_query, need_ipv6, need_program,
+from harness import (TCP, Skip, Tcp, amount, ask, check, check_equal, check_rcode, cpu_s, is_sanitized, make_query, need_ipv6, need_program,
                      open_socket, parse_answer, run, wait_until)
 from tls_support import Tls, client_context, make_certificate, tls_addr, tls_keys
 
@@ -242,16 +242,15 @@ def compare(what, values):
 
 def crowds_trouble(ratios):
     """
-    What is worse beside the crowd than it may be. The goal is within 10 %. On a machine that others use as well, CPU time comes near to
-    showing that, and the best turns, in which others were least in the way; everything else shows who else was at work. A median latency
-    has two values where nobody else is, 0.04 and 0.1 ms, by whether the scheduler wakes the server on the core of the client or the other,
-    so only what the best turns and the ratio of neighbouring turns both say is the crowd's; and as three of each may be chance, so only
-    what more turns say as well.
+    What is worse beside the crowd than it may be: by more than 10 % where there is time for more turns (make test-long), else 20 %. On a machine
+    that others use as well, CPU time comes near to showing that, and the best turns, in which others were least in the way; everything else shows who
+    else was at work. As three turns of each may be chance, only what more turns say as well.
     """
+    most = amount(1.2, 1.1, 1.2)
     found = []
     for what, values in ratios.items():
         ratio, best = compare(what, values)
-        if "CPU" in what and ratio >= 1.25 or "p50" in what and min(best, ratio) >= 1.5 or what.endswith("answers/s") and best <= 0.6:
+        if "CPU" in what and ratio >= most or "p50" in what and min(best, ratio) >= most or what.endswith("answers/s") and best <= 1 / most:
             found.append(f"{what}: {ratio:.3f}, at best {best:.3f} times that of a server without a crowd")
     return found
 
@@ -279,7 +278,7 @@ def test_crowd(case, _):
               f"{time.monotonic() - start:.1f} s: {grown_kb} kB more, {before_kb} kB before")
         check(is_sanitized() or grown_kb < HELD_MAX_KB + crowd_n * 3, f"memory grew by {grown_kb} kB")
         ratios = {}
-        rounds = int(os.environ.get("CROWD_ROUNDS", "3"))  # nine say more
+        rounds = amount(3, 9, 1)
         for turn in range(4 * rounds):
             if turn >= rounds and (is_sanitized() or not crowds_trouble(ratios)):
                 break
