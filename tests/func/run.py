@@ -142,6 +142,7 @@ def main(arguments):
     if jobs > 0:
         run_jobs(jobs, [argument for argument in arguments if argument.startswith("-") and not argument.startswith("--jobs=")],
                  wanted, results)
+    met = set()
     for module_name in module_names() if jobs == 0 else []:
         if not is_asked(module_name, wanted):
             continue
@@ -149,6 +150,7 @@ def main(arguments):
         # In the order of the file: basics first.
         tests = [(name[len("test_"):], function) for name, function in vars(module).items()
                  if name.startswith("test_")]
+        met.update(prefix for prefix in wanted for name, _ in tests if f"{module_name}.{name}".startswith(prefix))
         if unwanted:
             tests = [(name, function) for name, function in tests if not f"{module_name}.{name}".startswith(unwanted)]
         if wanted:
@@ -156,8 +158,9 @@ def main(arguments):
                      if any(f"{module_name}.{name}".startswith(prefix) for prefix in wanted)]
         if tests:
             run_module(results, module_name, tests, module)
-    if wanted and results.passed + results.failed + results.skipped == 0:
-        print(f"no test is called {' '.join(wanted)}")
+    unknown = [prefix for prefix in wanted if prefix not in met and jobs == 0]
+    if unknown or wanted and results.passed + results.failed + results.skipped == 0:
+        print(f"no test is called {' '.join(unknown or wanted)}")
         return 2
     print(f"functional tests took {time.monotonic() - start:.0f} s")
     print(f"{results.passed} passed, {results.failed} failed, {results.skipped} skipped")
