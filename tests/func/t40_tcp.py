@@ -154,7 +154,7 @@ def test_idle(case, _):
 
 def test_never_reads(case, _):
     """A client that asks for much and reads nothing (CVE-2024-0760 of a peer) costs bounded memory and hurts nobody."""
-    daemon = start(case, 4)
+    daemon = start(case, 8)
     frames = b"".join(Tcp.frame(query(i, "db.de.big.clamav.test")) for i in range(100))
     before = daemon.rss_kb()
     with Tcp(daemon.addr) as greedy:
@@ -166,11 +166,10 @@ def test_never_reads(case, _):
                 sent += greedy.sock.send(frames)
         except (BlockingIOError, ConnectionError):
             pass
-        begin = time.monotonic()
         check_rcode(ask(daemon, "www.clamav.test", transport=TCP), "NOERROR")
         check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
         # They have not waited for its end, which is by the idle limit.
-        check(daemon.counters()["tcp_open"] >= 1 or time.monotonic() - begin > 3, "others had to wait")
+        check(daemon.counters()["tcp_open"] >= 1, "others had to wait")
         wait_until(lambda: daemon.counters()["tcp_open"] == 0, "it is closed as idle")
     grown = daemon.rss_kb() - before
     check(is_sanitized() or grown < 30_000, f"memory grew by {grown} kB")

@@ -16,7 +16,7 @@ WORKERS = 2
 CAPACITY_S = 2  # how long it is looked for
 FIXED_RATE = 1000  # sanitized: the capacity of such a build is no measure
 LIMIT_MS = 20
-ATTEMPTS = 6
+ATTEMPTS = 2
 # Where others take this share of the processors (or the hypervisor does), no time means much.
 OTHERS_SHARE = 0.15
 LIMIT_OVERLOADED_MS = 500

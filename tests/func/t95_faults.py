@@ -159,6 +159,15 @@ def open_files(daemon):
     return len(os.listdir(f"/proc/{daemon.pid}/fd"))
 
 
+def sockets_n(daemon):
+    folder = f"/proc/{daemon.pid}/fd"
+    links = []
+    for name in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):
+            links.append(os.readlink(f"{folder}/{name}"))
+    return sum(link.startswith("socket:") for link in links)
+
+
 def no_descriptors(case, workers):
     """More TCP clients than descriptors: UDP answers, nothing spins, and afterwards TCP is as before."""
     daemon = case.daemon(case.site().pool_site(MIRRORS, workers=workers, server='tcp-idle = "60s";'))
@@ -200,13 +209,10 @@ def test_no_descriptors_shared(case, _):
 def test_no_descriptors_control(case, _):
     """TCP clients have taken all: who comes to the control socket waits, is not sent away, and is answered in the end."""
     daemon = case.daemon(case.site().pool_site(MIRRORS, server=CONTROL + 'tcp-idle = "60s";', workers=1))
+    before = sockets_n(daemon)
     daemon.ctl("status")
-    # The least of many readings: the connection of that command, not closed yet, would come free for somebody below.
-    least = open_files(daemon)
-    for _ in range(50):
-        time.sleep(0.01)
-        least = min(least, open_files(daemon))
-    limit = least + 8
+    wait_until(lambda: sockets_n(daemon) == before, "the connection of the status is closed")  # else it would make room for another below
+    limit = open_files(daemon) + 8
     resource.prlimit(daemon.pid, resource.RLIMIT_NOFILE, (limit, limit))
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(Tcp(daemon.addr)) for _ in range(16)]
