@@ -220,7 +220,10 @@ void answer_match_client(struct reply *reply, struct addr *ret_addr, struct geo_
 		*ret_addr = query->ecs.addr;
 	else
 		addr_from_sockaddr(reply->client->peer, ret_addr);
-	geo_map_find(reply->data->geo, ret_addr, ret_match);
+	if (reply->match)
+		*ret_match = *reply->match;
+	else
+		geo_map_find(reply->data->geo, ret_addr, ret_match);
 	reply->scope_len = ret_match->prefix_len;
 }
 
@@ -429,9 +432,11 @@ static size_t answer_question(struct reply *reply)
 }
 
 static size_t answer_parsed(const struct answer_data *data, const struct client *client, const uint8_t *req,
-                            enum wire_verdict verdict, struct wire_query *query, uint8_t *resp,
-                            size_t resp_cap, struct answer_state *state, struct answer_note *note)
+                            struct parsed *parsed, uint8_t *resp, size_t resp_cap, struct answer_state *state,
+                            struct answer_note *note)
 {
+	enum wire_verdict verdict = parsed->verdict;
+	struct wire_query *query = &parsed->query;
 	struct answer_counters *counters = &state->counters;
 	bool udp = client->transport == TRANSPORT_UDP;
 	if (udp)
@@ -456,6 +461,7 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 		.client = client,
 		.req = req,
 		.query = query,
+		.match = parsed->is_located ? &parsed->match : NULL,
 		.state = state,
 		.note = note,
 		.resp = resp,
@@ -499,70 +505,32 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 size_t answer_query(const struct answer_data *data, const struct client *client, const uint8_t *req,
                     size_t req_len, uint8_t *resp, size_t resp_cap, struct answer_state *state)
 {
-	struct wire_query query;
+	struct parsed parsed;
 	struct answer_note note;
-	enum wire_verdict verdict = wire_query_parse(req, req_len, &query);
-	return answer_parsed(data, client, req, verdict, &query, resp, resp_cap, state, &note);
-}
-
-/* As many as hide the way to memory; more would only push each other out of the first cache. */
-#define GROUP_N 8
-
-struct parsed {
-	enum wire_verdict verdict;
-	uint32_t slot; /* where the name's own would be */
-	struct wire_query query;
-};
-
-/* Step by step for all of a group, so that their fetches overlap. Nothing here has a say in the answer. */
-static void prefetch_group(const struct answer_data *data, struct parsed *group, size_t n)
-{
-	const struct answer_store *store = data->store;
-	for (unsigned step = 0; step < 3; step++) {
-		for (size_t i = 0; i < n; i++) {
-			const struct wire_query *query = &group[i].query;
-			if (group[i].verdict != WIRE_OK)
-				continue;
-			if (query->has_ecs)
-				geo_map_prefetch(data->geo, &query->ecs.addr, step);
-			if (step == 0) {
-				group[i].slot =
-				        store_hash(query->qname, query->qname_len) & store->slots_mask;
-				__builtin_prefetch(&store->slots[group[i].slot]);
-				continue;
-			}
-			uint32_t node_plus_1 = store->slots[group[i].slot].node_plus_1;
-			if (node_plus_1 == 0)
-				continue;
-			const struct store_node *node = &store->nodes[node_plus_1 - 1];
-			if (step == 1) {
-				__builtin_prefetch(node);
-			} else {
-				__builtin_prefetch(store->bytes + node->name_off);
-				__builtin_prefetch(store->rrsets + node->rrsets_off);
-			}
-		}
-	}
+	parsed.is_located = false;
+	parsed.verdict = wire_query_parse(req, req_len, &parsed.query);
+	return answer_parsed(data, client, req, &parsed, resp, resp_cap, state, &note);
 }
 
 void answer_queries(const struct answer_data *data, struct answer_request *requests, size_t requests_n,
                     uint8_t *resp, struct answer_state *state)
 {
-	struct parsed group[GROUP_N];
+	struct parsed group[ANSWER_GROUP_N];
 	while (requests_n) {
-		size_t n = requests_n < GROUP_N ? requests_n : GROUP_N;
-		for (size_t i = 0; i < n; i++)
+		size_t n = requests_n < ANSWER_GROUP_N ? requests_n : ANSWER_GROUP_N;
+		for (size_t i = 0; i < n; i++) {
+			group[i].is_located = false;
 			group[i].verdict =
 			        wire_query_parse(requests[i].req, requests[i].req_len, &group[i].query);
+		}
 		if (n > 1)
-			prefetch_group(data, group, n);
+			answer_prefetch(data, state, group, n);
 		for (size_t i = 0; i < n; i++) {
 			struct answer_request *request = &requests[i];
 			request->resp = resp;
 			request->note = (struct answer_note){ .kind = ANSWER_KIND_ERROR };
-			request->resp_len =
-			        answer_parsed(data, &request->client, request->req, group[i].verdict,
-			                      &group[i].query, resp, ANSWER_UDP_MAX, state, &request->note);
+			request->resp_len = answer_parsed(data, &request->client, request->req, &group[i],
+			                                  resp, ANSWER_UDP_MAX, state, &request->note);
 			resp += (request->resp_len + 15) / 16 * 16;
 		}
 		requests += n;

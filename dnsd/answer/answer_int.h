@@ -24,11 +24,30 @@ struct answer_options {
 	uint8_t server_cookie[WIRE_COOKIE_SERVER_LEN];
 };
 
+/** A request between its parsing and its answer. */
+struct parsed {
+	enum wire_verdict verdict;
+	bool is_located;        /* match is known */
+	struct geo_match match; /* of the client subnet */
+	struct wire_query query;
+};
+
+/* As many as hide the way to memory; more would only push each other out of the first cache. */
+#define ANSWER_GROUP_N 8
+
+/**
+ * Fetch into the cache what the answers to a group (n <= ANSWER_GROUP_N) will read. It has no say in them;
+ * where it has looked a country up on the way it leaves that in the group.
+ */
+void answer_prefetch(const struct answer_data *data, const struct answer_state *state, struct parsed *group,
+                     size_t n);
+
 struct reply {
 	const struct answer_data *data;
 	const struct client *client;
 	const uint8_t *req;
 	struct wire_query *query;
+	const struct geo_match *match; /* where the client subnet is; NULL = not known yet */
 	struct answer_state *state;
 	struct answer_note *note;
 	uint8_t *resp;

@@ -173,6 +173,7 @@ void geo_map_prefetch(const struct geo_map *map, const struct addr *addr, unsign
 		depth += bits;
 	}
 	__builtin_prefetch(at);
+	__builtin_prefetch(at + SLICE_MAX / 2); /* a slice may reach into the next line */
 }
 
 void geo_map_size(const struct geo_map *map, struct geo_map_size *ret_size)
