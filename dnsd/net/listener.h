@@ -20,7 +20,8 @@ struct listener {
 
 /**
  * Open and bind both sockets, non-blocking, close-on-exec, SO_REUSEPORT, IPV6_V6ONLY; wildcard ones with
- * IP_PKTINFO / IPV6_RECVPKTINFO; UDP never fragments by path-MTU tricks (IP_PMTUDISC_OMIT); TCP listening.
+ * IP_PKTINFO / IPV6_RECVPKTINFO; UDP with IP_PMTUDISC_PROBE, so that nothing leaves in fragments; TCP
+ * listening.
  *
  * addr      port 0: the kernel chooses, the same number for UDP and TCP
  * file, line  for messages; may be NULL, 0
