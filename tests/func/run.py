@@ -52,14 +52,25 @@ class Results:
                 print("".join(traceback.format_exception(problem)), flush=True)
 
 
+# One that hangs fails, with the place where it hung.
+LIMIT_S = harness.amount(300, 3600, 900)
+
+
+def give_up(*_):
+    raise TimeoutError(f"not finished after {LIMIT_S} s")
+
+
 def guarded(function, *arguments):
     """(result, what went wrong or None)"""
+    signal.alarm(LIMIT_S)
     try:
         return function(*arguments), None
     except KeyboardInterrupt:
         raise
     except Exception as problem:  # a broken test is a failed test, not the end of the run
         return None, problem
+    finally:
+        signal.alarm(0)
 
 
 def run_test(results, module_name, name, function, fixture):
@@ -136,6 +147,7 @@ def main(arguments):
     wanted = [argument for argument in arguments if not argument.startswith("-")]
     unwanted = tuple(name for argument in arguments if argument.startswith("--not=") for name in argument[6:].split(","))
     results = Results(verbose)
+    signal.signal(signal.SIGALRM, give_up)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of atexit, so that nothing is left behind
     start = time.monotonic()
     jobs = max((int(argument[7:]) for argument in arguments if argument.startswith("--jobs=")), default=0)

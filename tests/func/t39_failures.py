@@ -5,7 +5,7 @@ import struct
 import time
 
 from harness import (CONTROL, DNSD, POOL_NAMES, STATE, TCP, Tcp, addresses, ask, check, check_equal, check_negative, check_rcode,
-                     cpu_s, is_sanitized, make_query, mirrors_text, rcode_of, records, run, socket, wait_until)
+                     check_within, cpu_s, is_sanitized, make_query, mirrors_text, rcode_of, records, run, socket, wait_until)
 from t35_packets import over_udp
 from wire import A, DO, FORMERR, MAILB, NOERROR, Answer, message, opt, option, question, record
 
@@ -271,7 +271,9 @@ def test_no_spin(case, _daemon):
         tcp.sock.close()
     wait_until(lambda: daemon.counters()["tcp_open"] == 0, "all connections are closed")
     check_idle(daemon, "with all of them gone")
+    begin = time.monotonic()
     daemon.stop()  # which does not wait for stop-drain
+    check_within(time.monotonic() - begin, 5, "a stop")
 
 
 def test_no_descriptors(case, _daemon):

@@ -6,8 +6,8 @@ import socket
 import struct
 import time
 
-from harness import (DEADLINE_S, TCP, UDP, Tcp, addresses, ask, check, check_equal, check_rcode, exchange_udp, free_port, is_sanitized,
-                     make_query, need_ipv6, open_socket, parse_answer, wait_until)
+from harness import (DEADLINE_S, TCP, UDP, Tcp, addresses, amount, ask, check, check_equal, check_rcode, check_within, exchange_udp,
+                     free_port, is_sanitized, make_query, need_ipv6, open_socket, parse_answer, wait_until)
 from t82_follow import OTHERS_SHARE, OthersShare
 
 MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)]), ("m.fr.example", "FR", ["192.0.2.1"])]
@@ -166,13 +166,15 @@ def test_never_reads(case, _):
                 sent += greedy.sock.send(frames)
         except (BlockingIOError, ConnectionError):
             pass
+        begin = time.monotonic()
         check_rcode(ask(daemon, "www.clamav.test", transport=TCP), "NOERROR")
         check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+        check_within(time.monotonic() - begin, 2, "others had to wait")
         # They have not waited for its end, which is by the idle limit.
         check(daemon.counters()["tcp_open"] >= 1, "others had to wait")
         wait_until(lambda: daemon.counters()["tcp_open"] == 0, "it is closed as idle")
     grown = daemon.rss_kb() - before
-    check(is_sanitized() or grown < 30_000, f"memory grew by {grown} kB")
+    check(grown < (200_000 if is_sanitized() else 30_000), f"memory grew by {grown} kB")
 
 
 def test_many_clients(case, daemon):
@@ -332,11 +334,12 @@ def test_greedy(case, daemon):
                 other.receive()
                 tcp.append(time.monotonic() - start)
         answered = daemon.counters()["queries_tcp"] - before
-        limit = 0.5 if others.get() > OTHERS_SHARE else 0.03
+        busy = is_sanitized() or others.get() > OTHERS_SHARE
+        limit = amount(0.5 if busy else 0.03, 0.03, 0.5)
     finally:
         os.waitpid(child, 0)
     for what, times in (("UDP", udp), ("TCP", tcp)):
         p99 = sorted(times)[int(len(times) * 0.99)]
         print(f"     {what} beside {answered / 2:.0f} large TCP answers a second: p99 {p99 * 1000:.1f} ms of {len(times)}")
-        check(is_sanitized() or p99 < limit, f"{what}: 99th percentile {p99 * 1000:.1f} ms")
-    check(is_sanitized() or answered > 2000, f"only {answered} answers over TCP: the test shows nothing")
+        check(p99 < limit, f"{what}: 99th percentile {p99 * 1000:.1f} ms")
+    check(answered > (200 if is_sanitized() else 2000), f"only {answered} answers over TCP: the test shows nothing")

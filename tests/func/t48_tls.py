@@ -7,7 +7,7 @@ import ssl
 import struct
 import time
 
-from harness import (DEADLINE_S, DNSD, DNSDCTL, Failure, Tcp, check, check_equal, check_rcode, is_sanitized, make_query, need_program, open_socket,
+from harness import (DEADLINE_S, DNSD, DNSDCTL, Failure, Tcp, amount, check, check_equal, check_rcode, check_within, is_sanitized, make_query, need_program, open_socket,
                      parse_answer, run, wait_until)
 from t82_follow import OTHERS_SHARE, OthersShare
 from tls_support import Tls, client_context, make_certificate, tls_addr, tls_keys
@@ -199,6 +199,7 @@ def test_goodbye(case, fixture):
         exchange(tls)
         start = time.monotonic()
         check_equal(tls.ends(), "goodbye", "the end")
+        check_within(time.monotonic() - start, 4, "closed")
         check(time.monotonic() - start > 0.8, f"closed after {time.monotonic() - start:.2f} s")
 
 
@@ -226,7 +227,8 @@ def test_slow_handshake(case, fixture):
             while half.sock.recv(65536):
                 pass
         took = time.monotonic() - start
-        check(4.5 < took < 50, f"closed after {took:.1f} s")  # by the idle limit it would be a minute
+        check(took > 4.5, f"closed after {took:.1f} s")
+        check_within(took, 9, "closed")  # by the idle limit it would be a minute
         exchange(good)
     wait_until(lambda: fixture.moved(before).get("tls_handshake_failures") == 3, "three failures counted")
 
@@ -468,7 +470,7 @@ def test_beside_handshakes(case, fixture):
                 loud[what] += times
             seconds += 1
             begun = daemon.counters()["tls_handshake_failures"] - before
-        limit = 1000 if others.get() > OTHERS_SHARE else 100
+        limit = amount(1000 if others.get() > OTHERS_SHARE else 100, 100, 1000)
     finally:
         os.close(end)
         os.waitpid(child, 0)
@@ -480,7 +482,7 @@ def test_beside_handshakes(case, fixture):
         print(f"     {what} beside {begun / seconds:.0f} handshakes a second: p50 {p50:.1f} ms, p99 {p99:.1f} ms; alone {quiet_p50:.1f} ms, "
               f"{quiet_p99:.1f} ms")
         # A round with its handshakes takes three milliseconds; the rest is who else wants these cores.
-        check(is_sanitized() or p99 < limit, f"{what}: 99th percentile {p99:.1f} ms")
+        check(p99 < limit, f"{what}: 99th percentile {p99:.1f} ms")
     check(begun > 100, f"only {begun} handshakes: the test shows nothing")
 
 

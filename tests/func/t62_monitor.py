@@ -7,7 +7,7 @@ import os
 import re
 import time
 
-from harness import DEADLINE_S, Lookups, addresses, ask, check, check_equal, is_sanitized, need_program, run, text_of, wait_until
+from harness import DEADLINE_S, Lookups, addresses, amount, ask, check, check_equal, is_sanitized, need_program, run, text_of, wait_until
 from mirror_world import MirrorWorld, members
 from t86_metrics import parse_metrics
 
@@ -17,7 +17,7 @@ TEAM = "team@pool.example"
 SENDMAIL = "#!/bin/sh\ncat >\"$(dirname \"$0\")/.$$\" && mv \"$(dirname \"$0\")/.$$\" \"$(dirname \"$0\")/letter-$$\"\n"
 INTERVAL_S = 1
 RAMP_S = 20
-ATTEMPTS = 5  # at what others on this machine may make take longer
+ATTEMPTS = amount(5, 2, 5)  # at what others on this machine may make take longer
 
 
 class Pool:
@@ -83,13 +83,14 @@ class Pool:
 
     def leave_at_once(self, country, mirrors, breaks):
         """Until these are gone after breaks(): by the first check that finds it, within an interval. Mended and done again when it took longer."""
+        limit_s = DEADLINE_S if is_sanitized() else INTERVAL_S * 1.1 + 2
         for _ in range(ATTEMPTS):
             serial = self.monitor.feed()["serial"]
             begin = time.monotonic()
             breaks()
             self.wait_members(country, *(address for mirror in mirrors for address in mirror.addresses))
             took = time.monotonic() - begin
-            if took < INTERVAL_S * 1.1 + 2 or is_sanitized():
+            if took < limit_s:
                 return serial
             self.wait_well()
         check(False, f"{took:.1f} s until they had left, where checks are {INTERVAL_S} s apart")

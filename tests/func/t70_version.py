@@ -4,8 +4,8 @@ import re
 import shutil
 import time
 
-from harness import (TCP, ask, check, check_equal, check_negative, cvd_file, cvd_header, is_aa, records, text_of,
-                     wait_until)
+from harness import (TCP, ask, check, check_equal, check_negative, check_within, cvd_file, cvd_header, is_aa, records,
+                     text_of, wait_until)
 
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1"])]
 RECORD = "current.cvd.clamav.test"
@@ -108,7 +108,9 @@ def test_watch(case, _):
     site = daemon.site
     for version in range(27501, 27511):
         site.write("cvd/daily.cvd", cvd_file(version))
+        begin = time.monotonic()
         wait_until(lambda: numbers(daemon)[1] == str(version), f"daily {version} renamed into place")
+        check_within(time.monotonic() - begin, 2, "from the rename to the record")
     with open(site.file("cvd/main.cvd"), "wb") as file:
         file.write(cvd_file(63))
     wait_until(lambda: numbers(daemon)[0] == "63", "main 63 written in place")

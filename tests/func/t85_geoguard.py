@@ -4,7 +4,8 @@ import shutil
 import subprocess
 import time
 
-from harness import DNSD, DNSDCTL, GEODB, Lookups, addresses, ask, check, check_equal, is_sanitized, run, wait_until
+from harness import (DNSD, DNSDCTL, GEODB, Lookups, addresses, ask, check, check_equal, check_within, is_sanitized, run,
+                     wait_until)
 
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1"]), ("m1.fr.example", "FR", ["192.0.2.2"]),
            ("m1.us.example", "US", ["192.0.2.3"])]
@@ -54,7 +55,7 @@ def canaries(*items):
 
 
 def test_rename(case, _):
-    """A database renamed into place is in use at once, as a rule within a second, twenty times."""
+    """A database renamed into place is in use at once, twenty times; as a rule within a second, on a machine of our own always."""
     world = World(case)
     took = []
     with Lookups(world.daemon.addr) as lookups:
@@ -69,7 +70,8 @@ def test_rename(case, _):
             world.daemon.log.wait(r"geo database in use: guard-test built=\d{4}-\d\d-\d\dT\S+Z ranges=\d+\+\d+ took=\d+ms", mark)
     took.sort()
     print(f"     rename to changed answer, 20 times: median {took[10] * 1000:.0f} ms, largest {took[-1] * 1000:.0f} ms")
-    check(took[10] < 1 or is_sanitized(), f"the median took {took[10]:.2f} s")  # the slowest may have waited for others
+    check(took[10] < 1 or is_sanitized(), f"the median took {took[10]:.2f} s")
+    check_within(took[-1], 1, "the slowest")
     check_equal(len([line for line in world.daemon.log.lines if "geo database in use" in line]), 20, "databases taken into use")
 
 
