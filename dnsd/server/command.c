@@ -245,6 +245,19 @@ static int choose_pool(const struct zones *zones, const json_t *body, json_t **r
 	return -1;
 }
 
+/* Another feed may have come since the operator looked. Returns NULL, or what is wrong. */
+static json_t *check_serial(const json_t *body, const char *pool, const struct feed *held)
+{
+	const json_t *wanted = json_object_get(body, "serial");
+	if (wanted && !json_is_integer(wanted))
+		return response_error("\"serial\" is the number that \"feed show\" tells");
+	if (wanted && held && (uint64_t)json_integer_value(wanted) != held->serial)
+		return response_error("the feed of pool %s that is held back has serial %" PRIu64
+		                      " by now; look at it with \"dnsdctl feed show\"",
+		                      pool, held->serial);
+	return NULL;
+}
+
 static json_t *command_feed(struct job *job, const json_t *body, const char *action)
 {
 	bool accept = strcmp(action, "accept") == 0;
@@ -260,6 +273,9 @@ static json_t *command_feed(struct job *job, const json_t *body, const char *act
 	command_author(job->command->request, author);
 	const struct zones_feed *entry = &zones->feeds[pool];
 	uint64_t serial = entry->held ? entry->held->serial : 0;
+	wrong = check_serial(body, zones->conf->pools[pool].name, entry->held);
+	if (wrong)
+		return wrong;
 	int rc = accept ? zones_accept_feed(zones, (size_t)pool, author, now_s)
 	                : zones_reject_feed(zones, (size_t)pool, author, now_s);
 	if (rc == -ENOENT)

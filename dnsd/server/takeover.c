@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -34,7 +35,8 @@ struct takeover {
 	bool following;
 	bool confirmed;
 	bool wants_reload;
-	pid_t pid; /* of the old process */
+	uint64_t limit_ms; /* by when the old process says something, or never will; 0 = it ends us itself */
+	pid_t pid;         /* of the old process */
 	struct bindings *bindings;
 	struct passed_metrics *metrics;
 	size_t metrics_n;
@@ -61,8 +63,10 @@ static void on_log(void *context, enum log_level level, const char *text)
 /* --- finding the old process --- */
 
 /* Connect to the control socket and ask. Returns a socket; -ENOENT when nobody is there. */
-static int connect_control(const char *path)
+static int connect_control(const char *path, uint64_t limit_ms)
 {
+	struct timeval limit = { .tv_sec = (time_t)(limit_ms / 1000),
+		                 .tv_usec = (suseconds_t)(limit_ms % 1000 * 1000) };
 	static const char request[] = "{\"command\":\"takeover\"}\n";
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(address.sun_path))
@@ -71,16 +75,27 @@ static int connect_control(const char *path)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
+	/* It holds for connect() too, which waits where nobody accepts. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) == 0 &&
 	    send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL) == (ssize_t)(sizeof(request) - 1))
 		return fd;
-	int rc = errno == ECONNREFUSED ? -ENOENT : -errno;
+	int rc = errno == ECONNREFUSED ? -ENOENT : errno == EAGAIN ? -ETIMEDOUT : -errno;
 	close(fd);
 	return rc;
 }
 
+static const char *advice(int rc)
+{
+	switch (rc) {
+	case -EMFILE: return "; raise the limit of open files (LimitNOFILE=)";
+	case -ETIMEDOUT: return "; if it hangs, end it, and start without --takeover";
+	default: return "";
+	}
+}
+
 /* Returns a socket; -ENOENT when there is nobody to take over from; another negative errno, logged. */
-static int find_old(const char *conf_path)
+static int find_old(const char *conf_path, uint64_t *ret_limit_ms)
 {
 	struct conf *conf = NULL;
 	struct diag diag;
@@ -96,11 +111,14 @@ static int find_old(const char *conf_path)
 		rc = -EINVAL;
 	}
 	if (rc == 0) {
-		rc = connect_control(conf->control);
+		/* One that lives gives us up in half of that. */
+		*ret_limit_ms = 2 * (uint64_t)conf->restart_timeout_ms;
+		rc = connect_control(conf->control, *ret_limit_ms);
 		if (rc == -ENOENT)
 			log_info("%s: no server is running: a start like any other", conf->control);
 		else if (rc < 0)
-			log_error("%s: cannot reach the running server: %s", conf->control, strerror(-rc));
+			log_error("%s: cannot reach the running server: %s%s", conf->control, strerror(-rc),
+			          advice(rc));
 	} else if (rc == -ENOENT) {
 		rc = -EINVAL; /* the configuration, not the server */
 	}
@@ -128,13 +146,20 @@ static int inherited_fd(const char *text)
 /* The next message, waiting. What the old one says against it is logged. */
 static int receive(struct takeover *takeover, struct channel_message *ret_message)
 {
+	uint64_t begin_ns = uv_hrtime();
 	int rc;
-	while ((rc = channel_receive(takeover->channel, ret_message)) == -EAGAIN)
-		channel_wait(takeover->channel, -1);
+	while ((rc = channel_receive(takeover->channel, ret_message)) == -EAGAIN) {
+		uint64_t waited_ms = (uv_hrtime() - begin_ns) / 1000000;
+		if (takeover->limit_ms && waited_ms >= takeover->limit_ms) {
+			rc = -ETIMEDOUT;
+			break;
+		}
+		channel_wait(takeover->channel,
+		             takeover->limit_ms ? (int)(takeover->limit_ms - waited_ms) : -1);
+	}
 	if (rc < 0) {
 		log_error("the process to take over from does not go on: %s%s",
-		          rc == -EPIPE ? "it has closed the connection" : strerror(-rc),
-		          rc == -EMFILE ? "; raise the limit of open files (LimitNOFILE=)" : "");
+		          rc == -EPIPE ? "it has closed the connection" : strerror(-rc), advice(rc));
 		return rc;
 	}
 	const char *error = object_get_text(ret_message->body, "error");
@@ -151,7 +176,8 @@ int takeover_open(const char *conf_path, bool wanted, struct takeover **ret_take
 	*ret_takeover = NULL;
 	if (!text && !wanted)
 		return 0;
-	int fd = text ? inherited_fd(text) : find_old(conf_path);
+	uint64_t limit_ms = 0;
+	int fd = text ? inherited_fd(text) : find_old(conf_path, &limit_ms);
 	unsetenv(TAKEOVER_VARIABLE);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
@@ -163,6 +189,7 @@ int takeover_open(const char *conf_path, bool wanted, struct takeover **ret_take
 		return -ENOMEM;
 	}
 	takeover->channel = channel;
+	takeover->limit_ms = limit_ms;
 	takeover->secrets_fd = takeover->control_fd = -1;
 	takeover->bindings = bindings_create_empty();
 	takeover->messages = json_array();

@@ -12,8 +12,8 @@ import time
 
 import dns.message
 
-from harness import (CONTROL, DEADLINE_S, DNSDCTL, STATE, Control, Lookups, Skip, addresses, ask, check, check_equal, dnsdctl, ecs_of,
-                     make_query, records, run, wait_until)
+from harness import (CONTROL, DEADLINE_S, DNSDCTL, STATE, Control, Lookups, Skip, addresses, ask, check, check_equal, check_within,
+                     dnsdctl, ecs_of, make_query, records, run, wait_until)
 
 MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 5)] + [
     ("m1.at.example", "AT", ["192.0.2.21", "2001:db8::21"]),
@@ -262,7 +262,9 @@ USAGE = (["status", "now"], ["mirror", "down", "m1.de.example"], ["mirror", "off
          ["reload", "--for", "2h"], ["status", "--pool", "x"], ["geo", "lookup", "127.0.0.1", "--from", "127.0.0.2"],
          ["mirror", "auto", "m1.de.example", "--for", "2h"], ["mirror", "auto", "m1.de.example", "--in", "2h"],
          ["mirror", "drain", "m1.de.example", "--reason", "x", "--in", "2h", "--at", "2020-01-01T00:00:00Z"],
-         ["mirror", "down", "m1.de.example", "--reason", b"K\xfchlung"])
+         ["mirror", "down", "m1.de.example", "--reason", b"K\xfchlung"],
+         ["feed", "show", "--serial", "3"], ["feed", "accept", "--serial", "-1"], ["feed", "accept", "--serial", "3x"],
+         ["feed", "accept", "--serial", "9223372036854775808"], ["pool", "show", "--serial", "3"])
 
 
 def test_usage(_case, daemon):
@@ -361,7 +363,9 @@ def test_mirror_for(_case, daemon):
             got = members(daemon)
             check("192.0.2.3" not in got or utc() >= until, f"in at {now}, before {until}: {got}")
             time.sleep(0.02)
+        begin = time.monotonic()
         wait_until(lambda: crowd.members() == {frozenset(DE)}, "it is in again, by every worker")
+        check_within(time.monotonic() - begin, 1, "until it was in again")
     check_equal(states(daemon)["m3.de.example"], "in", "state")
 
 
@@ -383,6 +387,7 @@ def check_drain(daemon, override):
             time.sleep(0.02)
         check(ttls == sorted(ttls, reverse=True) and len(set(ttls)) >= 2, f"the TTL steps down: {sorted(set(ttls))}")
         wait_until(lambda: "192.0.2.4" not in addresses(lookups.ask("db.de.clamav.test")), "it is out")
+        check_within(time.time() - at, 1, "out late")
         check_equal(lookups.ask("db.de.clamav.test").answer[0].ttl, 300, "TTL of those that stay")
     wait_until(lambda: "192.0.2.4" not in members(daemon), "it is out at another worker")
     daemon.ctl("mirror", "auto", "m4.de.example")
@@ -476,9 +481,15 @@ def test_feed(case, _):
     check_equal(members(daemon), DE, "members")
     write(3, *held)
     check_equal(daemon.ctl("feed", "show")[0]["held"]["rejected"], False, "a higher serial is held anew")
+    # Another one than the operator has looked at.
+    for action in ("accept", "reject"):
+        check("has serial 3 by now" in daemon.ctl_fails("feed", action, "--serial", "2"), f"{action} of the one before")
+    with Control(daemon.control) as control:
+        check("the number" in control.ask("feed", action="accept", serial="3")["error"], "a serial that is a text")
+    check_equal((daemon.ctl("feed", "show")[0]["held"]["rejected"], members(daemon)), (False, DE), "untouched")
     mark = daemon.log.mark()
     with Crowd(daemon) as crowd:
-        check_equal(daemon.ctl("feed", "accept", "clamav")["in-force"]["serial"], 3, "accepted")
+        check_equal(daemon.ctl("feed", "accept", "clamav", "--serial", "3")["in-force"]["serial"], 3, "accepted")
         crowd.check_members(DE - {"192.0.2.1", "192.0.2.2"})
     daemon.log.wait(rf'user="{os_user()}" pid=\d+ feed of pool clamav serial 3 accepted', mark)
     check("held" not in daemon.ctl("feed", "show")[0], "nothing is held any more")

@@ -12,7 +12,7 @@ import time
 
 import t91_takeover
 from harness import (DEADLINE_S, DNSD, ZONE_TEXT, Control, Daemon, Tcp, addresses, ask, check, check_equal, dnsdctl, free_port,
-                     make_query, need_program, wait_until)
+                     make_query, need_program, run, wait_until)
 from t80_load import Load, in_background
 from t91_takeover import NAMES, Line, TcpClient, change, children_of, has_ended, launcher_of, make_site, need_sandbox
 
@@ -361,6 +361,21 @@ def test_stop_while_leaving(case, _):
         check(tcp.is_closed(DEADLINE_S), "the connection goes on")
     line.wait_ended(line.daemon.pid)
     ask(line, "www.clamav.test")
+
+
+def test_old_one_hangs(case, _):
+    """dnsd --takeover does not wait for good for a server that does not answer, and leaves it as it is."""
+    site = make_site(case, server='sandbox = "off"; restart-timeout = "500ms";')
+    daemon = case.daemon(site)
+    daemon.send_signal(signal.SIGSTOP)
+    try:
+        status, text = run([DNSD, "--takeover", "-c", site.path])
+    finally:
+        daemon.send_signal(signal.SIGCONT)
+    check_equal(status, 1, f"exit status; it says:\n{text}")
+    check("Connection timed out; if it hangs, end it, and start without --takeover" in text, text)
+    ask(daemon, "www.clamav.test")
+    check_equal(daemon.ctl("status")["pid"], daemon.pid, "who is the server")
 
 
 def test_stop_while_handing_over(case, _):

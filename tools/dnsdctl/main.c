@@ -28,7 +28,8 @@ static const char usage[] =
         "  stats                               counters since the start\n"
         "  mirror down|drain|up|auto NAME      out at once; out ahead of work; in; as the feed says\n"
         "         [--for 2h] [--in 10m|--at TIME] --reason TEXT [--pool POOL]\n"
-        "  feed accept|reject [POOL]           judge a feed that was held back\n"
+        "  feed accept|reject [POOL] [--serial N]\n"
+        "                                      judge a feed that was held back; only that one\n"
         "  log level [error|warning|info|debug]\n"
         "\n"
         "Of the running server, or with -c of a configuration:\n"
@@ -250,16 +251,31 @@ static int run_mirror(struct arguments *arguments)
 	return need_server(arguments);
 }
 
+static int set_serial(json_t *request, const char *text)
+{
+	char *end;
+	errno = 0;
+	unsigned long long serial = strtoull(text, &end, 10);
+	if (!isdigit((unsigned char)text[0]) || *end || errno || serial > INT64_MAX)
+		return fail_usage("a serial is a plain number, as feed show tells it");
+	json_object_set_new(request, "serial", json_integer((json_int_t)serial));
+	return EXIT_DONE;
+}
+
 static int run_feed(struct arguments *arguments)
 {
 	if (arguments->words_n < 2 || arguments->words_n > 3)
 		return fail_usage("write: feed show|accept|reject [POOL]");
 	if (arguments->words_n == 3)
 		set(arguments->request, "pool", arguments->words[2]);
+	const char *serial = json_string_value(json_object_get(arguments->request, "serial"));
 	if (is_word(arguments, 1, "show"))
-		return run_request(arguments);
+		return serial ? fail_usage("feed show takes no --serial: it shows what there is")
+		              : run_request(arguments);
 	if (!is_word(arguments, 1, "accept") && !is_word(arguments, 1, "reject"))
 		return fail_usage("write: feed show|accept|reject [POOL]");
+	if (serial && set_serial(arguments->request, serial) != EXIT_DONE)
+		return EXIT_USAGE;
 	set(arguments->request, "action", arguments->words[1]);
 	return need_server(arguments);
 }
@@ -323,7 +339,7 @@ static int run(struct arguments *arguments)
 		{ "reload", run_plain, { NULL } },
 		{ "restart", run_plain, { NULL } },
 		{ "mirror", run_mirror, { "for", "in", "at", "reason", "pool" } },
-		{ "feed", run_feed, { "pool" } },
+		{ "feed", run_feed, { "pool", "serial" } },
 		{ "log", run_log, { NULL } },
 		{ "explain", run_question, { "from", "ecs", "at" } },
 		{ "query", run_question, { "from", "ecs" } },
@@ -363,6 +379,7 @@ static int run_arguments(struct arguments *arguments, int argc, char **argv)
 		{ "for", required_argument, NULL, OPTION_TEXT },
 		{ "reason", required_argument, NULL, OPTION_TEXT },
 		{ "pool", required_argument, NULL, OPTION_TEXT },
+		{ "serial", required_argument, NULL, OPTION_TEXT },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
