@@ -2,10 +2,11 @@
 import os
 import signal
 import sqlite3
+import subprocess
 import time
 
-from harness import check, check_equal, check_within, wait_until
-from mirror_world import MirrorWorld, mirrormon
+from harness import DEADLINE_S, Output, check, check_equal, check_within, wait_until
+from mirror_world import MIRRORMON, MirrorWorld, mirrormon
 
 MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 5)]
 QUIET = {"interval": '"1h"', "retry": '"10m"'}  # what a check has found stays all that is known
@@ -45,6 +46,23 @@ def test_patches_are_looked_for(case, world):
     check_nobody_leaves(monitor)
     check_equal(monitor.feed()["versions"]["daily"], 100, "daily by the feed after it")
     monitor.stop()
+
+
+def test_reload_at_start(case, world):
+    """SIGHUP before it can be taken waits: it neither ends the process nor is lost. One that came between fork() and exec(), say."""
+    site = case.site()
+    world.write_monitor(site)
+
+    def hang_up():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+        os.kill(os.getpid(), signal.SIGHUP)
+    process = subprocess.Popen([MIRRORMON, "-c", site.file("mirrormon.conf")], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True, preexec_fn=hang_up)
+    case.stack.callback(process.wait)
+    case.stack.callback(process.kill)
+    Output(process.stdout).wait(r"\breloaded: ")
+    process.send_signal(signal.SIGTERM)
+    check_equal(process.wait(DEADLINE_S), 0, "exit status")
 
 
 def test_joins_by_reload(case, world):

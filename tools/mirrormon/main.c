@@ -170,5 +170,10 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN); /* a mirror that is gone is an error return, not a signal */
 	signal(SIGXFSZ, SIG_IGN);
+	/* A reload may be asked for as soon as we are there: it waits until monitor_run() can take it. */
+	sigset_t reload;
+	sigemptyset(&reload);
+	sigaddset(&reload, SIGHUP);
+	sigprocmask(SIG_BLOCK, &reload, NULL);
 	return run(&arguments);
 }

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/utc.h"
 #include "mirrormon/monitor_int.h"
+#include "service/notify.h"
 
 #define JUDGE_MS    20     /* results that come together are judged together */
 #define BEAT_MS     1000   /* time alone changes things no more often */
@@ -374,10 +375,23 @@ static void init_handles(struct monitor *monitor)
 		uv_signal_init(&monitor->loop, &monitor->signals[i]);
 		uv_signal_start(&monitor->signals[i], on_signal, numbers[i]);
 	}
+	sigset_t reload;
+	sigemptyset(&reload);
+	sigaddset(&reload, SIGHUP);
+	pthread_sigmask(SIG_UNBLOCK, &reload, NULL); /* see main() */
 	uv_prepare_init(&monitor->loop, &monitor->prepare);
 	for (size_t i = 0; handle(monitor, i); i++)
 		handle(monitor, i)->data = monitor;
 	uv_prepare_start(&monitor->prepare, on_prepare);
+}
+
+/* A manager that misses a line notices at most that it is late. */
+static void tell_manager(const char *lines)
+{
+	struct notify notify;
+	if (notify_open(getenv("NOTIFY_SOCKET"), &notify) == 0)
+		(void)notify_send(&notify, "%s", lines);
+	notify_close(&notify);
 }
 
 /** End everything that keeps the loop alive; what is known is written once more. */
@@ -386,6 +400,7 @@ static void begin_stop(struct monitor *monitor)
 	if (monitor->stopping)
 		return;
 	monitor->stopping = true;
+	tell_manager("STOPPING=1");
 	checker_close(monitor->checker);
 	checker_close(monitor->old_checker);
 	if (monitor->view)
@@ -445,6 +460,7 @@ int monitor_run(const char *conf_path, struct settings *settings, bool once)
 		         DNSD_VERSION, settings->pool->conf->name, settings->pool->mirrors_n,
 		         monitor->watched_n, settings->conf->references_n,
 		         1 + settings->conf->votes.others_n);
+		tell_manager("READY=1");
 	} else {
 		log_error("can't start: %s", rc == -EINVAL ? "see above" : strerror(-rc));
 		monitor->status = 1;
