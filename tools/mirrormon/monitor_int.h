@@ -165,6 +165,8 @@ struct monitor {
 
 /** Something has changed: judge soon. */
 void monitor_touch(struct monitor *monitor);
+/** Either may be NULL. */
+bool monitor_same_text(const char *a, const char *b);
 
 /* monitor_self.c */
 /** Are we well? Nothing while one is under way. */
