@@ -421,7 +421,8 @@ uint64_t history_get_number(struct history *history, const char *key)
 int history_set_number(struct history *history, const char *key, uint64_t number)
 {
 	struct history_number *kept = find_number(history, key);
-	if (kept && kept->is_written && kept->number == number)
+	/* Written, or left to the next flush: tried each time, one that is locked would hold up the loop. */
+	if (kept && kept->number == number)
 		return 0;
 	if (strlen(key) >= sizeof(kept->key))
 		return -EINVAL;
