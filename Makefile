@@ -146,7 +146,7 @@ install: all ## install programs, examples and the map if there is one below PRE
 	install -m 755 $(BUILD)/bin/dnsd $(BUILD)/bin/mirrormon $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb $(DESTDIR)$(PREFIX)/bin/
 	cp -r contrib/clamav.net $(DESTDIR)$(PREFIX)/share/doc/dnsd/examples/
-	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/dnsd/
+	install -m 644 docs/*.md docs/*.svg $(DESTDIR)$(PREFIX)/share/doc/dnsd/
 	install -d $(DESTDIR)$(PREFIX)/lib/nagios/plugins
 	install -m 755 contrib/nagios/check_dnsd_fleet $(DESTDIR)$(PREFIX)/lib/nagios/plugins/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions

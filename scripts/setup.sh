@@ -13,7 +13,7 @@ run_packages=(dpkg ca-certificates bind9-dnsutils)
 # Unit tests and lint; then the functional tests: kdig, drill, unbound, dnsperf, and a real client in a network namespace.
 test_packages=(libcmocka-dev clang clang-tidy clang-format libclang-rt-14-dev
 	python3 python3-dnspython afl++ chromium chromium-driver clamav clamav-freshclam dnsdist dnsperf knot-dnsutils
-	iproute2 ldnsutils llvm nginx-light procps minisign openssl strace systemd tidy unbound valgrind)
+	iproute2 ldnsutils llvm nginx-light procps minisign openssl sqlite3 strace systemd tidy unbound valgrind)
 # To draw the world map of the status site: node and npm that are in PATH already will do, of whatever origin.
 map_packages=()
 command -v node >/dev/null || map_packages+=(nodejs)

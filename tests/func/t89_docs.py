@@ -237,6 +237,13 @@ def test_failures_numbered(case, _):
     check_equal(numbers, [str(n) for n in range(1, 41)], "numbers")
 
 
+def test_functional_tests_listed(case, _):
+    """tests/func/README.md has every file of tests, and no other."""
+    with open(os.path.join(TOP, "tests", "func", "README.md")) as file:
+        listed = {cell.strip(" `") for cell in table(file.read(), "file")}
+    check_equal(sorted(listed), sorted(name for name in sources("func", ".py") if re.match(r"t\d\d_", name)), "tests in README.md")
+
+
 def test_scripts_run(case, _):
     """What the Makefile or a reader calls by name, beginning with "#!", can be run."""
     folders = [os.path.join(TOP, folder) for folder in ("scripts", "contrib/nagios", "tests/func")]

@@ -22,6 +22,13 @@ static void check_path(const char *path, const char *want)
 	assert_string_equal(path, folder_path(want));
 }
 
+static void check_listen(const struct conf_listen *listen, const char *want)
+{
+	char text[ADDR_TEXT_MAX];
+	assert_string_equal(addr_format_sockaddr((const struct sockaddr *)&listen->addr, text, sizeof(text)),
+	                    want);
+}
+
 /* ---- Good configurations. */
 
 static const char full[] =
@@ -78,26 +85,17 @@ static void test_every_key(void **state)
 	char text[ADDR_TEXT_MAX];
 
 	assert_int_equal(conf->listen_n, 2);
-	assert_string_equal(
-	        addr_format_sockaddr((struct sockaddr *)&conf->listen[0].addr, text, sizeof(text)),
-	        "127.0.0.1@5300");
-	assert_string_equal(
-	        addr_format_sockaddr((struct sockaddr *)&conf->listen[1].addr, text, sizeof(text)), "::1@53");
+	check_listen(&conf->listen[0], "127.0.0.1@5300");
+	check_listen(&conf->listen[1], "::1@53");
 	assert_int_equal(conf->listen[1].place.line, 2);
 	assert_int_equal(conf->tls_listen_n, 2);
-	assert_string_equal(
-	        addr_format_sockaddr((struct sockaddr *)&conf->tls_listen[1].addr, text, sizeof(text)),
-	        "::1@853");
+	check_listen(&conf->tls_listen[1], "::1@853");
 	assert_non_null(strstr(conf->tls_certificate, "/tls.crt"));
 	assert_string_equal(conf->tls_key, "/etc/k");
 	assert_int_equal(conf->tcp_clients_per_prefix, 7);
 	assert_int_equal(conf->metrics_listen_n, 2);
-	assert_string_equal(
-	        addr_format_sockaddr((struct sockaddr *)&conf->metrics_listen[0].addr, text, sizeof(text)),
-	        "127.0.0.1@9000");
-	assert_string_equal(
-	        addr_format_sockaddr((struct sockaddr *)&conf->metrics_listen[1].addr, text, sizeof(text)),
-	        "::1@9153");
+	check_listen(&conf->metrics_listen[0], "127.0.0.1@9000");
+	check_listen(&conf->metrics_listen[1], "::1@9153");
 	assert_int_equal(conf->workers, 4);
 	assert_int_equal(conf->edns_size, 1400);
 	assert_int_equal(conf->tcp_idle_ms, 20000);
@@ -218,13 +216,9 @@ static void test_empty_file_has_defaults(void **state)
 	(void)state;
 	folder_put("dnsd.conf", "");
 	struct conf *conf = conf_fixture_load("empty", "dnsd.conf: no zones: every query will be refused\n");
-	char text[ADDR_TEXT_MAX];
 	assert_int_equal(conf->listen_n, 2);
-	assert_string_equal(
-	        addr_format_sockaddr((struct sockaddr *)&conf->listen[0].addr, text, sizeof(text)),
-	        "0.0.0.0@53");
-	assert_string_equal(
-	        addr_format_sockaddr((struct sockaddr *)&conf->listen[1].addr, text, sizeof(text)), "::@53");
+	check_listen(&conf->listen[0], "0.0.0.0@53");
+	check_listen(&conf->listen[1], "::@53");
 	assert_int_equal(conf->workers, 0);
 	assert_int_equal(conf->edns_size, 1232);
 	assert_int_equal(conf->tcp_idle_ms, 10000);

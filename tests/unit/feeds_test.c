@@ -131,16 +131,23 @@ static uint64_t next_change(const struct world *world, uint64_t now_s)
 	return zones_next_change(&world->zones, (struct version_clock){ .now_s = now_s });
 }
 
+/* One feed is in force, which takes out nobody; another, which takes out half of the pool, is held. */
+static void begin_held(struct world *world, unsigned serial, unsigned held_serial)
+{
+	begin(world, 10, feed_file);
+	put(serial, 0);
+	prepare(world, NULL, START_S);
+	put(held_serial, 5);
+	assert_int_equal(look(world, START_S), 0);
+	assert_non_null(world->feed.held);
+}
+
 /* The next feed of a monitor that was judged to be wrong is held as long as the first. */
 static void test_rejected(void **state)
 {
 	(void)state;
 	struct world world;
-	begin(&world, 10, feed_file);
-	put(1, 0);
-	prepare(&world, NULL, START_S);
-	put(2, 5);
-	assert_int_equal(look(&world, START_S), 0);
+	begin_held(&world, 1, 2);
 	assert_int_equal(zones_reject_feed(&world.zones, 0, "me", START_S + 10), 0);
 	assert_int_equal(look(&world, START_S + HOLD_S + 60), 0);
 	put(3, 5);
@@ -160,11 +167,7 @@ static void test_rejected_again(void **state)
 {
 	(void)state;
 	struct world world;
-	begin(&world, 10, feed_file);
-	put(1, 0);
-	prepare(&world, NULL, START_S);
-	put(2, 5);
-	look(&world, START_S);
+	begin_held(&world, 1, 2);
 	assert_int_equal(zones_reject_feed(&world.zones, 0, "me", START_S), 0);
 	put(3, 5);
 	assert_int_equal(look(&world, START_S + 10), 0);
@@ -185,11 +188,7 @@ static void test_no_serial(void **state)
 {
 	(void)state;
 	struct world world;
-	begin(&world, 10, feed_file);
-	put(0, 0);
-	prepare(&world, NULL, START_S);
-	put(0, 5);
-	assert_int_equal(look(&world, START_S), 0);
+	begin_held(&world, 0, 0);
 	assert_int_equal(zones_reject_feed(&world.zones, 0, "me", START_S), -EINVAL);
 	assert_false(zones_feed_is_rejected(&world.feed));
 	assert_int_equal(next_change(&world, START_S), START_S + HOLD_S);
@@ -202,11 +201,7 @@ static void test_rejected_mended(void **state)
 {
 	(void)state;
 	struct world world;
-	begin(&world, 10, feed_file);
-	put(1, 0);
-	prepare(&world, NULL, START_S);
-	put(2, 5);
-	look(&world, START_S);
+	begin_held(&world, 1, 2);
 	assert_int_equal(zones_reject_feed(&world.zones, 0, "me", START_S), 0);
 	put(2, 1);
 	assert_int_equal(look(&world, START_S + 10), 1);
@@ -218,11 +213,7 @@ static void test_vanished(void **state)
 {
 	(void)state;
 	struct world world;
-	begin(&world, 10, feed_file);
-	put(1, 0);
-	prepare(&world, NULL, START_S);
-	put(2, 5);
-	look(&world, START_S);
+	begin_held(&world, 1, 2);
 	assert_int_equal(unlink(feed_file), 0);
 	assert_int_equal(look(&world, START_S + 10), 0);
 	assert_null(world.feed.held);

@@ -113,6 +113,9 @@ static void test_locked(void **state)
 	assert_int_equal(sqlite3_step(wait), SQLITE_ROW);
 	assert_in_range(sqlite3_column_int(wait, 0), 1, 100);
 	sqlite3_finalize(wait);
+	/* What waits for the next flush is not tried, and waited for, again. */
+	assert_int_equal(history_set_number(history, "announced", 7), -EBUSY);
+	assert_int_equal(history_set_number(history, "announced", 7), 0);
 	assert_int_equal(history_fixture_checks_n(history, "m1.example"), 1);
 	close(down[1]);
 	int status;
@@ -121,6 +124,9 @@ static void test_locked(void **state)
 	close(up[0]);
 	close(up[1]);
 	check_recovers(history, 3);
+	history = history_fixture_open(history_path, false);
+	assert_int_equal(history_get_number(history, "announced"), 7);
+	history_close(history);
 }
 
 static void test_read_only_folder(void **state)
@@ -207,47 +213,40 @@ static void write_bytes(const char *at, long offset, size_t len, char byte)
 	assert_int_equal(fclose(file), 0);
 }
 
+/* What is there goes aside, and what comes then is kept. told "": nothing is said of it. */
+static void check_begins_anew(const char *told)
+{
+	struct history *history = history_fixture_open(history_path, false);
+	history_fixture_fill(history);
+	history_fixture_flush(history);
+	history_fixture_check_told(told);
+	history_fixture_check_filled(history);
+	history_close(history);
+}
+
 static void test_damaged(void **state)
 {
+	static const char damaged[] = "it was damaged and is now";
 	(void)state;
 	/* No database. */
 	write_bytes(history_path, 0, 5000, 'x');
-	struct history *history = history_fixture_open(history_path, false);
-	history_fixture_check_told("it was damaged and is now");
-	history_fixture_fill(history);
-	history_fixture_flush(history);
-	history_fixture_check_filled(history);
-	history_close(history);
+	check_begins_anew(damaged);
 	assert_int_equal(history_fixture_files_n("history.db.damaged-*[0-9]"), 1);
 	history_fixture_shell("rm %s.damaged-*", history_path);
 	/* Cut. */
 	assert_int_equal(truncate(history_path, 20000), 0);
-	history = history_fixture_open(history_path, false);
-	history_fixture_fill(history);
-	history_fixture_flush(history);
-	history_fixture_check_told("it was damaged and is now");
-	history_fixture_check_filled(history);
-	history_close(history);
+	check_begins_anew(damaged);
 	/* Every page but the first, while it is closed. */
 	struct stat st;
 	assert_int_equal(stat(history_path, &st), 0);
 	write_bytes(history_path, 4096, (size_t)st.st_size - 4096, '\xa5');
-	history = history_fixture_open(history_path, false);
-	history_fixture_fill(history);
-	history_fixture_flush(history);
-	history_fixture_check_told("it was damaged and is now");
-	history_fixture_check_filled(history);
-	history_close(history);
+	check_begins_anew(damaged);
 	/* Emptied: begun anew where it is. */
 	assert_int_equal(truncate(history_path, 0), 0);
-	history = history_fixture_open(history_path, false);
-	history_fixture_fill(history);
-	history_fixture_flush(history);
-	history_fixture_check_filled(history);
-	history_close(history);
+	check_begins_anew("");
 	assert_int_equal(truncate(history_path, 100), 0);
-	history = history_fixture_open(history_path, false);
-	history_fixture_check_told("it was damaged and is now");
+	struct history *history = history_fixture_open(history_path, false);
+	history_fixture_check_told(damaged);
 	history_close(history);
 	history_fixture_shell("rm %s.damaged-*", history_path);
 	/* A disk that dies must not be filled with copies. */
@@ -258,7 +257,7 @@ static void test_damaged(void **state)
 	}
 	write_bytes(history_path, 0, 5000, 'x');
 	history = history_fixture_open(history_path, false);
-	history_fixture_check_told("it was damaged and is now");
+	history_fixture_check_told(damaged);
 	assert_int_equal(history_fixture_files_n("history.db.damaged-*[0-9]"), 3);
 	history_close(history);
 }

@@ -13,39 +13,8 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/support/folder.h"
 #include "zones/journal.h"
-
-struct place {
-	char path[64];
-};
-
-static void file_of(const struct place *place, const char *name, char path[128])
-{
-	snprintf(path, 128, "%s/%s", place->path, name);
-}
-
-static int setup(void **state)
-{
-	struct place *place = calloc(1, sizeof(*place));
-	strcpy(place->path, "/tmp/dnsd-journal-XXXXXX");
-	*state = place;
-	return mkdtemp(place->path) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	static const char *const names[] = { "journal.jsonl", "journal.jsonl.1", "journal.jsonl.2",
-		                             "journal.jsonl.3" };
-	struct place *place = *state;
-	char path[128];
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		file_of(place, names[i], path);
-		unlink(path);
-	}
-	int rc = rmdir(place->path);
-	free(place);
-	return rc;
-}
 
 static void append(struct journal *journal, uint64_t t, const char *type)
 {
@@ -65,21 +34,21 @@ static bool note(const json_t *record, void *context)
 }
 
 /* The records that a look back to a moment reads, as "type t" without a space. */
-static const char *records_from(const struct place *place, uint64_t from_s, char text[200])
+static const char *records_from(uint64_t from_s, char text[200])
 {
 	struct diag diag;
 	diag_init(&diag);
 	text[0] = '\0';
-	int rc = journal_read(place->path, from_s, note, text, &diag);
+	int rc = journal_read(folder_name(), from_s, note, text, &diag);
 	if (rc < 0)
 		snprintf(text, 200, "%s", strerror(-rc));
 	diag_fini(&diag);
 	return text;
 }
 
-static void write_two_files(const struct place *place, struct journal **ret_journal)
+static void write_two_files(struct journal **ret_journal)
 {
-	assert_int_equal(journal_open(place->path, 4096, 3, ret_journal), 0);
+	assert_int_equal(journal_open(folder_name(), 4096, 3, ret_journal), 0);
 	append(*ret_journal, 10, "base");
 	append(*ret_journal, 20, "mirror");
 	assert_int_equal(journal_rotate(*ret_journal), 0);
@@ -89,105 +58,96 @@ static void write_two_files(const struct place *place, struct journal **ret_jour
 
 static void test_rotated(void **state)
 {
-	const struct place *place = *state;
+	(void)state;
 	struct journal *journal;
 	char text[200];
-	write_two_files(place, &journal);
+	write_two_files(&journal);
 	journal_close(journal);
-	assert_string_equal(records_from(place, 50, text), "base30 mirror40");
-	assert_string_equal(records_from(place, 30, text), "base30 mirror40");
-	assert_string_equal(records_from(place, 29, text), "base10 mirror20 base30 mirror40");
-	assert_string_equal(records_from(place, 5, text), "base10 mirror20 base30 mirror40");
+	assert_string_equal(records_from(50, text), "base30 mirror40");
+	assert_string_equal(records_from(30, text), "base30 mirror40");
+	assert_string_equal(records_from(29, text), "base10 mirror20 base30 mirror40");
+	assert_string_equal(records_from(5, text), "base10 mirror20 base30 mirror40");
 }
 
 /* A crash after the file was set aside and before there is a new one. */
 static void test_set_aside(void **state)
 {
-	const struct place *place = *state;
+	(void)state;
 	struct journal *journal;
 	char text[200];
-	char from[128];
-	char to[128];
-	write_two_files(place, &journal);
+	write_two_files(&journal);
 	journal_close(journal);
-	file_of(place, "journal.jsonl", from);
-	file_of(place, "journal.jsonl.2", to);
-	assert_int_equal(rename(from, to), 0); /* out of the way */
-	assert_string_equal(records_from(place, 50, text), "base10 mirror20");
+	/* Out of the way. */
+	assert_int_equal(rename(folder_path("journal.jsonl"), folder_path("journal.jsonl.2")), 0);
+	assert_string_equal(records_from(50, text), "base10 mirror20");
 }
 
 /* A crash between two of the renames of a rotation: a number is missing. */
 static void test_number_missing(void **state)
 {
-	const struct place *place = *state;
+	(void)state;
 	struct journal *journal;
 	char text[200];
-	char from[128];
-	char to[128];
-	write_two_files(place, &journal);
-	file_of(place, "journal.jsonl.1", from);
-	file_of(place, "journal.jsonl.2", to);
-	assert_int_equal(rename(from, to), 0);
-	assert_string_equal(records_from(place, 50, text), "base30 mirror40");
-	assert_string_equal(records_from(place, 20, text), "base10 mirror20 base30 mirror40");
+	write_two_files(&journal);
+	assert_int_equal(rename(folder_path("journal.jsonl.1"), folder_path("journal.jsonl.2")), 0);
+	assert_string_equal(records_from(50, text), "base30 mirror40");
+	assert_string_equal(records_from(20, text), "base10 mirror20 base30 mirror40");
 	assert_int_equal(journal_rotate(journal), 0);
 	append(journal, 50, "base");
 	journal_close(journal);
-	assert_string_equal(records_from(place, 20, text), "base10 mirror20 base30 mirror40 base50");
+	assert_string_equal(records_from(20, text), "base10 mirror20 base30 mirror40 base50");
 }
 
 /* The base of a new file could not be written: the one before has it. */
 static void test_base_lost(void **state)
 {
-	const struct place *place = *state;
+	(void)state;
 	struct journal *journal;
 	char text[200];
-	write_two_files(place, &journal);
+	write_two_files(&journal);
 	assert_int_equal(journal_rotate(journal), 0);
 	append(journal, 50, "mirror");
 	append(journal, 60, "base");
 	journal_close(journal);
-	assert_string_equal(records_from(place, 55, text), "base30 mirror40 mirror50 base60");
-	assert_string_equal(records_from(place, 60, text), "mirror50 base60");
+	assert_string_equal(records_from(55, text), "base30 mirror40 mirror50 base60");
+	assert_string_equal(records_from(60, text), "mirror50 base60");
 }
 
 /* Half a line of a crash is taken away, and what follows is read. */
 static void test_half_line(void **state)
 {
-	const struct place *place = *state;
+	(void)state;
 	struct journal *journal;
 	char text[200];
-	char path[128];
-	write_two_files(place, &journal);
+	write_two_files(&journal);
 	journal_close(journal);
-	file_of(place, "journal.jsonl", path);
-	FILE *file = fopen(path, "a");
+	FILE *file = fopen(folder_path("journal.jsonl"), "a");
 	assert_non_null(file);
 	fputs("{\"t\":45,\"type\":\"mir", file);
 	fclose(file);
-	assert_string_equal(records_from(place, 50, text), "base30 mirror40");
-	assert_int_equal(journal_open(place->path, 4096, 3, &journal), 0);
+	assert_string_equal(records_from(50, text), "base30 mirror40");
+	assert_int_equal(journal_open(folder_name(), 4096, 3, &journal), 0);
 	append(journal, 50, "base");
 	journal_close(journal);
-	assert_string_equal(records_from(place, 50, text), "base30 mirror40 base50");
+	assert_string_equal(records_from(50, text), "base30 mirror40 base50");
 }
 
 static void test_none(void **state)
 {
-	const struct place *place = *state;
+	(void)state;
 	char text[200];
-	assert_string_equal(records_from(place, 50, text), strerror(ENOENT));
+	assert_string_equal(records_from(50, text), strerror(ENOENT));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_rotated, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_set_aside, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_number_missing, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_base_lost, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_half_line, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rotated, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_set_aside, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_number_missing, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_base_lost, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_half_line, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_none, folder_setup, folder_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

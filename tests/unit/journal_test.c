@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "tests/unit/support/folder.h"
 #include "tests/unit/support/pool_fixture.h"
 #include "tests/unit/support/site_fixture.h"
 #include "zones/history.h"
@@ -25,29 +26,12 @@
 
 #define T0 1795244400U
 
-static char dir[64];
-
-static int setup(void **state)
-{
-	(void)state;
-	strcpy(dir, "/tmp/dnsd-journal-XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	char command[128];
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
-}
-
 /* --- the journal --- */
 
 static struct journal *open_journal(size_t max_bytes, unsigned files_n)
 {
 	struct journal *journal;
-	assert_int_equal(journal_open(dir, max_bytes, files_n, &journal), 0);
+	assert_int_equal(journal_open(folder_name(), max_bytes, files_n, &journal), 0);
 	return journal;
 }
 
@@ -87,22 +71,15 @@ static void expect(uint64_t from_s, const char *want, size_t want_messages_n)
 	struct reading reading = { .len = 0 };
 	struct diag diag;
 	diag_init(&diag);
-	assert_int_equal(journal_read(dir, from_s, note, &reading, &diag), 0);
+	assert_int_equal(journal_read(folder_name(), from_s, note, &reading, &diag), 0);
 	assert_string_equal(reading.text, want);
 	assert_int_equal(diag.messages_n, want_messages_n);
 	diag_fini(&diag);
 }
 
-static void path_of(const char *name, char path[128])
-{
-	snprintf(path, 128, "%s/%s", dir, name);
-}
-
 static void add_bytes(const char *name, const char *bytes, size_t len)
 {
-	char path[128];
-	path_of(name, path);
-	FILE *file = fopen(path, "ae");
+	FILE *file = fopen(folder_path(name), "ae");
 	assert_non_null(file);
 	assert_int_equal(fwrite(bytes, 1, len, file), len);
 	assert_int_equal(fclose(file), 0);
@@ -110,10 +87,8 @@ static void add_bytes(const char *name, const char *bytes, size_t len)
 
 static off_t size_of(const char *name)
 {
-	char path[128];
 	struct stat st;
-	path_of(name, path);
-	return stat(path, &st) == 0 ? st.st_size : -1;
+	return stat(folder_path(name), &st) == 0 ? st.st_size : -1;
 }
 
 static void test_append(void **state)
@@ -122,7 +97,7 @@ static void test_append(void **state)
 	struct diag diag;
 	diag_init(&diag);
 	struct reading reading = { .len = 0 };
-	assert_int_equal(journal_read(dir, 0, note, &reading, &diag), -ENOENT);
+	assert_int_equal(journal_read(folder_name(), 0, note, &reading, &diag), -ENOENT);
 	assert_int_equal(diag.errors_n, 1);
 	diag_fini(&diag);
 
@@ -172,7 +147,7 @@ static void test_rotate(void **state)
 	struct reading reading = { .stop_at = 51 };
 	struct diag diag;
 	diag_init(&diag);
-	assert_int_equal(journal_read(dir, 0, note, &reading, &diag), 0);
+	assert_int_equal(journal_read(folder_name(), 0, note, &reading, &diag), 0);
 	assert_string_equal(reading.text, "40 41 42 50 51");
 	diag_fini(&diag);
 	journal_close(journal);
@@ -193,10 +168,8 @@ static const struct {
 static void test_cut(void **state)
 {
 	(void)state;
-	char path[128];
-	path_of("journal.jsonl", path);
 	for (size_t i = 0; i < sizeof(cuts) / sizeof(cuts[0]); i++) {
-		unlink(path);
+		unlink(folder_path("journal.jsonl"));
 		if (cuts[i].only) {
 			add_bytes("journal.jsonl", cuts[i].only, strlen(cuts[i].only));
 			expect(0, "", 0); /* not yet whole for who reads meanwhile, and no mistake */
@@ -211,7 +184,7 @@ static void test_cut(void **state)
 		journal_close(journal);
 	}
 	/* More than a block of it. */
-	unlink(path);
+	unlink(folder_path("journal.jsonl"));
 	add_bytes("journal.jsonl", "{\"t\":1}\n", 8);
 	for (unsigned i = 0; i < 1000; i++)
 		add_bytes("journal.jsonl", "0123456789", 10);
@@ -237,9 +210,7 @@ static void test_garbage(void **state)
 	expect(4, "1 3 0 0 4 5", 5);
 	journal_close(journal);
 	/* What is behind a bad record is not read as part of it by a replay. */
-	char path[128];
-	path_of("journal.jsonl.1", path);
-	assert_int_equal(unlink(path), 0);
+	assert_int_equal(unlink(folder_path("journal.jsonl.1")), 0);
 	expect(5, "5", 1);
 }
 
@@ -267,10 +238,10 @@ static void test_full_disk(void **state)
 	off_t after = size_of("journal.jsonl");
 	int rc_small = append(journal, 4, 4, 10);
 	struct override_set *set = pool_fixture_overrides("m0 down 0 0", T0);
-	assert_int_equal(keep_write_overrides(dir, set), 0);
+	assert_int_equal(keep_write_overrides(folder_name(), set), 0);
 	limit_files(10);
 	struct override_set *more = pool_fixture_overrides("m0 down 0 0; m1 down 0 0", T0);
-	int rc_keep = keep_write_overrides(dir, more);
+	int rc_keep = keep_write_overrides(folder_name(), more);
 	limit_files(before.rlim_cur);
 	signal(SIGXFSZ, SIG_DFL);
 	assert_int_equal(rc, -EFBIG);
@@ -283,7 +254,7 @@ static void test_full_disk(void **state)
 	struct diag diag;
 	diag_init(&diag);
 	struct override_set *read;
-	assert_int_equal(keep_read_overrides(dir, &diag, &read), 0);
+	assert_int_equal(keep_read_overrides(folder_name(), &diag, &read), 0);
 	assert_int_equal(diag.messages_n, 0);
 	assert_int_equal(read->n, 1);
 	override_set_unref(read);
@@ -305,15 +276,12 @@ static void test_rotate_killed(void **state)
 		}
 		journal_close(journal);
 		for (unsigned number = 4; number > gap; number--) {
-			char from[128];
-			char to[128];
-			char name[32];
-			snprintf(name, sizeof(name), number > 1 ? "journal.jsonl.%u" : "journal.jsonl",
+			char from[32];
+			char to[32];
+			snprintf(from, sizeof(from), number > 1 ? "journal.jsonl.%u" : "journal.jsonl",
 			         number - 1);
-			path_of(name, from);
-			snprintf(name, sizeof(name), "journal.jsonl.%u", number);
-			path_of(name, to);
-			assert_int_equal(rename(from, to), 0);
+			snprintf(to, sizeof(to), "journal.jsonl.%u", number);
+			assert_int_equal(rename(folder_path(from), folder_path(to)), 0);
 		}
 		expect(0, "10 20 30 40", 0);
 		expect(10, "10 20 30 40", 0);
@@ -325,8 +293,8 @@ static void test_rotate_killed(void **state)
 		assert_int_equal(append(journal, 60, 60, 10), 0);
 		expect(0, gap ? "10 20 30 40 50 60" : "20 30 40 50 60", 0);
 		journal_close(journal);
-		assert_int_equal(teardown(NULL), 0);
-		assert_int_equal(setup(NULL), 0);
+		assert_int_equal(folder_teardown(NULL), 0);
+		assert_int_equal(folder_setup(NULL), 0);
 	}
 }
 
@@ -402,14 +370,14 @@ static void test_overrides_kept(void **state)
 	struct diag diag;
 	diag_init(&diag);
 	struct override_set *read;
-	assert_int_equal(keep_read_overrides(dir, &diag, &read), 0); /* there is no file */
+	assert_int_equal(keep_read_overrides(folder_name(), &diag, &read), 0); /* there is no file */
 	assert_int_equal(read->n, 0);
 	assert_int_equal(diag.messages_n, 0);
 	override_set_unref(read);
 
 	struct override_set *set = pool_fixture_overrides("m0 up 0 100; m1 down -7 0; m2 drain 50 200", T0);
-	assert_int_equal(keep_write_overrides(dir, set), 0);
-	assert_int_equal(keep_read_overrides(dir, &diag, &read), 0);
+	assert_int_equal(keep_write_overrides(folder_name(), set), 0);
+	assert_int_equal(keep_read_overrides(folder_name(), &diag, &read), 0);
 	assert_int_equal(diag.messages_n, 0);
 	assert_int_equal(read->n, set->n);
 	for (size_t i = 0; i < set->n; i++) {
@@ -460,9 +428,9 @@ static void test_overrides_damaged(void **state)
 	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
 		struct diag diag;
 		diag_init(&diag);
-		site_write_file(dir, "overrides.json", kept[i].text);
+		folder_put("overrides.json", kept[i].text);
 		struct override_set *read;
-		assert_int_equal(keep_read_overrides(dir, &diag, &read), 0);
+		assert_int_equal(keep_read_overrides(folder_name(), &diag, &read), 0);
 		if (read->n != kept[i].want_n || diag.messages_n != (kept[i].message ? 1 : 0) ||
 		    (kept[i].message && !strstr(diag.messages[0].text, kept[i].message)))
 			fail_msg("%s: %zu, %s", kept[i].text, read->n,
@@ -487,13 +455,13 @@ static void test_feed_kept(void **state)
 	                  "regions = ();");
 	struct diag diag;
 	diag_init(&diag);
-	assert_null(keep_read_feed(dir, fixture.pool, T0, &diag));
+	assert_null(keep_read_feed(folder_name(), fixture.pool, T0, &diag));
 	assert_int_equal(diag.messages_n, 0);
 	const char *const texts[] = { json, plain };
 	for (size_t i = 0; i < 2; i++) {
 		struct feed *feed = pool_fixture_feed(texts[i], T0);
-		assert_int_equal(keep_write_feed(dir, "test", feed), 0);
-		struct feed *read = keep_read_feed(dir, fixture.pool, T0, &diag);
+		assert_int_equal(keep_write_feed(folder_name(), "test", feed), 0);
+		struct feed *read = keep_read_feed(folder_name(), fixture.pool, T0, &diag);
 		assert_non_null(read);
 		assert_int_equal(diag.messages_n, 0);
 		assert_int_equal(read->text_len, strlen(texts[i]));
@@ -508,8 +476,8 @@ static void test_feed_kept(void **state)
 	for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
 		diag_fini(&diag);
 		diag_init(&diag);
-		site_write_file(dir, "feed-test.saved", damaged[i]);
-		assert_null(keep_read_feed(dir, fixture.pool, T0, &diag));
+		folder_put("feed-test.saved", damaged[i]);
+		assert_null(keep_read_feed(folder_name(), fixture.pool, T0, &diag));
 		assert_int_equal(diag.messages_n, 1);
 		assert_int_equal(diag.errors_n, 0); /* a start goes on without it */
 		assert_non_null(strstr(diag.messages[0].text, "feed-test.saved"));
@@ -608,7 +576,7 @@ static void test_strange_state(void **state)
 	site_fini(&site);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, folder_setup, folder_teardown)
 
 int main(void)
 {

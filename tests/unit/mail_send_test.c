@@ -13,60 +13,22 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "base/log.h"
 #include "mirrormon/mail_int.h"
-
-static char dir[64];
-
-static int setup(void **state)
-{
-	(void)state;
-	strcpy(dir, "/tmp/mirrormon-mail-XXXXXX");
-	return mkdtemp(dir) ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	char command[128];
-	snprintf(command, sizeof(command), "rm -rf %s", dir);
-	return system(command);
-}
-
-static char log_text[8192];
-
-static void note_log(void *context, enum log_level level, const char *text)
-{
-	(void)context;
-	(void)level;
-	if (strlen(log_text) + strlen(text) + 2 < sizeof(log_text))
-		strcat(strcat(log_text, text), "\n");
-}
-
-static size_t logged_n(const char *what)
-{
-	size_t n = 0;
-	for (const char *at = log_text; (at = strstr(at, what)); at++)
-		n++;
-	return n;
-}
+#include "tests/unit/support/folder.h"
+#include "tests/unit/support/log_notes.h"
 
 /* A sendmail that does this, with its letters in the folder. */
 static void write_sendmail(const char *commands)
 {
-	char at[128];
 	char text[1024];
-	snprintf(at, sizeof(at), "%s/sendmail", dir);
-	int len = snprintf(text, sizeof(text), "#!/bin/sh\ncd %s\n%s\n", dir, commands);
-	assert_int_equal(file_replace(at, text, (size_t)len), 0);
-	assert_int_equal(chmod(at, 0700), 0);
+	int len = snprintf(text, sizeof(text), "#!/bin/sh\ncd %s\n%s\n", folder_name(), commands);
+	assert_int_equal(file_replace(folder_path("sendmail"), text, (size_t)len), 0);
+	assert_int_equal(chmod(folder_path("sendmail"), 0700), 0);
 }
 
 static void read_file(const char *name, char *text, size_t cap)
 {
-	char at[256];
-	snprintf(at, sizeof(at), "%s/%s", dir, name);
-	FILE *file = fopen(at, "r");
+	FILE *file = fopen(folder_path(name), "r");
 	size_t len = file ? fread(text, 1, cap - 1, file) : 0;
 	text[len] = '\0';
 	if (file)
@@ -87,20 +49,8 @@ static void on_deadline(uv_timer_t *timer)
 	((struct sending *)timer->data)->is_late = true;
 }
 
-/* folder NULL: letters that wait are in no file. */
-static void start_sending_in(struct sending *sending, const char *folder, unsigned letters_n)
+static void send_letters(struct sending *sending, unsigned letters_n)
 {
-	char at[128];
-	snprintf(at, sizeof(at), "%s/sendmail", dir);
-	memset(sending, 0, sizeof(*sending));
-	*log_text = '\0';
-	log_set_echo(note_log, NULL);
-	assert_int_equal(uv_loop_init(&sending->loop), 0);
-	assert_int_equal(mailer_create(&sending->loop, at, folder, &sending->mailer), 0);
-	mailer_set_times(sending->mailer, 20, 50, 30000);
-	uv_timer_init(&sending->loop, &sending->deadline);
-	sending->deadline.data = sending;
-	uv_timer_start(&sending->deadline, on_deadline, 60000, 0);
 	struct letters many = { .items = calloc(letters_n, sizeof(struct letter)), .n = letters_n };
 	assert_non_null(many.items);
 	for (unsigned i = 0; i < letters_n; i++) {
@@ -109,6 +59,20 @@ static void start_sending_in(struct sending *sending, const char *folder, unsign
 	}
 	mailer_send(sending->mailer, &many, SENT_S);
 	assert_int_equal(many.n, 0);
+}
+
+/* folder NULL: letters that wait are in no file. */
+static void start_sending_in(struct sending *sending, const char *folder, unsigned letters_n)
+{
+	memset(sending, 0, sizeof(*sending));
+	log_notes_begin();
+	assert_int_equal(uv_loop_init(&sending->loop), 0);
+	assert_int_equal(mailer_create(&sending->loop, folder_path("sendmail"), folder, &sending->mailer), 0);
+	mailer_set_times(sending->mailer, 20, 50, 30000);
+	uv_timer_init(&sending->loop, &sending->deadline);
+	sending->deadline.data = sending;
+	uv_timer_start(&sending->deadline, on_deadline, 60000, 0);
+	send_letters(sending, letters_n);
 }
 
 static void start_sending(struct sending *sending, unsigned letters_n)
@@ -130,20 +94,25 @@ static void end_sending(struct sending *sending)
 	uv_close((uv_handle_t *)&sending->deadline, NULL);
 	uv_run(&sending->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&sending->loop), 0);
-	log_set_echo(NULL, NULL);
+	log_notes_end();
+}
+
+static void send_all(unsigned letters_n)
+{
+	struct sending sending;
+	start_sending(&sending, letters_n);
+	run_until(&sending, 0);
+	end_sending(&sending);
 }
 
 static void test_sends(void **state)
 {
 	(void)state;
-	struct sending sending;
 	char text[8192];
 	/* One at a time: a second would find the folder. */
 	write_sendmail("mkdir lock || exit 1\necho \"$*\" >>args\ncat >>letters\nrmdir lock");
-	start_sending(&sending, 10);
-	run_until(&sending, 0);
-	end_sending(&sending);
-	assert_string_equal(log_text, "");
+	send_all(10);
+	assert_string_equal(log_notes(), "");
 	read_file("letters", text, sizeof(text));
 	char want[8192] = "";
 	for (unsigned i = 0; i < 10; i++)
@@ -156,13 +125,10 @@ static void test_sends(void **state)
 static void test_fails_then_sends(void **state)
 {
 	(void)state;
-	struct sending sending;
 	char text[8192];
 	write_sendmail("echo x >>tries\n[ $(wc -l <tries) -ge 3 ] || exit 75\ncat >>letters");
-	start_sending(&sending, 1);
-	run_until(&sending, 0);
-	end_sending(&sending);
-	assert_int_equal(logged_n("ended with status 75; tried again"), 2);
+	send_all(1);
+	assert_int_equal(log_notes_n("ended with status 75; tried again"), 2);
 	read_file("letters", text, sizeof(text));
 	assert_string_equal(text, "Subject: 0\n\n.\nend\n");
 }
@@ -170,15 +136,12 @@ static void test_fails_then_sends(void **state)
 static void test_fails(void **state)
 {
 	(void)state;
-	struct sending sending;
 	char text[64];
 	/* It does not even read the letter. */
 	write_sendmail("echo x >>tries; kill -9 $$");
-	start_sending(&sending, 2);
-	run_until(&sending, 0);
-	end_sending(&sending);
-	assert_int_equal(logged_n("ended by signal 9; tried again"), 4);
-	assert_int_equal(logged_n("is lost"), 2);
+	send_all(2);
+	assert_int_equal(log_notes_n("ended by signal 9; tried again"), 4);
+	assert_int_equal(log_notes_n("is lost"), 2);
 	read_file("tries", text, sizeof(text));
 	assert_string_equal(text, "x\nx\nx\nx\nx\nx\n");
 }
@@ -188,11 +151,13 @@ static void test_hangs(void **state)
 	(void)state;
 	struct sending sending;
 	write_sendmail("exec sleep 600");
-	start_sending(&sending, 1);
+	start_sending(&sending, 0);
+	/* Before the first is begun: it has its limit from then on. */
 	mailer_set_times(sending.mailer, 20, 50, 50);
+	send_letters(&sending, 1);
 	run_until(&sending, 0);
 	end_sending(&sending);
-	assert_int_equal(logged_n("took longer"), 3);
+	assert_int_equal(log_notes_n("took longer"), 3);
 }
 
 static void on_mend(uv_timer_t *timer)
@@ -213,10 +178,70 @@ static void test_missing(void **state)
 	run_until(&sending, 0);
 	end_sending(&sending);
 	/* Told once, not for each of three letters and six times. */
-	assert_int_equal(logged_n("can't be started: no such file"), 1);
-	assert_int_equal(logged_n("can be started again"), 1);
+	assert_int_equal(log_notes_n("can't be started: no such file"), 1);
+	assert_int_equal(log_notes_n("can be started again"), 1);
 	read_file("letters", text, sizeof(text));
 	assert_memory_equal(text, "Subject: 0\n\n.\nend\nSubject: 1", 28);
+}
+
+static void on_next_letter(uv_timer_t *timer)
+{
+	struct sending *sending = timer->data;
+	struct letters letters = { .items = calloc(1, sizeof(struct letter)), .n = 1 };
+	assert_non_null(letters.items);
+	letters.items[0] =
+	        (struct letter){ .to = strdup("c@d.example"), .text = strdup("Subject: c\n\nend\n") };
+	/* Till the time of the next try has come as well. */
+	for (uint64_t end_ms = uv_now(&sending->loop) + 60; uv_now(&sending->loop) < end_ms;) {
+		uv_sleep(5);
+		uv_update_time(&sending->loop);
+	}
+	mailer_send(sending->mailer, &letters, SENT_S);
+	uv_close((uv_handle_t *)timer, NULL);
+}
+
+/* A letter that can't be sent comes when the next try is due: nobody is ended for it, least of all we. */
+static void test_missing_when_due(void **state)
+{
+	(void)state;
+	struct sending sending;
+	uv_timer_t next, mend;
+	char text[64];
+	/* Who is killed with the group takes nobody along. */
+	setpgid(0, 0);
+	start_sending(&sending, 1);
+	uv_run(&sending.loop, UV_RUN_NOWAIT);
+	uv_timer_init(&sending.loop, &next);
+	next.data = &sending;
+	uv_timer_start(&next, on_next_letter, 0, 0);
+	uv_run(&sending.loop, UV_RUN_ONCE);
+	assert_int_equal(mailer_waiting_n(sending.mailer), 2);
+	uv_timer_init(&sending.loop, &mend);
+	uv_timer_start(&mend, on_mend, 0, 0);
+	run_until(&sending, 0);
+	end_sending(&sending);
+	read_file("letters", text, sizeof(text));
+	assert_string_equal(text, "Subject: 0\n\n.\nend\nSubject: c\n\nend\n");
+}
+
+/* A configuration names another: what waits is tried at once, and what is wrong with that one is told. */
+static void test_other_program(void **state)
+{
+	(void)state;
+	struct sending sending;
+	char text[64];
+	start_sending(&sending, 2);
+	mailer_set_times(sending.mailer, 20, 600000, 30000);
+	assert_int_equal(mailer_set_sendmail(sending.mailer, folder_path("other")), 0);
+	while (log_notes_n("other can't be started") == 0 && !sending.is_late)
+		uv_run(&sending.loop, UV_RUN_ONCE);
+	assert_int_equal(mailer_waiting_n(sending.mailer), 2);
+	write_sendmail("cat >>letters");
+	assert_int_equal(mailer_set_sendmail(sending.mailer, folder_path("sendmail")), 0);
+	run_until(&sending, 0);
+	end_sending(&sending);
+	read_file("letters", text, sizeof(text));
+	assert_string_equal(text, "Subject: 0\n\n.\nend\nSubject: 1\n\n.\nend\n");
 }
 
 /* Closed with one under way and others that wait; bounded before. */
@@ -227,24 +252,17 @@ static void test_closed(void **state)
 	write_sendmail("exec sleep 1");
 	start_sending(&sending, 1200);
 	assert_int_equal(mailer_waiting_n(sending.mailer), 1000);
-	assert_int_equal(logged_n("200 letters are lost"), 1);
+	assert_int_equal(log_notes_n("200 letters are lost"), 1);
 	end_sending(&sending);
-	assert_int_equal(logged_n("999 letters are not sent"), 1);
+	assert_int_equal(log_notes_n("999 letters are not sent"), 1);
 	mailer_close(NULL);
-}
-
-static const char *spool_path(void)
-{
-	static char path[128];
-	snprintf(path, sizeof(path), "%s/spool", dir);
-	return path;
 }
 
 /* Letters in the spool; junk is counted as well. */
 static size_t spooled_n(void)
 {
 	size_t n = 0;
-	DIR *spool = opendir(spool_path());
+	DIR *spool = opendir(folder_path("spool"));
 	if (!spool)
 		return 0;
 	const struct dirent *entry;
@@ -257,7 +275,7 @@ static size_t spooled_n(void)
 /* What another process finds, so much later. */
 static void start_again(struct sending *sending, uint64_t after_s)
 {
-	start_sending_in(sending, spool_path(), 0);
+	start_sending_in(sending, folder_path("spool"), 0);
 	mailer_load(sending->mailer, SENT_S + after_s);
 }
 
@@ -267,12 +285,12 @@ static void test_kept_over_a_stop(void **state)
 	struct sending sending;
 	char text[256];
 	write_sendmail("echo x >>tries\nexit 75");
-	start_sending_in(&sending, spool_path(), 3);
+	start_sending_in(&sending, folder_path("spool"), 3);
 	mailer_set_times(sending.mailer, 600000, 600000, 20000);
 	for (*text = '\0'; strcmp(text, "x\nx\nx\n") != 0; read_file("tries", text, sizeof(text)))
 		uv_run(&sending.loop, UV_RUN_ONCE);
 	end_sending(&sending);
-	assert_int_equal(logged_n("are not sent"), 0);
+	assert_int_equal(log_notes_n("are not sent"), 0);
 	assert_int_equal(spooled_n(), 3);
 
 	write_sendmail("cat >>letters");
@@ -290,15 +308,14 @@ static void test_under_way_at_a_stop(void **state)
 {
 	(void)state;
 	struct sending sending;
-	char text[256], go[128];
+	char text[256];
 	write_sendmail("while [ ! -e go ]; do sleep 0.02; done\ncat >>letters");
-	start_sending_in(&sending, spool_path(), 2);
+	start_sending_in(&sending, folder_path("spool"), 2);
 	mailer_set_times(sending.mailer, 20, 50, 20000);
 	assert_int_equal(spooled_n(), 2);
-	snprintf(go, sizeof(go), "%s/go", dir);
-	assert_int_equal(file_replace(go, "", 0), 0);
+	folder_put("go", "");
 	end_sending(&sending);
-	assert_int_equal(logged_n("1 letters wait for the next start"), 1);
+	assert_int_equal(log_notes_n("1 letters wait for the next start"), 1);
 	read_file("letters", text, sizeof(text));
 	assert_string_equal(text, "Subject: 0\n\n.\nend\n");
 	assert_int_equal(spooled_n(), 1);
@@ -307,22 +324,15 @@ static void test_under_way_at_a_stop(void **state)
 	start_again(&sending, 60);
 	mailer_set_times(sending.mailer, 20, 50, 50);
 	end_sending(&sending);
-	assert_int_equal(logged_n("it waits for the next start"), 1);
+	assert_int_equal(log_notes_n("it waits for the next start"), 1);
 	assert_int_equal(spooled_n(), 1);
 
 	/* After a day it is no news. */
 	start_again(&sending, 86401);
 	assert_int_equal(mailer_waiting_n(sending.mailer), 0);
 	end_sending(&sending);
-	assert_int_equal(logged_n("could not be sent for a day"), 1);
+	assert_int_equal(log_notes_n("could not be sent for a day"), 1);
 	assert_int_equal(spooled_n(), 0);
-}
-
-static void put_spool(const char *name, const char *text)
-{
-	char at[256];
-	snprintf(at, sizeof(at), "%s/%s", spool_path(), name);
-	assert_int_equal(file_replace(at, text, strlen(text)), 0);
 }
 
 static void test_odd_spool(void **state)
@@ -330,26 +340,25 @@ static void test_odd_spool(void **state)
 	(void)state;
 	struct sending sending;
 	char text[256];
-	assert_int_equal(mkdir(spool_path(), 0700), 0);
-	put_spool("letter-abc", "not ours");
-	put_spool("half-letter-001795244400-000000", "From: a\nTo");
-	put_spool("letter-001795244400-000001", "");
-	put_spool("letter-001795244400-000007", "From: a@b.example\nTo: c@d.example\n\nx\n");
+	assert_int_equal(mkdir(folder_path("spool"), 0700), 0);
+	folder_put("spool/letter-abc", "not ours");
+	folder_put("spool/half-letter-001795244400-000000", "From: a\nTo");
+	folder_put("spool/letter-001795244400-000001", "");
+	folder_put("spool/letter-001795244400-000007", "From: a@b.example\nTo: c@d.example\n\nx\n");
 	write_sendmail("exit 1");
 	start_again(&sending, 60);
 	assert_int_equal(mailer_waiting_n(sending.mailer), 1);
 	run_until(&sending, 0);
-	assert_int_equal(logged_n("mail to c@d.example is lost"), 1);
+	assert_int_equal(log_notes_n("mail to c@d.example is lost"), 1);
 	end_sending(&sending);
 	assert_int_equal(spooled_n(), 1);
 
 	/* A folder that can't be one: told once, and sent all the same. */
 	write_sendmail("cat >>letters");
-	snprintf(text, sizeof(text), "%s/sendmail/spool", dir);
-	start_sending_in(&sending, text, 2);
+	start_sending_in(&sending, folder_path("sendmail/spool"), 2);
 	run_until(&sending, 0);
 	end_sending(&sending);
-	assert_int_equal(logged_n("can't be kept"), 1);
+	assert_int_equal(log_notes_n("can't be kept"), 1);
 	read_file("letters", text, sizeof(text));
 	assert_string_equal(text, "Subject: 0\n\n.\nend\nSubject: 1\n\n.\nend\n");
 }
@@ -357,15 +366,17 @@ static void test_odd_spool(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_sends, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fails_then_sends, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_hangs, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_closed, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_kept_over_a_stop, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_under_way_at_a_stop, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_odd_spool, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_sends, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_fails_then_sends, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_fails, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_hangs, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_missing, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_missing_when_due, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_other_program, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_closed, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_kept_over_a_stop, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_under_way_at_a_stop, folder_setup, folder_teardown),
+		cmocka_unit_test_setup_teardown(test_odd_spool, folder_setup, folder_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

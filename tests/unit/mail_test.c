@@ -508,6 +508,7 @@ static void test_hostile_texts(void **state)
 	assert_int_equal(plan(), 2);
 	check_headers(letters.items[0].text);
 	check_headers(letters.items[1].text);
+	check_has(1, "/mirror/m1_3e_0d_0a_0d_0a._0d_0abody.html\n");
 	assert_string_equal(letters.items[0].to, "team@clamav.test");
 	check_has(0, "??.??Bcc: x@y??????");
 	check_has(0, "\n =?UTF-8?B?");

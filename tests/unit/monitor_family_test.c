@@ -10,38 +10,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "tests/unit/support/log_notes.h"
 #include "tests/unit/support/monitor_fixture.h"
 
-static char log_text[65536];
 static struct http_fake *fake6; /* of use_reference6() */
-
-static void note_log(void *context, enum log_level level, const char *line)
-{
-	(void)context;
-	(void)level;
-	size_t len = strlen(log_text);
-	snprintf(log_text + len, sizeof(log_text) - len, "%s\n", line);
-}
-
-static size_t logged_n(const char *what)
-{
-	size_t n = 0;
-	for (const char *at = log_text; (at = strstr(at, what)); at += strlen(what))
-		n++;
-	return n;
-}
 
 static int setup(void **state)
 {
-	log_text[0] = '\0';
-	log_set_echo(note_log, NULL);
+	log_notes_begin();
 	return monitor_fixture_setup(state);
 }
 
 static int teardown(void **state)
 {
-	log_set_echo(NULL, NULL);
+	log_notes_end();
 	if (fake6)
 		http_fake_close(fake6);
 	fake6 = NULL;
@@ -72,6 +54,18 @@ static void check_settled(struct watched *watched, struct monitor_fixture *fx)
 static void move(struct watched *watched, const char *address)
 {
 	assert_int_equal(addr_parse(address, &watched->addr), 0);
+}
+
+/* Nobody answers any more, so many checks long. */
+static void lose_all(struct monitor_fixture *fx, unsigned rounds_n)
+{
+	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
+		move(fx->monitor.watched[i], "127.0.0.2");
+	for (unsigned round = 0; round < rounds_n; round++) {
+		for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
+			check_settled(fx->monitor.watched[i], fx);
+	}
+	monitor_judge(&fx->monitor);
 }
 
 /* A reference that is reached over IPv6. False where there is none. */
@@ -109,7 +103,7 @@ static void test_one_is_down(void **state)
 	monitor_judge(&fx->monitor);
 	assert_int_equal(monitor_fixture_out_n(fx), 1);
 	assert_int_equal(fx->monitor.view->mirrors[0].verdict.reason, REASON_UNREACHABLE);
-	assert_int_equal(logged_n("can't be checked"), 0);
+	assert_int_equal(log_notes_n("can't be checked"), 0);
 }
 
 static void test_family_is_lost(void **state)
@@ -120,13 +114,7 @@ static void test_family_is_lost(void **state)
 	monitor_fixture_watch(fx);
 	monitor_fixture_check_all(fx);
 	settle(fx);
-	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
-		move(fx->monitor.watched[i], "127.0.0.2");
-	for (unsigned round = 0; round < 4; round++) {
-		for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
-			check_settled(fx->monitor.watched[i], fx);
-	}
-	monitor_judge(&fx->monitor);
+	lose_all(fx, 4);
 	assert_true(fx->monitor.self_ok);
 	assert_int_equal(monitor_fixture_out_n(fx), 0);
 	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++) {
@@ -134,13 +122,13 @@ static void test_family_is_lost(void **state)
 		/* It was looked at all the same: it has not been away. */
 		assert_true(fx->monitor.watched[i]->standing.checked_s >= fx->monitor.watched[i]->held.at_s);
 	}
-	assert_int_equal(logged_n("IPv4 addresses can't be checked from here"), 1);
+	assert_int_equal(log_notes_n("IPv4 addresses can't be checked from here"), 1);
 	assert_true(fx->monitor.dropped_n >= 4UL * MONITOR_FIXTURE_N);
 
 	/* One answers: it works, and who does not answer now is to blame. */
 	move(fx->monitor.watched[0], "127.0.0.1");
 	check_settled(fx->monitor.watched[0], fx);
-	assert_int_equal(logged_n("IPv4 addresses are checked again"), 1);
+	assert_int_equal(log_notes_n("IPv4 addresses are checked again"), 1);
 	for (unsigned i = 0; i < 3; i++)
 		check_settled(fx->monitor.watched[1], fx);
 	monitor_judge(&fx->monitor);
@@ -155,13 +143,7 @@ static void test_lost_without_references(void **state)
 	monitor_fixture_check_all(fx);
 	monitor_judge(&fx->monitor);
 	assert_true(fx->monitor.self_ok);
-	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
-		move(fx->monitor.watched[i], "127.0.0.2");
-	for (unsigned round = 0; round < 3; round++) {
-		for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
-			check_settled(fx->monitor.watched[i], fx);
-	}
-	monitor_judge(&fx->monitor);
+	lose_all(fx, 3);
 	assert_false(fx->monitor.self_ok);
 	assert_int_equal(monitor_fixture_out_n(fx), 0);
 	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++) {

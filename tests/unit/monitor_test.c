@@ -16,7 +16,7 @@
 
 #define HOUR_MS 3600000U
 
-static const struct http_fake_answer no_cdiff = { .text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n" };
+static const struct http_fake_answer busy = { .text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n" };
 
 static void test_one_failure_is_not_out_of_sync(void **state)
 {
@@ -26,7 +26,7 @@ static void test_one_failure_is_not_out_of_sync(void **state)
 	monitor_fixture_begin_well(fx);
 	first = fx->monitor.watched[0];
 	/* Its version was seen, its patch was not. */
-	http_fake_script(fx->fake, checker_fixture_cdiff(DAILY, path), &no_cdiff);
+	http_fake_script(fx->fake, checker_fixture_cdiff(DAILY, path), &busy);
 	monitor_fixture_check(first, false);
 	http_fake_script(fx->fake, path, NULL);
 	monitor_fixture_self_test(fx);
@@ -43,9 +43,6 @@ static void test_start_with_one_failure(void **state)
 	monitor_fixture_watch(fx);
 	/* As a start knows it from the last run. */
 	fx->monitor.databases[1].version = DAILY;
-	static const struct http_fake_answer busy = {
-		.text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
-	};
 	http_fake_script(fx->fake, NULL, &busy);
 	http_fake_script(fx->fake, "/timestamp", &busy);
 	monitor_fixture_check(fx->monitor.watched[0], false);
@@ -90,9 +87,6 @@ static void test_failing_looks_do_not_starve(void **state)
 {
 	struct monitor_fixture *fx = *state;
 	struct watched *first;
-	static const struct http_fake_answer busy = {
-		.text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
-	};
 	monitor_fixture_begin_well(fx);
 	first = fx->monitor.watched[0];
 	uint64_t due_ms = first->due_ms;
@@ -128,9 +122,6 @@ static void test_failing_looks_do_not_starve(void **state)
 static void test_own_outage_counts_for_nobody(void **state)
 {
 	struct monitor_fixture *fx = *state;
-	static const struct http_fake_answer busy = {
-		.text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
-	};
 	struct watched *first;
 	monitor_fixture_begin_well(fx);
 	first = fx->monitor.watched[0];
@@ -156,9 +147,6 @@ static void test_own_outage_counts_for_nobody(void **state)
 static void test_own_outage_without_references(void **state)
 {
 	struct monitor_fixture *fx = *state;
-	static const struct http_fake_answer busy = {
-		.text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n"
-	};
 	monitor_fixture_watch(fx);
 	monitor_fixture_check_all(fx);
 	monitor_judge(&fx->monitor);
@@ -431,11 +419,15 @@ static void test_start_keeps_what_held(void **state)
 	write_file(
 	        path,
 	        "{ \"pool\": \"p\", \"excluded\": [ { \"mirror\": \"m2.example\", \"reason\": "
-	        "\"out-of-sync\" }, 5, "
+	        "\"out-of-sync\", \"since\": \"2026-11-21T06:00:00Z\" }, 5, "
 	        "{ \"address\": \"127.0.0.2\", \"reason\": \"refused\", \"since\": \"2026-11-21T07:00:00Z\", "
 	        "\"detail\": \"403\" } ] }\n");
 	monitor_fixture_watch(fx);
 	assert_int_equal(monitor->watched[0]->standing.reason, REASON_UNREACHABLE);
+	/* Nor is it news since when, whether something is decided yet or not. */
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[2].verdict.reason, REASON_OUT_OF_SYNC);
+	assert_int_equal(monitor->view->mirrors[2].verdict.since_s, 1795240800);
 	monitor->round_until_ms = 0;
 	monitor_fixture_self_test(fx);
 	monitor_judge(monitor);
@@ -445,6 +437,7 @@ static void test_start_keeps_what_held(void **state)
 	assert_int_equal(mirrors[1].verdict.since_s, 1795244400);
 	assert_string_equal(mirrors[1].verdict.detail, "403");
 	assert_int_equal(mirrors[2].verdict.reason, REASON_OUT_OF_SYNC);
+	assert_int_equal(mirrors[2].verdict.since_s, 1795240800);
 	assert_int_equal(mirrors[3].verdict.reason, REASON_NONE);
 	/* It shows that it has it. The server is at one address alone. */
 	assert_int_equal(addr_parse("127.0.0.1", &monitor->watched[2]->addr), 0);
@@ -459,6 +452,36 @@ static void test_start_keeps_what_held(void **state)
 	assert_int_equal(monitor->watched[0]->verdict.reason, REASON_UNREACHABLE);
 	monitor->settings->conf->feed = NULL;
 	assert_int_equal(unlink(path), 0);
+}
+
+/* Since when a mirror is out of sync stays, when a reload puts another before it. */
+static void test_reload_moves_mirrors(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	struct monitor *monitor = &fx->monitor;
+	struct pool *pool = monitor->settings->pool;
+	pool->mirrors = fx->mirrors + 1;
+	monitor_fixture_begin_well(fx);
+	monitor->watched[0]->last.databases[1].version = DAILY - 1;
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[0].verdict.reason, REASON_OUT_OF_SYNC);
+	/* As if that had been a while ago. */
+	uint64_t since_s = monitor->told[0].since_s -= 1000;
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[0].verdict.since_s, since_s);
+	pool->mirrors = fx->mirrors;
+	pool->mirrors_n = monitor->settings->conf->pool->mirrors_n = MONITOR_FIXTURE_N + 1;
+	monitor_fixture_watch(fx);
+	monitor->round_until_ms = 0;
+	monitor_judge(monitor);
+	assert_string_equal(monitor->view->mirrors[1].host, fx->hosts[1]);
+	assert_int_equal(monitor->view->mirrors[1].verdict.reason, REASON_OUT_OF_SYNC);
+	assert_int_equal(monitor->view->mirrors[1].verdict.since_s, since_s);
+	/* While we are not well it stays as it is, too. */
+	monitor->self_ok = false;
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[1].verdict.reason, REASON_OUT_OF_SYNC);
+	assert_int_equal(monitor->view->mirrors[1].verdict.since_s, since_s);
 }
 
 int main(void)
@@ -492,6 +515,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_returned_at_a_start, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_start_keeps_what_held, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_reload_moves_mirrors, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

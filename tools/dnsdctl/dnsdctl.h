@@ -2,8 +2,8 @@
  * Inside dnsdctl: requests and who answers them.
  *
  *     command line ──main.c──> request ─┬─ control.c ──socket──> dnsd ─┐
- *                                       └─ offline.c ──> inspect ──────┴─> response ──print.c──> tables or
- * JSON
+ *                                       └─ offline.c ──> inspect ──────┴─> response
+ *     response ──print.c──> tables or JSON
  */
 #ifndef TOOLS_DNSDCTL_DNSDCTL_H
 #define TOOLS_DNSDCTL_DNSDCTL_H

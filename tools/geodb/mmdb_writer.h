@@ -1,8 +1,8 @@
 /*
  * mmdb_writer: makes MaxMind DB files (format 2.0) of countries; for dnsd-geodb and for the tests.
  *
- *     prefix, code ──> binary tree in memory ──merge equal halves──> nodes | 16 zero bytes | records |
- * metadata
+ *     prefix, code ──> binary tree in memory ──merge equal halves──> nodes
+ *     nodes | 16 zero bytes | records | metadata
  *
  * Only what a country database needs: one record for each code, written once, its keys shared by pointers as
  * MaxMind's own files do.

@@ -2,8 +2,7 @@
  * checker: asks mirrors what clients would ask, over libcurl's multi interface on a libuv loop.
  *
  *     checker_start(address) ──> timestamp ──> NAME.cvd, first 512 bytes, each ──> NAME-N.cdiff, each
- *                                 ──> If-Modified-Since ──> [deep: a whole database, sigtool] ──>
- * done(result)
+ *                  ──> If-Modified-Since ──> [deep: a whole database, sigtool] ──> done(result)
  *
  * Each request goes to the address that is checked (CURLOPT_CONNECT_TO), with a Host header as clients send
  * it and the User-Agent ClamAV-MirrorCheck. Nothing a mirror does costs more than conf_checks allows:

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirrormon/hash.h"
+
 #define FLUSH_MAX    10000 /* rows of one transaction: a tenth of a second */
 #define RESULTS_KEPT (HISTORY_KEPT_MAX - HISTORY_KEPT_MAX / 10) /* the rest is for changes */
 
@@ -283,20 +285,9 @@ int history_flush(struct history *history, struct diag *diag)
 
 /* --- standings --- */
 
-/* FNV-1a: finds what changed, and a damaged page. */
-static uint64_t sum_bytes(uint64_t sum, const void *bytes, size_t len)
-{
-	const uint8_t *byte = bytes;
-	for (size_t i = 0; i < len; i++)
-		sum = (sum ^ byte[i]) * 0x100000001b3U;
-	return sum;
-}
-
-#define SUM_START 0xcbf29ce484222325U
-
 struct stored_standing {
 	uint8_t standing[sizeof(struct standing)];
-	uint8_t sum[sizeof(uint64_t)];
+	uint8_t sum[sizeof(uint64_t)]; /* finds a damaged page */
 };
 
 static int write_standing(struct history *history, const char *host, const struct addr *addr,
@@ -308,7 +299,7 @@ static int write_standing(struct history *history, const char *host, const struc
 	int rc = find_address(history, host, addr, &mirror, &address);
 	if (rc < 0)
 		return rc;
-	uint64_t sum = sum_bytes(SUM_START, standing, sizeof(*standing));
+	uint64_t sum = hash_bytes(HASH_START, standing, sizeof(*standing));
 	memcpy(stored.standing, standing, sizeof(*standing));
 	memcpy(stored.sum, &sum, sizeof(sum));
 	sqlite3_stmt *statement = history_statement(history, HISTORY_STANDING_SET);
@@ -320,9 +311,9 @@ static int write_standing(struct history *history, const char *host, const struc
 
 static uint64_t sum_address(const char *host, const struct address_view *address)
 {
-	uint64_t sum = sum_bytes(SUM_START, host, strlen(host));
-	sum = sum_bytes(sum, &address->addr, sizeof(address->addr));
-	sum = sum_bytes(sum, &address->standing, sizeof(address->standing));
+	uint64_t sum = hash_bytes(HASH_START, host, strlen(host));
+	sum = hash_bytes(sum, &address->addr, sizeof(address->addr));
+	sum = hash_bytes(sum, &address->standing, sizeof(address->standing));
 	return sum ? sum : 1;
 }
 
@@ -390,8 +381,9 @@ int history_load_standing(struct history *history, const char *host, const struc
 		memcpy(&stored, bytes, sizeof(stored));
 		memcpy(&standing, stored.standing, sizeof(standing));
 		memcpy(&sum, stored.sum, sizeof(sum));
-		rc = sum == sum_bytes(SUM_START, &standing, sizeof(standing)) && standing.reason < REASON_N &&
-		     standing.warning < REASON_N && memchr(standing.detail, '\0', sizeof(standing.detail));
+		rc = sum == hash_bytes(HASH_START, &standing, sizeof(standing)) &&
+		     standing.reason < REASON_N && standing.warning < REASON_N &&
+		     memchr(standing.detail, '\0', sizeof(standing.detail));
 	}
 	sqlite3_reset(statement);
 	if (rc == 1)
@@ -429,7 +421,8 @@ uint64_t history_get_number(struct history *history, const char *key)
 int history_set_number(struct history *history, const char *key, uint64_t number)
 {
 	struct history_number *kept = find_number(history, key);
-	if (kept && kept->is_written && kept->number == number)
+	/* Written, or left to the next flush: tried each time, one that is locked would hold up the loop. */
+	if (kept && kept->number == number)
 		return 0;
 	if (strlen(key) >= sizeof(kept->key))
 		return -EINVAL;

@@ -1,9 +1,10 @@
 /*
  * history: what was measured and what was decided, in an SQLite database (WAL).
  *
- *     results (7 to 8 days) ──history_prune()──> hourly and daily means (a year)   changes of state (a year)
- *     standings: what decide made of it all, for the next start            versions: when each mirror had
- * which
+ *     results (7 to 8 days) ──history_prune()──> hourly and daily means (a year)
+ *     changes of state (a year)
+ *     versions: when each mirror had which (a year)
+ *     standings: what decide made of it all, for the next start
  *
  * No failure here stops the monitor: what can't be written is counted, told once and dropped, and tried anew
  * with the next flush. A damaged database is moved aside to FILE.damaged-SECONDS and a new one begun. One
@@ -52,8 +53,9 @@ int history_load_standing(struct history *history, const char *host, const struc
 
 /** A number that outlives restarts: the feed's serial, announced versions. 0 when there is none. */
 uint64_t history_get_number(struct history *history, const char *key);
-/** Written at once; when that fails, known to history_get_number() and written by the next flush. After a
- * power cut it may be one of the last seconds before. Returns 0 or negative errno. */
+/** Written at once; when that fails, known to history_get_number() and written by the next flush, not tried
+ * when it is set again. After a power cut it may be one of the last seconds before. Returns 0 or negative
+ * errno. */
 int history_set_number(struct history *history, const char *key, uint64_t number);
 
 /** Raw to means, old rows out; a slice of at most so many rows, so that it never takes long. Returns 1 when

@@ -1,8 +1,8 @@
 /*
  * join: `mirrormon add`: does a mirror that wants in do all that the how-to asks for?
  *
- *     template (host, ip address, country, admin) ──> steps, each passed or with how to mend it ──> mirrors
- * entry
+ *     template (host, ip address, country, admin) ──> steps, each passed or with how to mend it
+ *                                                 ──> mirrors entry
  *
  * Steps: the template; the addresses (unicast, not of another mirror); the host name leads there; port 80
  * without redirect; virtual hosts database.clamav.net and, literally, db.*.clamav.net (Host:

@@ -59,7 +59,8 @@ struct mailer;
 int mailer_create(uv_loop_t *loop, const char *sendmail, const char *folder, struct mailer **ret_mailer);
 /** Letters that waited when the process before ended: they are sent now, those that are a day old are not. */
 void mailer_load(struct mailer *mailer, uint64_t now_s);
-/** Another program from the next letter on. Returns 0 or -ENOMEM. */
+/** Another program from the next letter on; what waits because there was none is tried at once. Returns 0 or
+ * -ENOMEM. */
 int mailer_set_sendmail(struct mailer *mailer, const char *sendmail);
 /** Takes the letters over. */
 void mailer_send(struct mailer *mailer, struct letters *letters, uint64_t now_s);

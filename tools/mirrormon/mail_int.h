@@ -88,6 +88,9 @@ void mail_spool_remove(const char *folder, const char *name);
  * negative errno; with -ENOMEM, some of them. -ENOENT: there is no folder. */
 int mail_spool_load(const char *folder, struct mail_spooled **ret_items, size_t *ret_n);
 
+/** All of a letter to a file. Returns 0 or negative errno. */
+int mail_spool_write(int fd, const char *text);
+
 /** For tests: waits before the second and third try, and before the next after sendmail was missing; how long
  * one may take, at a stop as well. */
 void mailer_set_times(struct mailer *mailer, uint64_t wait_ms, uint64_t missing_ms, uint64_t limit_ms);

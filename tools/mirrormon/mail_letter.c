@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "mirrormon/site_files.h"
+
 #define CHECKS_QUOTED 6
 #define EVENTS_QUOTED 6
 #define LISTED_MAX    1000 /* mirrors of a digest */
@@ -341,11 +343,10 @@ int mail_write_step(const struct view *view, const struct mirror_view *mirror,
 	if (history)
 		put_log(out, mirror->host, history);
 	if (view->conf->site.url) {
+		char file[SITE_FILE_MAX];
 		fputs("Its page: ", out);
 		mail_put_text(out, view->conf->site.url);
-		fputs("/mirror/", out);
-		mail_put_text(out, mirror->host);
-		fputs(".html\n", out);
+		fprintf(out, "/mirror/%s.html\n", site_file_name(mirror->host, file));
 	}
 	if (step != MAIL_RECOVERED)
 		fputs("No reply is needed if it is mended. If it will take longer, tell us: answers to this "
@@ -445,12 +446,13 @@ int mail_write_digest(const struct view *view, enum mail_digest digest, uint64_t
 		        "on.\n\n",
 		        bad_n, view->mirrors_n);
 	else if (digest == MAIL_SELF)
-		fputs("The monitor does not reach enough of its reference hosts. It decides nothing until it "
-		      "does: all\n"
+		fputs("Its self-test fails: what it finds may be its own fault. It decides nothing until "
+		      "that "
+		      "passes: all\n"
 		      "mirrors stay as they are.\n\n",
 		      out);
 	else
-		fputs("The monitor reaches its reference hosts again, and decides as before.\n\n", out);
+		fputs("Its self-test passes again, and it decides as before.\n\n", out);
 	if (digest == MAIL_SELF && *view->self_detail) {
 		mail_put_text(out, view->self_detail);
 		fputc('\n', out);

@@ -67,11 +67,19 @@ int mailer_create(uv_loop_t *loop, const char *sendmail, const char *folder, str
 
 int mailer_set_sendmail(struct mailer *mailer, const char *sendmail)
 {
+	bool is_other = strcmp(mailer->sendmail, sendmail) != 0;
 	char *copy = strdup(sendmail);
 	if (!copy)
 		return -ENOMEM;
 	free(mailer->sendmail);
 	mailer->sendmail = copy;
+	if (!is_other || !mailer->is_missing)
+		return 0;
+	/* Of this one nothing has been told yet. */
+	mailer->is_missing = false;
+	for (size_t i = 0; i < mailer->waiting_n; i++)
+		mailer->waiting[i].due_ms = uv_now(mailer->loop);
+	send_next(mailer);
 	return 0;
 }
 
@@ -195,27 +203,15 @@ static void on_ended(uv_process_t *process, int64_t status, int term_signal)
 /* A file without a name that holds the letter: unlike a pipe it needs nobody to write on. */
 static int make_stdin(const char *text)
 {
-	size_t len = strlen(text);
 	int fd = memfd_create("letter", MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	size_t done = 0;
-	while (done < len) {
-		ssize_t written = write(fd, text + done, len - done);
-		if (written < 0 && errno != EINTR) {
-			int rc = -errno;
-			close(fd);
-			return rc;
-		}
-		if (written > 0)
-			done += (size_t)written;
-	}
-	if (lseek(fd, 0, SEEK_SET) < 0) {
-		int rc = -errno;
+	int rc = mail_spool_write(fd, text);
+	if (rc == 0 && lseek(fd, 0, SEEK_SET) < 0)
+		rc = -errno;
+	if (rc < 0)
 		close(fd);
-		return rc;
-	}
-	return fd;
+	return rc < 0 ? rc : fd;
 }
 
 static int start(struct mailer *mailer, const char *text)
@@ -278,6 +274,9 @@ static void send_next(struct mailer *mailer)
 	uint64_t now_ms = uv_now(mailer->loop);
 	if (mailer->is_busy || mailer->is_closing)
 		return;
+	/* Due in this same moment, it would end a sendmail that can't be started: what has no pid is kill(0).
+	 */
+	uv_timer_stop(&mailer->timer);
 	if (take_due(mailer, now_ms, &next_ms) < 0) {
 		if (next_ms != UINT64_MAX)
 			uv_timer_start(&mailer->timer, on_timer, next_ms - now_ms, 0);

@@ -29,20 +29,27 @@ static int make_path(char path[PATH_CAP], const char *folder, const char *half, 
 	return len < 0 || len >= PATH_CAP ? -ENAMETOOLONG : 0;
 }
 
+int mail_spool_write(int fd, const char *text)
+{
+	size_t len = strlen(text);
+	while (len) {
+		ssize_t written = write(fd, text, len);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+			return written < 0 ? -errno : -EIO;
+		text += written;
+		len -= (size_t)written;
+	}
+	return 0;
+}
+
 static int write_whole(const char *path, const char *text)
 {
-	size_t len = strlen(text), done = 0;
-	int rc = 0;
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	while (done < len && rc == 0) {
-		ssize_t written = write(fd, text + done, len - done);
-		if (written > 0)
-			done += (size_t)written;
-		else if (written == 0 || errno != EINTR)
-			rc = written == 0 ? -EIO : -errno;
-	}
+	int rc = mail_spool_write(fd, text);
 	if (close(fd) < 0 && rc == 0)
 		rc = -errno;
 	return rc;

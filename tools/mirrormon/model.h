@@ -3,8 +3,8 @@
  *
  *     mirrors ──checker──> check_result ──decide──> standing ──judge, with the votes of others──> verdict
  *                               │                                                          gate ──> announced
- *                               └──> history                     view: all of it at one moment, a copy that
- * is never changed ──> feed, vote, site, mail, metrics
+ *                               └──> history
+ *     view: all of it at one moment, a copy that is never changed ──> feed, vote, site, mail, metrics
  *
  * An address is what is checked and judged: the two families of a mirror fail apart.
  */

@@ -190,7 +190,7 @@ static void free_colleagues(struct monitor *monitor)
 	monitor->colleagues_n = 0;
 }
 
-static bool same_text(const char *a, const char *b)
+bool monitor_same_text(const char *a, const char *b)
 {
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
@@ -202,8 +202,8 @@ static void keep_peers(struct monitor *monitor, const struct conf_monitor *befor
 	const struct conf_monitor *conf = monitor->settings->conf;
 	for (size_t i = 0; i < conf->references_n; i++) {
 		for (size_t k = 0; k < before->references_n; k++) {
-			if (!same_text(conf->references[i].url, before->references[k].url) ||
-			    !same_text(conf->references[i].address, before->references[k].address))
+			if (!monitor_same_text(conf->references[i].url, before->references[k].url) ||
+			    !monitor_same_text(conf->references[i].address, before->references[k].address))
 				continue;
 			references[i] = monitor->references[k];
 			monitor_move_databases(&before->checks, &conf->checks, references[i].last.databases);
@@ -352,6 +352,7 @@ static void on_signal(uv_signal_t *signal, int number)
 	begin_stop(monitor);
 }
 
+#define TIMERS_N 6 /* the first of them */
 static uv_handle_t *handle(struct monitor *monitor, size_t number)
 {
 	uv_handle_t *const all[] = {
@@ -367,10 +368,8 @@ static uv_handle_t *handle(struct monitor *monitor, size_t number)
 static void init_handles(struct monitor *monitor)
 {
 	static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
-	uv_timer_t *timers[] = { &monitor->judge_timer, &monitor->beat_timer,  &monitor->self_timer,
-		                 &monitor->deep_timer,  &monitor->brief_timer, &monitor->votes_timer };
-	for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++)
-		uv_timer_init(&monitor->loop, timers[i]);
+	for (size_t i = 0; i < TIMERS_N; i++)
+		uv_timer_init(&monitor->loop, (uv_timer_t *)handle(monitor, i));
 	for (size_t i = 0; i < 3; i++) {
 		uv_signal_init(&monitor->loop, &monitor->signals[i]);
 		uv_signal_start(&monitor->signals[i], on_signal, numbers[i]);

@@ -2,8 +2,8 @@
  * monitor: the running monitor. One thread and one loop; the site is written on another.
  *
  *     timers ──> checker ──results──> standings ──┐
- *     references, votes of others ────────────────┴──> judgement ──> view ──> feed, vote, history, mail,
- * site, metrics
+ *     references, votes of others ────────────────┴──> judgement ──> view ──> feed, vote, history,
+ *                                                                             mail, site, metrics
  */
 #ifndef TOOLS_MIRRORMON_MONITOR_H
 #define TOOLS_MIRRORMON_MONITOR_H

@@ -51,19 +51,16 @@ enum family_word monitor_family_says(const struct monitor *monitor, unsigned fam
 /** Nobody answers: what the first says that is held, stands for all. */
 static void lose(struct monitor *monitor, unsigned family)
 {
-	const char *host = "", *detail = "";
-	for (size_t i = 0; i < monitor->watched_n && !*host; i++) {
-		const struct watched *watched = monitor->watched[i];
-		if (watched->held_ms && watched->addr.family == family) {
-			host = watched->host;
-			detail = watched->held.detail;
-		}
+	const struct watched *first = NULL; /* none, where the self-test has failed meanwhile */
+	for (size_t i = 0; i < monitor->watched_n && !first; i++) {
+		if (monitor->watched[i]->held_ms && monitor->watched[i]->addr.family == family)
+			first = monitor->watched[i];
 	}
 	char why[2 * MODEL_DETAIL_MAX + 256];
 	snprintf(why, sizeof(why),
-	         "nobody answers over it, as here %.255s, %s; where it does work, name a reference that has "
-	         "it",
-	         host, detail);
+	         "nobody answers over it%s%.255s%s%s; where it does work, name a reference that has it",
+	         first ? ", as here " : "", first ? first->host : "", first ? ", " : "",
+	         first ? first->held.detail : "");
 	family_of(monitor, family)->lost_ms = uv_now(&monitor->loop) + 1;
 	monitor_tell_lack(monitor, family, why);
 }

@@ -44,7 +44,6 @@ struct watched {
 	                   */
 	struct verdict verdict;
 	uint64_t checks_n, failures_n[REASON_N];
-	uint64_t changes_n;
 	struct watched *next; /* of those that have left, but are still being checked */
 	double score;         /* of the last hundred checks or so, for metrics; it starts at 0 */
 };
@@ -124,7 +123,9 @@ struct monitor {
 	struct colleague *colleagues;
 	size_t colleagues_n;
 	struct announced databases[MODEL_DATABASES_MAX];
-	enum reason *mirror_reasons; /* after the last judgement, by mirror of the pool: to notice changes */
+	/* What has been told of each mirror of the pool: to notice changes, and since when the gate says what
+	 * it says anew each time. */
+	struct verdict *told;
 	uint64_t serial;
 	uint64_t wall_s; /* at the last judgement, and the loop's clock then: to notice jumps */
 	uint64_t wall_loop_ms;
@@ -165,6 +166,8 @@ struct monitor {
 
 /** Something has changed: judge soon. */
 void monitor_touch(struct monitor *monitor);
+/** Either may be NULL. */
+bool monitor_same_text(const char *a, const char *b);
 
 /* monitor_self.c */
 /** Are we well? Nothing while one is under way. */
@@ -236,10 +239,11 @@ struct json_t *monitor_read_feed(const struct conf_monitor *conf);
 void monitor_restore_verdicts(const struct conf_monitor *conf, const struct json_t *feed,
                               struct watched *const *list, size_t n);
 /** Who was out of sync is so, by mirror of the pool, until the gate says other. */
-void monitor_restore_reasons(const struct settings *settings, const struct json_t *feed,
-                             enum reason *reasons);
+void monitor_restore_told(const struct settings *settings, const struct json_t *feed, struct verdict *told);
 
 /* monitor_judge.c */
+/** A mirror's verdict, address by address: out when all are, by the worst of them. The first sets sum. */
+void monitor_sum_up(const struct verdict *one, bool is_first, struct verdict *sum);
 /** Everything that follows from what is known: verdicts, gate, view, and its publication. */
 void monitor_judge(struct monitor *monitor);
 

@@ -10,6 +10,8 @@
 /* The wall clock and the loop's may go apart by so much before it counts as set by somebody. */
 #define JUMP_S 60
 
+#define OTHERS_MAX 64 /* votes that are looked at */
+
 /** What happened in the future happened now, and what waits for a time to pass waits all of it. */
 static void set_back(struct monitor *monitor, uint64_t now_s)
 {
@@ -53,25 +55,38 @@ static void notice_jump(struct monitor *monitor, uint64_t now_s)
 	monitor->wall_loop_ms = loop_ms;
 }
 
-static void judge_address(struct monitor *monitor, struct watched *watched, uint64_t now_s)
+/** The others' that count now. */
+struct ballot {
+	const struct vote *votes[OTHERS_MAX];
+	size_t n;
+};
+
+static void count_votes(const struct monitor *monitor, uint64_t now_s, struct ballot *ret_ballot)
+{
+	const char *why;
+	ret_ballot->n = 0;
+	for (size_t i = 0; i < monitor->colleagues_n && ret_ballot->n < OTHERS_MAX; i++) {
+		if (monitor_vote_counts(monitor, &monitor->colleagues[i], now_s, &why))
+			ret_ballot->votes[ret_ballot->n++] = monitor->colleagues[i].vote;
+	}
+}
+
+static void judge_address(struct monitor *monitor, struct watched *watched, const struct ballot *ballot,
+                          uint64_t now_s)
 {
 	const struct conf_votes *conf = &monitor->settings->conf->votes;
-	struct opinion opinions[1 + 64];
+	struct opinion opinions[1 + OTHERS_MAX];
 	size_t n = 0;
 	opinions[n++] = (struct opinion){ .reason = watched->standing.reason,
 		                          .since_s = watched->standing.since_s,
 		                          .detail = watched->standing.detail };
-	for (size_t i = 0; i < conf->others_n && n < sizeof(opinions) / sizeof(*opinions); i++) {
-		const char *why;
-		if (monitor_vote_counts(monitor, &monitor->colleagues[i], now_s, &why))
-			opinions[n++] = vote_find(monitor->colleagues[i].vote, &watched->addr);
-	}
+	for (size_t i = 0; i < ballot->n; i++)
+		opinions[n++] = vote_find(ballot->votes[i], &watched->addr);
 	uint32_t quorum = conf->quorum ? conf->quorum : (uint32_t)(1 + conf->others_n) / 2 + 1;
 	struct verdict before = watched->verdict;
 	judge(opinions, n, quorum, &before, now_s, &watched->verdict);
 	if (before.reason == watched->verdict.reason)
 		return;
-	watched->changes_n++;
 	monitor->changes_n++;
 	char text[ADDR_TEXT_MAX];
 	addr_format(&watched->addr, text, sizeof(text));
@@ -82,22 +97,17 @@ static void judge_address(struct monitor *monitor, struct watched *watched, uint
 	                   watched->verdict.reason, watched->verdict.detail);
 }
 
-/** Of a mirror's addresses: out when all are, by the worst of their reasons. */
-static void sum_up(const struct address_view *addrs, size_t addrs_n, struct verdict *ret_verdict)
+void monitor_sum_up(const struct verdict *one, bool is_first, struct verdict *sum)
 {
-	*ret_verdict = (struct verdict){ 0 };
-	for (size_t i = 0; i < addrs_n; i++) {
-		const struct verdict *one = &addrs[i].verdict;
-		if (one->reason == REASON_NONE) {
-			*ret_verdict = *one;
-			ret_verdict->detail[0] = '\0';
-			return;
-		}
-		uint64_t since_s = one->since_s > ret_verdict->since_s ? one->since_s : ret_verdict->since_s;
-		if (one->reason > ret_verdict->reason)
-			*ret_verdict = *one;
-		ret_verdict->since_s = since_s; /* wholly out since the last of them is */
-	}
+	if (!is_first && sum->reason == REASON_NONE)
+		return;
+	uint64_t since_s = is_first || one->since_s > sum->since_s ? one->since_s : sum->since_s;
+	if (is_first || one->reason == REASON_NONE || one->reason > sum->reason)
+		*sum = *one;
+	if (sum->reason == REASON_NONE)
+		sum->detail[0] = '\0';
+	else
+		sum->since_s = since_s; /* wholly out since the last of them is */
 }
 
 static bool is_in_window(const struct mirror *mirror, uint64_t now_s)
@@ -163,7 +173,7 @@ static bool pass_gate(struct monitor *monitor, struct view *view, struct mirror_
 			/* One that lacked it has to show that it has it now. */
 			bool is_unseen = gate[i].version == 0;
 			if (mirrors[i].verdict.reason != REASON_NONE || !lacks[i] ||
-			    (is_unseen && monitor->mirror_reasons[i] != REASON_OUT_OF_SYNC))
+			    (is_unseen && monitor->told[i].reason != REASON_OUT_OF_SYNC))
 				continue;
 			mirrors[i].verdict.reason = REASON_OUT_OF_SYNC;
 			mirrors[i].verdict.since_s = view->now_s;
@@ -191,14 +201,9 @@ static bool pass_gate(struct monitor *monitor, struct view *view, struct mirror_
 /** While nothing is decided, the gate's word holds as it was. */
 static void keep_gate(const struct monitor *monitor, struct mirror_view *mirrors, size_t mirrors_n)
 {
-	const struct view *before = monitor->view;
 	for (size_t i = 0; i < mirrors_n; i++) {
-		struct verdict *verdict = &mirrors[i].verdict;
-		if (monitor->mirror_reasons[i] != REASON_OUT_OF_SYNC || verdict->reason != REASON_NONE)
-			continue;
-		if (before && i < before->mirrors_n && strcmp(before->mirrors[i].host, mirrors[i].host) == 0)
-			*verdict = before->mirrors[i].verdict;
-		verdict->reason = REASON_OUT_OF_SYNC;
+		if (monitor->told[i].reason == REASON_OUT_OF_SYNC && mirrors[i].verdict.reason == REASON_NONE)
+			mirrors[i].verdict = monitor->told[i];
 	}
 }
 
@@ -209,17 +214,13 @@ static bool note_changes(struct monitor *monitor, struct mirror_view *mirrors, s
 	bool changed = false;
 	for (size_t i = 0; i < mirrors_n; i++) {
 		struct verdict *verdict = &mirrors[i].verdict;
-		enum reason before = monitor->mirror_reasons[i];
-		if (before == verdict->reason) {
-			/* The gate speaks anew each time: since when is from the view before. */
-			if (verdict->reason == REASON_OUT_OF_SYNC && monitor->view &&
-			    i < monitor->view->mirrors_n &&
-			    strcmp(monitor->view->mirrors[i].host, mirrors[i].host) == 0)
-				verdict->since_s = monitor->view->mirrors[i].verdict.since_s;
+		enum reason before = monitor->told[i].reason;
+		if (before == REASON_OUT_OF_SYNC && verdict->reason == before)
+			verdict->since_s = monitor->told[i].since_s;
+		monitor->told[i] = *verdict;
+		if (before == verdict->reason)
 			continue;
-		}
 		changed = true;
-		monitor->mirror_reasons[i] = verdict->reason;
 		log_info("mirror %s: %s -> %s%s%s", mirrors[i].host, reason_text(before),
 		         reason_text(verdict->reason), verdict->detail[0] ? ": " : "", verdict->detail);
 		history_add_change(monitor->history, now_s, mirrors[i].host, NULL, before, verdict->reason,
@@ -264,8 +265,8 @@ static void view_mirror(struct view *view, size_t number, struct watched *const 
 			ret_mirror->ramp_from_s = one->standing.returned_s;
 			ret_mirror->ramp_full_s = full_s;
 		}
+		monitor_sum_up(&one->verdict, i == 0, &ret_mirror->verdict);
 	}
-	sum_up(addrs, addrs_n, &ret_mirror->verdict);
 }
 
 static bool view_monitors(const struct monitor *monitor, struct view *view)
@@ -333,10 +334,12 @@ void monitor_judge(struct monitor *monitor)
 	monitor_tell_round(monitor);
 	uint64_t changes_n = monitor->changes_n;
 	if (is_deciding) {
+		struct ballot ballot;
+		count_votes(monitor, now_s, &ballot);
 		for (size_t i = 0; i < monitor->watched_n; i++) {
 			standing_pass(&monitor->watched[i]->standing, now_s, monitor->newest_timestamp_s,
 			              &conf->decision);
-			judge_address(monitor, monitor->watched[i], now_s);
+			judge_address(monitor, monitor->watched[i], &ballot, now_s);
 		}
 	}
 	struct mirror_view *mirrors;

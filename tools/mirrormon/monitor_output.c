@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/utc.h"
+#include "mirrormon/hash.h"
 #include "mirrormon/monitor.h"
 #include "mirrormon/monitor_int.h"
 
@@ -20,11 +21,6 @@
 #define INCIDENT_FILE "incidents.json"
 #define LETTER_FOLDER "letters"
 
-static bool same_place(const char *a, const char *b)
-{
-	return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static char *state_path(const struct conf_monitor *conf, const char *name)
 {
 	char *path = NULL;
@@ -33,26 +29,19 @@ static char *state_path(const struct conf_monitor *conf, const char *name)
 	return path;
 }
 
-/** Of what a feed says about the mirrors: two with the same hash need not both be written at once. FNV-1a. */
-static uint64_t hash(uint64_t state, uint64_t value)
-{
-	for (int i = 0; i < 8; i++)
-		state = (state ^ (value >> (8 * i) & 0xff)) * 0x100000001b3ULL;
-	return state;
-}
-
+/** Of what a feed says about the mirrors: two with the same hash need not both be written at once. */
 static uint64_t hash_feed(const struct view *view)
 {
-	uint64_t state = 0xcbf29ce484222325ULL;
+	uint64_t state = HASH_START;
 	for (size_t i = 0; i < view->mirrors_n; i++) {
 		const struct mirror_view *mirror = &view->mirrors[i];
-		state = hash(state, mirror->verdict.reason);
-		state = hash(state, mirror->ramp_from_s);
+		state = hash_number(state, mirror->verdict.reason);
+		state = hash_number(state, mirror->ramp_from_s);
 		for (size_t k = 0; k < mirror->addrs_n; k++)
-			state = hash(state, mirror->addrs[k].verdict.reason);
+			state = hash_number(state, mirror->addrs[k].verdict.reason);
 	}
 	for (size_t i = 0; i < view->databases_n; i++)
-		state = hash(state, view->databases[i].version);
+		state = hash_number(state, view->databases[i].version);
 	return state;
 }
 
@@ -292,7 +281,7 @@ int monitor_output_reload(struct monitor *monitor, const struct settings *settin
 		site_destroy(site);
 		return rc;
 	}
-	if (!same_place(conf->state_dir, monitor->settings->conf->state_dir))
+	if (!monitor_same_text(conf->state_dir, monitor->settings->conf->state_dir))
 		diag_warning(diag, monitor->conf_path, conf->place.line,
 		             "another state-directory is taken with the next start, not by a reload");
 	monitor->signer = signer;

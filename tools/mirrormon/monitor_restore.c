@@ -76,25 +76,20 @@ static bool index_feed(const json_t *feed, const char *pool, struct exclusions *
 	return true;
 }
 
-static enum reason reason_of(const json_t *entry)
+/** entry NULL, or without a reason that we know: it is in. */
+static struct verdict read_entry(const json_t *entry)
 {
 	const char *reason = object_get_text(entry, "reason");
-	return reason ? reason_from_text(reason) : REASON_N;
-}
-
-static void set_verdict(struct watched *watched, const json_t *entry)
-{
 	const char *since = object_get_text(entry, "since");
 	const char *detail = object_get_text(entry, "detail");
-	struct verdict verdict = { .reason = reason_of(entry) };
-	/* That one is out of sync the gate has said, and says anew. */
-	if (verdict.reason == REASON_N || verdict.reason == REASON_OUT_OF_SYNC)
-		verdict.reason = REASON_NONE;
+	struct verdict verdict = { .reason = reason ? reason_from_text(reason) : REASON_N };
+	if (verdict.reason == REASON_N || verdict.reason == REASON_NONE)
+		return (struct verdict){ 0 };
 	if (since && utc_parse(since, &verdict.since_s) < 0)
 		verdict.since_s = 0;
-	if (detail && verdict.reason != REASON_NONE)
+	if (detail)
 		publish_clean(detail, verdict.detail, sizeof(verdict.detail));
-	watched->verdict = verdict;
+	return verdict;
 }
 
 void monitor_restore_verdicts(const struct conf_monitor *conf, const struct json_t *feed,
@@ -109,20 +104,23 @@ void monitor_restore_verdicts(const struct conf_monitor *conf, const struct json
 		if (list[i]->standing.reason == REASON_OUT_OF_SYNC)
 			continue;
 		const json_t *entry = find(&exclusions, addr_format(&list[i]->addr, text, sizeof(text)));
-		set_verdict(list[i], entry ? entry : find(&exclusions, list[i]->host));
+		list[i]->verdict = read_entry(entry ? entry : find(&exclusions, list[i]->host));
+		/* That one is out of sync the gate has said, and says anew. */
+		if (list[i]->verdict.reason == REASON_OUT_OF_SYNC)
+			list[i]->verdict = (struct verdict){ 0 };
 	}
 	free(exclusions.items);
 }
 
-void monitor_restore_reasons(const struct settings *settings, const struct json_t *feed, enum reason *reasons)
+void monitor_restore_told(const struct settings *settings, const struct json_t *feed, struct verdict *told)
 {
 	struct exclusions exclusions;
 	if (!index_feed(feed, settings->pool->conf->name, &exclusions))
 		return;
 	for (size_t i = 0; i < settings->pool->mirrors_n; i++) {
-		const json_t *entry = find(&exclusions, settings->pool->mirrors[i].host);
-		if (entry && reasons[i] == REASON_NONE && reason_of(entry) == REASON_OUT_OF_SYNC)
-			reasons[i] = REASON_OUT_OF_SYNC;
+		struct verdict verdict = read_entry(find(&exclusions, settings->pool->mirrors[i].host));
+		if (told[i].reason == REASON_NONE && verdict.reason == REASON_OUT_OF_SYNC)
+			told[i] = verdict;
 	}
 	free(exclusions.items);
 }

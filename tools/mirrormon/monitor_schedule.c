@@ -249,7 +249,8 @@ static void on_result(void *context, const struct check_request *request, const 
 	if (result->at_s == 0) {
 		/* Our own lack of memory or descriptors: it was no check. */
 		monitor->dropped_n++;
-		monitor_tell_lack(monitor, watched->addr.family, result->detail);
+		monitor_tell_lack(monitor, watched->addr.family,
+		                  result->detail[0] ? result->detail : "no memory was free for it");
 		if (!monitor->once)
 			watched_wait_after(watched, request->brief, false, conf->retry_ms);
 	} else {
@@ -393,17 +394,14 @@ static void admit(struct watched *const *list, size_t n, uint64_t now_s)
 }
 
 /** What has been told of each mirror so far: by the view before, or by the standings that were kept. */
-static void set_reasons(const struct monitor *monitor, struct watched *const *list, size_t n,
-                        enum reason *reasons)
+static void set_told(const struct monitor *monitor, struct watched *const *list, size_t n,
+                     struct verdict *told)
 {
 	const struct pool *pool = monitor->settings->pool;
 	const struct view *view = monitor->view;
-	/* Out when all addresses are, by the worst of their reasons. */
 	for (size_t i = 0; i < n; i++) {
-		enum reason one = list[i]->verdict.reason, *sum = &reasons[list[i]->mirror];
 		bool is_first = i == 0 || list[i - 1]->mirror != list[i]->mirror;
-		if (is_first || one == REASON_NONE || (*sum != REASON_NONE && one > *sum))
-			*sum = one;
+		monitor_sum_up(&list[i]->verdict, is_first, &told[list[i]->mirror]);
 	}
 	size_t next = 0;
 	for (size_t i = 0; i < pool->mirrors_n; i++) {
@@ -412,7 +410,7 @@ static void set_reasons(const struct monitor *monitor, struct watched *const *li
 			if (next >= view->mirrors_n)
 				next = 0;
 			if (strcmp(view->mirrors[next].host, mirror->host) == 0) {
-				reasons[i] = view->mirrors[next].verdict.reason;
+				told[i] = view->mirrors[next].verdict;
 				break;
 			}
 		}
@@ -427,10 +425,10 @@ int monitor_watch_pool(struct monitor *monitor)
 	for (size_t i = 0; i < pool->mirrors_n; i++)
 		n += pool->mirrors[i].addrs_n;
 	struct watched **list = calloc(n ? n : 1, sizeof(*list));
-	enum reason *reasons = calloc(pool->mirrors_n ? pool->mirrors_n : 1, sizeof(*reasons));
-	if (!list || !reasons) {
+	struct verdict *told = calloc(pool->mirrors_n ? pool->mirrors_n : 1, sizeof(*told));
+	if (!list || !told) {
 		free(list);
-		free(reasons);
+		free(told);
 		return -ENOMEM;
 	}
 	uint64_t now_s = utc_now();
@@ -469,14 +467,14 @@ int monitor_watch_pool(struct monitor *monitor)
 	admit(list, n, now_s);
 	json_t *feed = monitor->watched_n == 0 ? monitor_read_feed(monitor->settings->conf) : NULL;
 	monitor_restore_verdicts(monitor->settings->conf, feed, list, n);
-	set_reasons(monitor, list, n, reasons);
-	monitor_restore_reasons(monitor->settings, feed, reasons);
+	set_told(monitor, list, n, told);
+	monitor_restore_told(monitor->settings, feed, told);
 	json_decref(feed);
 	free(monitor->watched);
-	free(monitor->mirror_reasons);
+	free(monitor->told);
 	monitor->watched = list;
 	monitor->watched_n = n;
-	monitor->mirror_reasons = reasons;
+	monitor->told = told;
 	begin_round(monitor, first_ms, unchecked_n);
 	return 0;
 
@@ -486,7 +484,7 @@ fail:
 			end(monitor, list[i]);
 	}
 	free(list);
-	free(reasons);
+	free(told);
 	return -ENOMEM;
 }
 
@@ -499,9 +497,9 @@ void monitor_watch_nothing(struct monitor *monitor)
 	while (monitor->leaving)
 		leave(monitor->leaving);
 	free(monitor->watched);
-	free(monitor->mirror_reasons);
+	free(monitor->told);
 	monitor->watched = NULL;
-	monitor->mirror_reasons = NULL;
+	monitor->told = NULL;
 	monitor->watched_n = 0;
 }
 

@@ -5,9 +5,10 @@
  *
  * The form of the feed is in docs/feed.md. A vote is the same for one monitor's own opinion:
  *
- *     { "format": 1, "kind": "vote", "pool": "clamav", "monitor": "mon1", "generated": "...", "self-ok":
- * true, "opinions": [ { "mirror": "m1.de.example", "address": "192.0.2.1", "reason": "late", "since": "...",
- *                       "detail": "..." } ] }
+ *     { "format": 1, "kind": "vote", "pool": "clamav", "monitor": "mon1", "generated": "...",
+ *       "self-ok": true,
+ *       "opinions": [ { "mirror": "m1.de.example", "address": "192.0.2.1", "reason": "late",
+ *                       "since": "...", "detail": "..." } ] }
  *
  * with an entry for each address that is out by its opinion; the rest is in.
  */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mirrormon/hash.h"
 #include "mirrormon/site_graphs.h"
 
 int site_create(const char *map, struct diag *diag, struct site **ret_site)
@@ -40,24 +41,9 @@ void site_destroy(struct site *site)
 	free(site);
 }
 
-#define HASH_START 14695981039346656037U /* FNV-1a */
-
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t len)
-{
-	const unsigned char *at = bytes;
-	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ at[i]) * 1099511628211U;
-	return hash;
-}
-
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
 	return text ? hash_bytes(hash, text, strlen(text) + 1) : hash_bytes(hash, "", 1);
-}
-
-static uint64_t hash_number(uint64_t hash, uint64_t number)
-{
-	return hash_bytes(hash, &number, sizeof(number));
 }
 
 /* All that a mirror's files are made from. Its history may come later than its check: what could not be
@@ -128,11 +114,6 @@ static void write_mirror_pages(struct site_run *run)
 		qsort(memos, n, sizeof(*memos), memo_order);
 }
 
-static int text_order(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 static void clear_mirror_pages(struct site_run *run)
 {
 	size_t n = run->view->mirrors_n;
@@ -141,7 +122,7 @@ static void clear_mirror_pages(struct site_run *run)
 		return;
 	for (size_t i = 0; i < n; i++)
 		names[i] = run->mirrors[i].file;
-	qsort(names, n, sizeof(*names), text_order);
+	qsort(names, n, sizeof(*names), site_files_order);
 	site_files_clear(&run->files, "mirror", names, n);
 	free(names);
 }

@@ -343,15 +343,10 @@ static int make_countries(struct site_run *run)
 	return rc;
 }
 
-static int text_order(const void *a, const void *b)
-{
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
-}
-
 bool site_has_host(const struct site_run *run, const char *host)
 {
 	size_t n = run->view->mirrors_n;
-	return n && bsearch(&host, run->hosts, n, sizeof(*run->hosts), text_order);
+	return n && bsearch(&host, run->hosts, n, sizeof(*run->hosts), site_files_order);
 }
 
 int site_facts_make(struct site_run *run)
@@ -371,7 +366,7 @@ int site_facts_make(struct site_run *run)
 		        view->mirrors[i].verdict.reason == REASON_NONE && !view->mirrors[i].in_maintenance;
 	}
 	qsort_r(run->mirrors, view->mirrors_n, sizeof(*run->mirrors), mirror_order, run);
-	qsort(run->hosts, view->mirrors_n, sizeof(*run->hosts), text_order);
+	qsort(run->hosts, view->mirrors_n, sizeof(*run->hosts), site_files_order);
 	return make_countries(run);
 }
 

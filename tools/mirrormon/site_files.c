@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "mirrormon/hash.h"
+
 #define TOLD_MAX 3 /* a full disk fails each file: the first few say it */
 
 static const char *const folders[] = { "mirror", "mirrors", "mirrors/status", "mirrors/status/json" };
@@ -129,7 +131,7 @@ void site_files_write(struct site_files *files, const char *path, const char *by
 		files->written_n++;
 }
 
-static int name_order(const void *a, const void *b)
+int site_files_order(const void *a, const void *b)
 {
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
@@ -147,7 +149,7 @@ static bool is_orphan(const char *file, const char *const *names, size_t n)
 		char name[NAME_MAX + 1];
 		snprintf(name, sizeof(name), "%.*s", (int)(len - suffix_len), file);
 		const char *key = name;
-		return n == 0 || !bsearch(&key, names, n, sizeof(*names), name_order);
+		return n == 0 || !bsearch(&key, names, n, sizeof(*names), site_files_order);
 	}
 	return false;
 }
@@ -186,7 +188,7 @@ void site_files_end(struct site_files *files)
 
 const char *site_file_name(const char *host, char name[SITE_FILE_MAX])
 {
-	uint64_t hash = 14695981039346656037U; /* FNV-1a */
+	uint64_t hash = HASH_START;
 	size_t len = 0;
 	size_t cut = SITE_FILE_MAX - 1 - 18; /* what is longer ends in "__" and its hash */
 	bool too_long = false;
@@ -194,7 +196,7 @@ const char *site_file_name(const char *host, char name[SITE_FILE_MAX])
 	for (size_t i = 0; i < host_len; i++) {
 		unsigned char c = (unsigned char)host[i];
 		c = c >= 'A' && c <= 'Z' ? (unsigned char)(c - 'A' + 'a') : c;
-		hash = (hash ^ c) * 1099511628211U;
+		hash = hash_bytes(hash, &c, 1);
 		/* HOST.badge.json is the badge of HOST. */
 		bool dot_stays = i > 0 && strcmp(host + i, ".badge") != 0;
 		bool stays = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' ||

@@ -29,9 +29,12 @@ void site_files_begin(struct site_files *files, const char *directory, struct di
 /** path: relative, of our own making. Readable by all: mode 0644. */
 void site_files_write(struct site_files *files, const char *path, const char *bytes, size_t len);
 
+/** Of two texts, as const char *, by strcmp: for qsort() and bsearch(). */
+int site_files_order(const void *a, const void *b);
+
 /**
  * Remove from DIRECTORY/folder what a site has written there for names it does not have any more.
- * names [n] sorted by strcmp: as site_file_name() gives them
+ * names [n] by site_files_order(): as site_file_name() gives them
  */
 void site_files_clear(struct site_files *files, const char *folder, const char *const *names, size_t n);
 

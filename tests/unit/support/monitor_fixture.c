@@ -17,6 +17,15 @@ static const char conf_text[] =
         "decision: { probation = \"10m\"; };\n"
         "announce: { settle = \"0s\"; };\n";
 
+#define TIMERS_N 6
+static uv_timer_t *timer(struct monitor *monitor, size_t number)
+{
+	uv_timer_t *const all[TIMERS_N] = { &monitor->judge_timer, &monitor->beat_timer,
+		                            &monitor->self_timer,  &monitor->deep_timer,
+		                            &monitor->brief_timer, &monitor->votes_timer };
+	return all[number];
+}
+
 static void on_tick(uv_timer_t *tick)
 {
 	(void)tick;
@@ -74,11 +83,9 @@ int monitor_fixture_setup(void **state)
 			                          .addrs = &fx->addrs[i],
 			                          .addrs_n = 1 };
 	}
-	uv_timer_t *timers[] = { &monitor->judge_timer, &monitor->beat_timer,  &monitor->self_timer,
-		                 &monitor->deep_timer,  &monitor->brief_timer, &monitor->votes_timer };
-	for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++) {
-		uv_timer_init(&monitor->loop, timers[i]);
-		timers[i]->data = monitor;
+	for (size_t i = 0; i < TIMERS_N; i++) {
+		uv_timer_init(&monitor->loop, timer(monitor, i));
+		timer(monitor, i)->data = monitor;
 	}
 	uv_timer_init(&monitor->loop, &fx->tick);
 	uv_timer_start(&fx->tick, on_tick, 20, 20);
@@ -92,13 +99,6 @@ int monitor_fixture_setup(void **state)
 	return 0;
 }
 
-static void close_each(uv_handle_t *handle, void *context)
-{
-	(void)context;
-	if (!uv_is_closing(handle) && handle->type == UV_TIMER)
-		uv_close(handle, NULL);
-}
-
 int monitor_fixture_teardown(void **state)
 {
 	struct monitor_fixture *fx = *state;
@@ -109,10 +109,8 @@ int monitor_fixture_teardown(void **state)
 	http_fake_close(fx->fake);
 	/* What was watched and the checker close their own. */
 	uv_close((uv_handle_t *)&fx->tick, NULL);
-	uv_timer_t *timers[] = { &monitor->judge_timer, &monitor->beat_timer,  &monitor->self_timer,
-		                 &monitor->deep_timer,  &monitor->brief_timer, &monitor->votes_timer };
-	for (size_t i = 0; i < sizeof(timers) / sizeof(*timers); i++)
-		close_each((uv_handle_t *)timers[i], NULL);
+	for (size_t i = 0; i < TIMERS_N; i++)
+		uv_close((uv_handle_t *)timer(monitor, i), NULL);
 	assert_int_equal(uv_run(&monitor->loop, UV_RUN_DEFAULT), 0);
 	assert_int_equal(uv_loop_close(&monitor->loop), 0);
 	for (size_t i = 0; i < monitor->colleagues_n; i++)
