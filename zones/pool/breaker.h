@@ -25,10 +25,9 @@
 
 /** What the feeds say of one family of one mirror. Zeroed: it is in. */
 struct breaker_out {
-	uint64_t
-	        since_s; /* when the feed in force took it out or made it worse; 0 = it is in, 1 = long ago */
-	uint64_t held_s; /* since when feeds that are held want it so; 0 = they don't */
-	uint8_t grade;   /* by the feed in force: enum grade of breaker.c */
+	uint64_t since_s;   /* when the feed in force made it so; 0 = it is in, 1 = long ago */
+	uint64_t held_s;    /* since when feeds that are held want it so; 0 = they don't */
+	uint8_t grade;      /* by the feed in force: enum grade of breaker.c */
 	uint8_t held_grade; /* by the one that is held */
 };
 
