@@ -483,6 +483,13 @@ def test_metrics_socket(case, _):
             check(scrape.recv(4096).startswith(b"HTTP/1.1 200"), "a scrape that came before the start")
         check_equal([line for line in daemon.reload() if "metrics" in line], [], "a reload keeps the socket")
         check_rcode(ask(daemon, "www.clamav.test"), "NOERROR")
+        # Who has the socket as well may end it: it listens again.
+        mark = daemon.log.mark()
+        metrics.shutdown(socket.SHUT_RDWR)
+        daemon.log.wait(f"warning: metrics on 127.0.0.1@{addr[1]}: somebody had ended the socket; it listens again", mark)
+        with socket.create_connection(addr, timeout=DEADLINE_S) as scrape:
+            scrape.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            check(scrape.recv(4096).startswith(b"HTTP/1.1 200"), "a scrape after that")
         daemon.stop()
     second = bound(case, socket.SOCK_STREAM, addr[1])
     check_no_start(site, [metrics, second], f"is TCP 127.0.0.1@{addr[1]}, which server.listen does not have, nor metrics.listen, "
