@@ -65,7 +65,8 @@ void breaker_forget_held(const struct pool *pool, struct breaker_out *outs);
 void breaker_note(const struct pool *pool, struct breaker_out *outs, const struct pool_state *state,
                   bool is_settled, uint64_t now_s);
 
-/** The same after a reload: mirrors that are new are no news to a feed that has had them out all the time. */
+/** The same after a reload: mirrors that are new, or the first addresses of a family, are no news to a feed
+ * that has had them out all the time. */
 void breaker_carry(const struct pool *pool, struct breaker_out *outs, const struct pool *pool_before,
                    const struct breaker_out *outs_before);
 
