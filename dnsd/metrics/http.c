@@ -296,7 +296,7 @@ static int add_listener(struct metrics_http *http, const struct conf_listen *lis
 		return -ENOMEM;
 	listener->requested = listener->bound = listen->addr;
 	listener->is_wanted = true;
-	int fd;
+	int fd = -1;
 	int rc = open_socket(&listener->bound, http->listeners != NULL, &fd);
 	if (rc == 0)
 		rc = append_listener(http, listener, fd);
