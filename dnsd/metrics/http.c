@@ -309,12 +309,14 @@ int metrics_http_adopt(struct metrics_http *http, const struct sockaddr_storage 
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	socklen_t len = sizeof(listener->bound);
+	int on = 1;
 	int send_bytes = SEND_BUFFER_BYTES;
 	int rc = listener ? 0 : -ENOMEM;
 	if (rc == 0 && getsockname(fd, (struct sockaddr *)&listener->bound, &len) < 0)
 		rc = -errno;
-	/* A service manager may have chosen another. */
-	if (rc == 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)) < 0)
+	/* A service manager may have chosen others. */
+	if (rc == 0 && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	                setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)) < 0))
 		rc = -errno;
 	if (rc < 0) {
 		close(fd);
