@@ -28,9 +28,6 @@ struct geo_canary {
 	unsigned line;
 };
 
-/** No limit: everything may move. */
-#define GEO_DRIFT_PERMILLE_MAX 1000
-
 /**
  * Compare a new table with the canaries and with the one in use.
  *
@@ -41,7 +38,7 @@ struct geo_canary {
  *
  * old                 the table in use; NULL = none, or one that says nothing about this: no drift
  * canaries            [canaries_n] may be NULL when there are none
- * max_drift_permille  1..GEO_DRIFT_PERMILLE_MAX
+ * max_drift_permille  1..1000; 1000 = everything may move
  * file                of the new database, for messages
  * Returns  0, or -EINVAL (an error in diag for each canary that fails and each family that drifts), -ENOMEM
  * Cost     one pass over both tables; a few MB while it runs

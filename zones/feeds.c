@@ -356,13 +356,11 @@ int zones_set_overrides(struct zones *zones, struct override_set *overrides, uin
 static const struct zones_feed *find_previous(const struct zones *previous, const char *name,
                                               const struct pool **ret_pool)
 {
-	for (size_t i = 0; previous && i < previous->conf->pools_n; i++) {
-		if (strcmp(previous->conf->pools[i].name, name) == 0) {
-			*ret_pool = previous->pools[i];
-			return &previous->feeds[i];
-		}
-	}
-	return NULL;
+	int number = previous ? zones_find_pool(previous, name) : -1;
+	if (number < 0)
+		return NULL;
+	*ret_pool = previous->pools[number];
+	return &previous->feeds[number];
 }
 
 static void carry_feed(const struct pool *pool, const struct zones_feed *before,

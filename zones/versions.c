@@ -21,11 +21,8 @@ struct zones_version *zones__find_version(const struct zones *zones, const char 
 
 static const struct feed *find_feed(const struct zones *zones, const char *pool)
 {
-	for (size_t i = 0; pool && i < zones->conf->pools_n; i++) {
-		if (strcmp(zones->conf->pools[i].name, pool) == 0)
-			return zones->feeds[i].feed;
-	}
-	return NULL;
+	int number = pool ? zones_find_pool(zones, pool) : -1;
+	return number < 0 ? NULL : zones->feeds[number].feed;
 }
 
 /* "not verified since 2026-11-21T07:00:00Z (1 h 2 min)" */

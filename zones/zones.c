@@ -484,7 +484,7 @@ int zones_load(const struct conf *conf, const struct zones *previous, struct ver
 	/* Before the zones: version records may be made of what a feed says. */
 	if (rc == 0 && diag->errors_n == errors_n)
 		rc = zones_carry_feeds(zones, previous, clock.now_s, diag);
-	if (!previous && conf->state_dir)
+	if (rc == 0 && !previous && conf->state_dir)
 		load.kept_versions = keep_read_versions(conf->state_dir, diag);
 	for (; loaded_n < conf->zones_n && rc == 0; loaded_n++) {
 		load.zone = &conf->zones[loaded_n];

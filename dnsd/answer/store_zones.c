@@ -11,7 +11,6 @@ static const struct build_node *apex_of(const struct store_builder *builder, uin
 	return node_at(builder, zones[zone].apex);
 }
 
-/* The place of a zone of exactly this name in the hash table; empty when there is none. */
 uint16_t *store__find_zone_slot(const struct store_builder *builder, const uint8_t *name, size_t name_len)
 {
 	uint8_t copy[264];
@@ -63,7 +62,6 @@ static uint16_t zone_around(const struct store_builder *builder, const uint8_t *
 	return none;
 }
 
-/* The deepest zone whose apex is at or above the name. */
 uint16_t store__deepest_zone(const struct store_builder *builder, const struct build_node *node,
                              bool *ret_at_apex)
 {
@@ -76,7 +74,6 @@ uint16_t store__deepest_zone(const struct store_builder *builder, const struct b
 	return zone;
 }
 
-/* The zone around another one, of those served here; itself when there is none. */
 uint16_t store__parent_zone(const struct store_builder *builder, uint16_t child)
 {
 	const struct build_node *below = apex_of(builder, child);

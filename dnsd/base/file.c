@@ -62,7 +62,7 @@ int file_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_l
 	return rc;
 }
 
-static int write_all(int fd, const char *bytes, size_t len)
+int file_write_all(int fd, const char *bytes, size_t len)
 {
 	while (len) {
 		ssize_t written = write(fd, bytes, len);
@@ -112,7 +112,7 @@ static bool take_owner(int fd, const struct stat *owner)
 
 static int write_fresh(int fd, const void *bytes, size_t len, const struct form *form, bool *ret_is_owned)
 {
-	int rc = write_all(fd, bytes, len);
+	int rc = file_write_all(fd, bytes, len);
 	*ret_is_owned = !form->owner || take_owner(fd, form->owner);
 	if (rc == 0 && form->has_mode && fchmod(fd, form->mode) < 0)
 		rc = -errno;

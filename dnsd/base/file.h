@@ -20,6 +20,9 @@
  */
 int file_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_len, const char **ret_why);
 
+/** All bytes to an open file. Returns 0 or negative errno, any part of them being written then. */
+int file_write_all(int fd, const char *bytes, size_t len);
+
 /** Replace a file so that a reader, or a crash at any moment, finds the old one or the new one, whole. Mode
  * 0640, less what the umask takes. Returns 0 or negative errno, the old one then being as it was. */
 int file_replace(const char *path, const void *bytes, size_t len);

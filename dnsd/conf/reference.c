@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/file.h"
 #include "conf/conf.h"
 #include "conf/monitor.h"
 #include "conf/schema.h"
@@ -101,20 +101,6 @@ static void print_group(struct page *page, const struct conf_group *group)
 	}
 }
 
-static int write_all(int fd, const char *text, size_t len)
-{
-	while (len > 0) {
-		ssize_t done = write(fd, text, len);
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done < 0)
-			return -errno;
-		text += done;
-		len -= (size_t)done;
-	}
-	return 0;
-}
-
 static int print_reference(int fd, const char *program, const struct conf_group *root)
 {
 	char *text = NULL;
@@ -134,7 +120,7 @@ static int print_reference(int fd, const char *program, const struct conf_group 
 	print_group(&page, &conf_schema_mirrors);
 	fputs("\n# ---- The regions file of a pool:\n#\n", out);
 	print_group(&page, &conf_schema_regions);
-	int rc = fclose(out) == 0 ? write_all(fd, text, len) : -ENOMEM;
+	int rc = fclose(out) == 0 ? file_write_all(fd, text, len) : -ENOMEM;
 	free(text);
 	return rc;
 }

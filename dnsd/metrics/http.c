@@ -11,21 +11,19 @@
 
 #include "base/addr.h"
 #include "base/log.h"
+#include "loop/accept.h"
 #include "metrics/text.h"
 
 #define BACKLOG           64
 #define REQUEST_BYTES_MAX 8192         /* of one connection: request line, headers, and ours */
 #define SEND_BUFFER_BYTES (128 * 1024) /* what a client that does not read costs the kernel */
-#define ACCEPT_BATCH      METRICS_CONNECTIONS_MAX
-#define ACCEPT_PAUSE_MS   1000
 
 struct listener {
-	uv_poll_t poll;
+	struct acceptor acceptor; /* first */
 	struct metrics_http *http;
 	struct listener *next;
 	struct sockaddr_storage requested; /* as configured: a port of 0 stays 0 */
 	struct sockaddr_storage bound;
-	int fd;
 	bool is_new;    /* prepared, not served yet */
 	bool is_wanted; /* by what was prepared last */
 };
@@ -42,7 +40,6 @@ struct metrics_http {
 	struct MHD_Daemon *daemon; /* NULL until there is something to serve */
 	uv_poll_t epoll;           /* the daemon's; initialized when daemon is set */
 	uv_timer_t timeout;        /* when the daemon wants to run at the latest */
-	uv_timer_t pause;          /* accepting goes on, after descriptors had run out */
 	struct listener *listeners;
 	struct connection connections[METRICS_CONNECTIONS_MAX];
 	unsigned connections_n;
@@ -176,47 +173,35 @@ static void make_room(struct metrics_http *http)
 	MHD_run(http->daemon);
 }
 
-static void set_accepting(struct metrics_http *http, bool accepting);
-
-static void on_pause(uv_timer_t *timer)
+static void on_accepted(struct acceptor *acceptor, int fd)
 {
-	set_accepting(timer->data, true);
-}
-
-static void on_listener(uv_poll_t *poll, int status, int events)
-{
-	struct listener *listener = poll->data;
-	struct metrics_http *http = listener->http;
-	(void)status;
-	(void)events;
-	for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
-		struct sockaddr_storage peer;
-		socklen_t peer_len = sizeof(peer);
-		int fd = accept4(listener->fd, (struct sockaddr *)&peer, &peer_len,
-		                 SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
-			/* What waits in the queue would wake us again at once. */
-			set_accepting(http, false);
-			uv_timer_start(&http->pause, on_pause, ACCEPT_PAUSE_MS, 0);
-		}
-		if (fd < 0)
-			break;
-		if (http->connections_n == METRICS_CONNECTIONS_MAX)
-			make_room(http);
-		/* Closes the socket where it fails. */
-		MHD_add_connection(http->daemon, fd, (struct sockaddr *)&peer, peer_len);
+	struct metrics_http *http = ((struct listener *)acceptor)->http;
+	struct sockaddr_storage peer;
+	socklen_t peer_len = sizeof(peer);
+	if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) < 0) {
+		close(fd);
+		return;
 	}
+	if (http->connections_n == METRICS_CONNECTIONS_MAX)
+		make_room(http);
+	/* Closes the socket where it fails. */
+	MHD_add_connection(http->daemon, fd, (struct sockaddr *)&peer, peer_len);
 	run(http);
 }
 
-static void set_accepting(struct metrics_http *http, bool accepting)
+/* Descriptors come back: connections end soon. */
+static bool on_accept_failed(struct acceptor *acceptor)
 {
-	for (struct listener *listener = http->listeners; listener; listener = listener->next) {
-		if (accepting && !listener->is_new)
-			uv_poll_start(&listener->poll, UV_READABLE, on_listener);
-		else
-			uv_poll_stop(&listener->poll);
-	}
+	(void)acceptor;
+	return false;
+}
+
+static void on_revived(struct acceptor *acceptor)
+{
+	const struct listener *listener = (struct listener *)acceptor;
+	char text[ADDR_TEXT_MAX];
+	log_warning("metrics on %s: somebody had ended the socket; it listens again",
+	            addr_format_sockaddr((const struct sockaddr *)&listener->bound, text, sizeof(text)));
 }
 
 /* --- listeners --- */
@@ -234,15 +219,29 @@ static void on_closed(uv_handle_t *handle)
 
 static void on_listener_closed(uv_handle_t *handle)
 {
-	struct listener *listener = handle->data;
+	struct listener *listener = (struct listener *)handle;
 	release(listener->http);
 	free(listener);
 }
 
-static void close_listener(struct listener *listener)
+/* At its end, and nothing is accepted before metrics_http_commit(). Takes fd over, also on failure. */
+static int append_listener(struct metrics_http *http, struct listener *listener, int fd)
 {
-	uv_close((uv_handle_t *)&listener->poll, on_listener_closed);
-	close(listener->fd);
+	int rc = acceptor_open(&listener->acceptor, http->loop, fd, on_accepted, on_accept_failed);
+	if (rc < 0) {
+		close(fd);
+		return rc;
+	}
+	acceptor_pause(&listener->acceptor);
+	listener->acceptor.revived = on_revived;
+	listener->http = http;
+	listener->is_new = true;
+	http->handles_n++;
+	struct listener **at = &http->listeners;
+	while (*at)
+		at = &(*at)->next;
+	*at = listener;
+	return 0;
 }
 
 /*
@@ -252,7 +251,7 @@ static void close_listener(struct listener *listener)
 static void set_sharing(struct metrics_http *http, int on)
 {
 	for (struct listener *listener = http->listeners; listener; listener = listener->next)
-		(void)setsockopt(listener->fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+		(void)setsockopt(listener->acceptor.fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
 }
 
 static int open_socket(struct sockaddr_storage *addr, int sharing, int *ret_fd)
@@ -295,55 +294,39 @@ static int add_listener(struct metrics_http *http, const struct conf_listen *lis
 	struct listener *listener = calloc(1, sizeof(*listener));
 	if (!listener)
 		return -ENOMEM;
-	listener->http = http;
 	listener->requested = listener->bound = listen->addr;
-	listener->is_new = listener->is_wanted = true;
-	int rc = open_socket(&listener->bound, http->listeners != NULL, &listener->fd);
-	if (rc == 0) {
-		rc = uv_poll_init(http->loop, &listener->poll, listener->fd);
-		if (rc < 0)
-			close(listener->fd);
-	}
-	if (rc < 0) {
+	listener->is_wanted = true;
+	int fd = -1;
+	int rc = open_socket(&listener->bound, http->listeners != NULL, &fd);
+	if (rc == 0)
+		rc = append_listener(http, listener, fd);
+	if (rc < 0)
 		free(listener);
-		return rc;
-	}
-	http->handles_n++;
-	listener->poll.data = listener;
-	struct listener **at = &http->listeners;
-	while (*at)
-		at = &(*at)->next;
-	*at = listener;
-	return 0;
+	return rc;
 }
 
 int metrics_http_adopt(struct metrics_http *http, const struct sockaddr_storage *requested, int fd)
 {
 	struct listener *listener = calloc(1, sizeof(*listener));
 	socklen_t len = sizeof(listener->bound);
+	int on = 1;
 	int send_bytes = SEND_BUFFER_BYTES;
 	int rc = listener ? 0 : -ENOMEM;
 	if (rc == 0 && getsockname(fd, (struct sockaddr *)&listener->bound, &len) < 0)
 		rc = -errno;
-	/* A service manager may have chosen another. */
-	if (rc == 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)) < 0)
+	/* A service manager may have chosen others. */
+	if (rc == 0 && (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+	                setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)) < 0))
 		rc = -errno;
-	if (rc == 0)
-		rc = uv_poll_init(http->loop, &listener->poll, fd);
 	if (rc < 0) {
-		free(listener);
 		close(fd);
-		return rc;
+	} else {
+		listener->requested = *requested;
+		rc = append_listener(http, listener, fd);
 	}
-	listener->http = http;
-	listener->requested = *requested;
-	listener->fd = fd;
-	listener->is_new = true;
-	listener->poll.data = listener;
-	listener->next = http->listeners;
-	http->listeners = listener;
-	http->handles_n++;
-	return 0;
+	if (rc < 0)
+		free(listener);
+	return rc;
 }
 
 static struct listener *find_listener(struct metrics_http *http, const struct sockaddr_storage *requested)
@@ -371,7 +354,7 @@ static void close_listeners(struct metrics_http *http, bool new_ones)
 			log_info("metrics no longer on %s",
 			         addr_format_sockaddr((const struct sockaddr *)&listener->bound, text,
 			                              sizeof(text)));
-		close_listener(listener);
+		acceptor_close(&listener->acceptor, on_listener_closed);
 	}
 }
 
@@ -409,9 +392,8 @@ int metrics_http_create(uv_loop_t *loop, const struct metrics_calls *calls, stru
 	http->loop = loop;
 	http->calls = *calls;
 	uv_timer_init(loop, &http->timeout);
-	uv_timer_init(loop, &http->pause);
-	http->timeout.data = http->pause.data = http;
-	http->handles_n = 2;
+	http->timeout.data = http;
+	http->handles_n = 1;
 	*ret_http = http;
 	return 0;
 }
@@ -454,10 +436,10 @@ void metrics_http_commit(struct metrics_http *http)
 		if (!listener->is_new)
 			continue;
 		listener->is_new = false;
+		acceptor_resume(&listener->acceptor);
 		log_info("metrics on %s",
 		         addr_format_sockaddr((const struct sockaddr *)&listener->bound, text, sizeof(text)));
 	}
-	set_accepting(http, true);
 }
 
 void metrics_http_abandon(struct metrics_http *http)
@@ -470,7 +452,7 @@ void metrics_http_each(const struct metrics_http *http,
                        void *context)
 {
 	for (const struct listener *listener = http->listeners; listener; listener = listener->next)
-		tell(context, &listener->requested, listener->fd);
+		tell(context, &listener->requested, listener->acceptor.fd);
 }
 
 void metrics_http_retire(struct metrics_http *http)
@@ -478,7 +460,7 @@ void metrics_http_retire(struct metrics_http *http)
 	while (http && http->listeners) {
 		struct listener *listener = http->listeners;
 		http->listeners = listener->next;
-		close_listener(listener);
+		acceptor_close(&listener->acceptor, on_listener_closed);
 	}
 }
 
@@ -488,7 +470,6 @@ void metrics_http_close(struct metrics_http *http)
 		return;
 	metrics_http_retire(http);
 	uv_close((uv_handle_t *)&http->timeout, on_closed);
-	uv_close((uv_handle_t *)&http->pause, on_closed);
 	if (http->daemon) {
 		/* First out of our loop, then closed by the library. */
 		uv_close((uv_handle_t *)&http->epoll, on_closed);

@@ -1,6 +1,5 @@
 #include "net/client_counts.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>

@@ -49,7 +49,7 @@ static const struct filter_rule worker_rules[] = {
 	CALL(getsockname, "libuv, of the sockets it is given"),
 	CALL(getsockopt, "libuv, of the sockets it is given"),
 	CALL(setsockopt, "no delay on TCP connections"),
-	CALL(listen, "libuv, of the listening sockets it is given"),
+	CALL(listen, "TCP sockets that somebody has ended"),
 	LIMITED(ioctl, "FIONBIO", 1, INT_BITS, FIONBIO, "libuv, of the sockets it is given"),
 	LIMITED(ioctl, "FIONREAD", 1, INT_BITS, FIONREAD, "a restart: has a connection anything to read"),
 	LIMITED(fcntl, "F_GETFL", 1, INT_BITS, F_GETFL, "libuv, of the sockets it is given"),

@@ -143,17 +143,31 @@ static bool has_port(const struct bindings *bindings, const struct sockaddr_stor
 	return false;
 }
 
-static int check_free(const struct conf_listen *listen, bool tls, struct diag *diag)
+/* The addresses of the configuration by number: those with TLS are the last. */
+static const struct conf_listen *listen_at(const struct conf *conf, size_t number, bool *ret_tls)
 {
-	char text[ADDR_TEXT_MAX];
-	if (listener_is_free(&listen->addr, tls))
-		return 0;
-	diag_error(diag, listen->place.file, listen->place.line,
-	           "cannot listen on %s: another server has this address and port, perhaps a dnsd that is "
-	           "running "
-	           "already; stop it, or take over from it with --takeover",
-	           addr_format_sockaddr((const struct sockaddr *)&listen->addr, text, sizeof(text)));
-	return -EADDRINUSE;
+	*ret_tls = number >= conf->listen_n;
+	return *ret_tls ? &conf->tls_listen[number - conf->listen_n] : &conf->listen[number];
+}
+
+/* All of them, before a socket is opened: it would take requests from whoever has the address. Beside sockets
+ * of our own, looking would tell nothing. */
+static int check_free(const struct bindings *previous, const struct conf *conf, struct diag *diag)
+{
+	int rc = 0;
+	for (size_t i = 0; i < conf->listen_n + conf->tls_listen_n; i++) {
+		bool tls;
+		char text[ADDR_TEXT_MAX];
+		const struct conf_listen *listen = listen_at(conf, i, &tls);
+		if (has_port(previous, &listen->addr) || listener_is_free(&listen->addr, tls))
+			continue;
+		diag_error(diag, listen->place.file, listen->place.line,
+		           "cannot listen on %s: another server has this address and port, perhaps a dnsd "
+		           "that is running already; stop it, or take over from it with --takeover",
+		           addr_format_sockaddr((const struct sockaddr *)&listen->addr, text, sizeof(text)));
+		rc = -EADDRINUSE;
+	}
+	return rc;
 }
 
 /* Those of before, and new ones for the workers that have none. */
@@ -192,19 +206,11 @@ int bindings_create(const struct bindings *previous, const struct conf *conf, un
 	if (!bindings)
 		return -ENOMEM;
 	bindings->addresses = calloc(listen_n + 1, sizeof(*bindings->addresses));
-	int rc = bindings->addresses ? 0 : -ENOMEM;
+	int rc = bindings->addresses ? check_free(previous, conf, diag) : -ENOMEM;
 	for (size_t i = 0; i < listen_n && rc == 0; i++) {
-		bool tls = i >= conf->listen_n;
-		const struct conf_listen *listen =
-		        tls ? &conf->tls_listen[i - conf->listen_n] : &conf->listen[i];
+		bool tls;
+		const struct conf_listen *listen = listen_at(conf, i, &tls);
 		const struct binding *before = find(previous, &listen->addr, tls);
-		/* Beside our own, looking would tell nothing; and where the kernel chooses, nobody is there.
-		 */
-		if (port_of(&listen->addr) && !has_port(previous, &listen->addr) &&
-		    !has_port(bindings, &listen->addr))
-			rc = check_free(listen, tls, diag);
-		if (rc < 0)
-			break;
 		rc = fill_address(&bindings->addresses[i], before, listen, tls, workers_n, diag);
 		bindings->n++;
 	}

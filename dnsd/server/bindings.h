@@ -34,7 +34,8 @@ struct binding {
  * everything newly opened is closed again.
  *
  * previous  may be NULL
- * Returns   0 or negative errno with diag filled
+ * Returns   0 or negative errno with diag filled; -EADDRINUSE when another server has an address: then
+ * nothing was opened that could have had its requests
  */
 int bindings_create(const struct bindings *previous, const struct conf *conf, unsigned workers_n,
                     struct diag *diag, struct bindings **ret_bindings);

@@ -158,7 +158,9 @@ static void on_request(void *context, struct ctl_request *request)
 		return;
 	}
 	command->request = request;
+	command->since_ms = uv_now(&server->loop);
 	push(&server->commands, command);
+	server_watch_waits(server);
 	server_start_wanted(server);
 }
 

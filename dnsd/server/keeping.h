@@ -1,8 +1,8 @@
 /*
  * keeping: writes to the state directory what has happened, beside everything else.
  *
- *     job ends ──news, what has changed──> keeping_run() ──one batch on the thread pool──> journal,
- * overrides, feeds, versions
+ *     job ends ──news, what has changed──> keeping_run() ──one batch on the thread pool──>
+ *     overrides, journal, feeds, versions
  *
  * A batch has copies or references of all it writes: it never looks at the load in use, so that a disk that
  * hangs delays no feed and no reload. Batches are written one after the other, in order.

@@ -33,6 +33,7 @@ static void close_handles(struct server *server)
 		uv_close((uv_handle_t *)&server->signals[i], NULL);
 	uv_close((uv_handle_t *)&server->renew, NULL);
 	uv_close((uv_handle_t *)&server->keep_again, NULL);
+	uv_close((uv_handle_t *)&server->waits, NULL);
 	clock_destroy(server->clock);
 	takeover_stop(server->takeover);
 	server_metrics_stop(server);
@@ -50,9 +51,6 @@ static void close_handles(struct server *server)
 static void on_late(uv_timer_t *timer)
 {
 	struct server *server = timer->data;
-	static const char *const jobs[] = { [JOB_COMMAND] = "a command",
-		                            [JOB_RENEW] = "a look at feeds, databases and the like",
-		                            [JOB_RELOAD] = "a reload" };
 	bool is_lost = false;
 	for (unsigned i = 0; i < server->workers_n; i++) {
 		if (!worker_stopped(server->workers[i])) {
@@ -62,7 +60,7 @@ static void on_late(uv_timer_t *timer)
 	}
 	if (server->job_running != JOB_NONE)
 		log_error("%s does not end: one of the files it reads or the disk does not answer",
-		          jobs[server->job_running]);
+		          server_job_text(server->job_running));
 	if (!server->handed_over && !keeping_is_settled(server->keeping, server->load)) {
 		log_error("%s: the state is not written whole: what has changed last may be forgotten",
 		          server->load->conf->state_dir);
@@ -301,6 +299,9 @@ static int start_events(struct server *server)
 	if (rc == 0)
 		rc = uv_timer_init(&server->loop, &server->keep_again);
 	server->keep_again.data = server;
+	if (rc == 0)
+		rc = uv_timer_init(&server->loop, &server->waits);
+	server->waits.data = server;
 	if (rc == 0)
 		rc = uv_timer_init(&server->loop, &server->late);
 	server->late.data = server;

@@ -49,6 +49,7 @@ struct command {
 	json_t *response;    /* made by now, and sent when ... */
 	uint64_t generation; /* ... all workers serve this one ... */
 	uint64_t kept;       /* ... and so much of the news is on disk */
+	uint64_t since_ms;   /* uv_now() of its arrival */
 	bool is_kept;        /* it promises to outlive a restart */
 };
 
@@ -108,6 +109,8 @@ struct server {
 	struct ctl *ctl_before;        /* retired: the one that a reload has moved away from, or NULL */
 	struct command_queue commands; /* to be carried out */
 	struct command_queue answered; /* to be sent, once clients see what was changed */
+	uv_timer_t waits;              /* runs while there are commands */
+	bool wait_told;                /* the log has it that they wait for long */
 	struct keeping *keeping;
 	struct confinement confinement;
 	struct supervise *supervise;
@@ -158,6 +161,13 @@ void server_set_rate_limit(struct server *server);
 /** Open the control socket that the configuration names, or close it. Where that can't be, the one before
  * stays (told). */
 void server_set_control(struct server *server, const struct conf *conf, struct diag *diag);
+
+/* --- waits.c --- */
+
+/** A job that runs, in a sentence. */
+const char *server_job_text(enum job_kind kind);
+/** A command has come: a warning, once, when it or another waits for more than a few seconds. */
+void server_watch_waits(struct server *server);
 
 /* --- command.c, command_show.c --- */
 

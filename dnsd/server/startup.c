@@ -1,18 +1,15 @@
 #include "server/startup.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 #include <uv.h>
 
-#include "base/addr.h"
 #include "base/log.h"
-#include "net/listener.h"
 
-/* How long another server may take to give up an address. */
+/* How long another server may take to give up its addresses. */
 #define FREE_STEP_MS 50
 #define FREE_STEPS_N 60
 
@@ -89,17 +86,6 @@ int startup_load(const char *conf_path, const struct load *unused, struct privil
 
 /* --- listeners --- */
 
-/* One that has just been told to stop has closed its sockets in a moment; another is still there then, and an
- * error. */
-static void await_free(const struct conf_listen *listen, size_t listen_n, bool tls)
-{
-	static const struct timespec step = { .tv_nsec = FREE_STEP_MS * 1000000L };
-	for (size_t i = 0; i < listen_n; i++) {
-		for (unsigned k = 0; k < FREE_STEPS_N && !listener_is_free(&listen[i].addr, tls); k++)
-			nanosleep(&step, NULL);
-	}
-}
-
 /* before: sockets that somebody else has opened, or NULL. */
 static int bind_beside(const struct bindings *before, const struct conf *conf, unsigned workers_n,
                        const struct privileges *privileges, struct diag *diag, struct bindings **ret_bindings)
@@ -110,6 +96,27 @@ static int bind_beside(const struct bindings *before, const struct conf *conf, u
 	int rc = bindings_create(before, conf, workers_n, diag, ret_bindings);
 	privileges_end_sockets(privileges);
 	return rc;
+}
+
+/* One that has just been told to stop has closed its sockets in a moment; another is still there then, and an
+ * error. */
+static int bind_in_time(const struct bindings *before, const struct conf *conf, unsigned workers_n,
+                        const struct privileges *privileges, struct diag *diag,
+                        struct bindings **ret_bindings)
+{
+	static const struct timespec step = { .tv_nsec = FREE_STEP_MS * 1000000L };
+	for (unsigned i = 0;; i++) {
+		struct diag told;
+		diag_init(&told);
+		int rc = bind_beside(before, conf, workers_n, privileges, &told, ret_bindings);
+		bool again = rc == -EADDRINUSE && i < FREE_STEPS_N;
+		if (!again)
+			diag_move(&told, diag);
+		diag_fini(&told);
+		if (!again)
+			return rc;
+		nanosleep(&step, NULL);
+	}
 }
 
 int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindings *passed,
@@ -124,12 +131,8 @@ int startup_bind(const struct conf *conf, unsigned workers_n, const struct bindi
 		rc = bindings_adopt(given, conf->listen, conf->listen_n, workers_n, diag, &adopted);
 	if (rc == 0)
 		rc = activation_check_taken(given, diag);
-	if (rc == 0 && !adopted) {
-		await_free(conf->listen, conf->listen_n, false);
-		await_free(conf->tls_listen, conf->tls_listen_n, true);
-	}
 	if (rc == 0)
-		rc = bind_beside(adopted, conf, workers_n, privileges, diag, ret_bindings);
+		rc = bind_in_time(adopted, conf, workers_n, privileges, diag, ret_bindings);
 	bindings_destroy(adopted);
 	return rc;
 }

@@ -1,9 +1,9 @@
 /*
  * startup: what is done once, in this order, from the rights the process was started with to those it needs.
  *
- *     startup_load ──> startup_bind ──> startup_drop ──> workers, each with its filter ──> startup_confine
- *     as the user      as root, or      for good                                           the main thread
- * and by the manager                                                      its background
+ *     startup_load ──> startup_bind ──> startup_drop ──> workers, each ──> startup_confine
+ *     as the user      as root, or by   for good         with a filter     the main thread and
+ *                      the manager                                         its background
  */
 #ifndef DNSD_SERVER_STARTUP_H
 #define DNSD_SERVER_STARTUP_H

@@ -49,7 +49,6 @@ struct supervise {
 	uv_timer_t again;
 	char unsaid[128]; /* lines that the manager has not taken yet; a status goes with them */
 	bool has_unsaid;
-	bool handed_over; /* no status any more */
 	char status[256]; /* as told last */
 };
 
@@ -79,7 +78,8 @@ static void on_again(uv_timer_t *timer);
 /* A READY=1 that is lost would have a healthy server killed, a MAINPID= the new one. */
 static int say(struct supervise *supervise, const char *state)
 {
-	int rc = supervise->handed_over
+	/* The status is the new process's to tell. */
+	int rc = supervise->server->handed_over
 	                 ? notify_send(&supervise->notify, "%s", state)
 	                 : notify_send(&supervise->notify, "%sSTATUS=%s\n", state, supervise->status);
 	supervise->has_unsaid = rc == -EAGAIN || rc == -ENOBUFS;
@@ -139,7 +139,7 @@ static void on_answer(uv_poll_t *poll, int status, int events)
 	(void)events;
 	while ((len = recv(probe->fd, wire, sizeof(wire), MSG_DONTWAIT)) >= 0) {
 		bool is_answer = len >= WIRE_HEADER_LEN && wire_get16(wire + 2) & WIRE_FLAG_QR;
-		if (is_answer && !supervise->handed_over &&
+		if (is_answer && !supervise->server->handed_over &&
 		    watchdog_answered(&supervise->watchdog, probe->worker, wire_get16(wire)))
 			notify_send(&supervise->notify, "WATCHDOG=1\n");
 	}
@@ -332,7 +332,6 @@ void supervise_hand_over(struct supervise *supervise, int pid)
 	char text[32];
 	snprintf(text, sizeof(text), "MAINPID=%d\n", pid);
 	supervise->started = supervise->has_unsaid = false;
-	supervise->handed_over = true;
 	uv_timer_stop(&supervise->timer);
 	/* Waits a moment: the new one says READY=1 next, which the manager would not take before. */
 	for (int ms = 0; pid && say(supervise, text) == -EAGAIN && ms < HAND_OVER_MS; ms += HAND_OVER_STEP_MS)

@@ -1,8 +1,9 @@
 /*
  * supervise: what the service manager (systemd, or who speaks its protocol) is told, and the watchdog.
  *
- *     four times in WatchdogSec: main ──SOA of a zone, over UDP──> each worker's probe socket ──>
- * answer_query() main <──────answer─────────────── all have answered ──> WATCHDOG=1
+ *     four times in WatchdogSec:
+ *     main ──SOA of a zone, over UDP──> each worker's probe socket ──> answer_query()
+ *     main <──────────answer─────────── all have answered ──> WATCHDOG=1
  *
  * A probe socket is one more UDP socket of the worker, on loopback, connected to its other end in the main
  * thread: what it shows is that the worker's loop, its sockets and its answers work. Without $NOTIFY_SOCKET
@@ -33,8 +34,8 @@ void supervise_stopping(struct supervise *supervise);
 
 /** For a process that takes over and does not come from the manager: "notify", "watchdog-us". */
 void supervise_describe(const struct supervise *supervise, json_t *body);
-/** Another process is the server: nothing is told or watched any more but that. pid 0: not one of the
- * manager's. */
+/** Another process is the server, as server->handed_over says: nothing is told or watched any more but that.
+ * pid 0: not one of the manager's. */
 void supervise_hand_over(struct supervise *supervise, int pid);
 /** Has the manager taken all of that? Signals the server's notify when it has, later. */
 bool supervise_is_heard(const struct supervise *supervise);

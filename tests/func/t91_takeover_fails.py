@@ -140,6 +140,15 @@ def serves_already(path, sock):
         return bool(select.select([sock], [], [], 0.1)[0])
 
 
+def is_program(pid):
+    """Has what was forked become the program? Before that it is what its launcher waits for, and may not stand still."""
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read() != "dnsd-launcher\n"
+    except OSError:
+        return False
+
+
 def kill_new_process(line, after_s, killed):
     """So long after its begin, unless it is quicker and becomes the server."""
     starter = line.pid
@@ -150,7 +159,7 @@ def kill_new_process(line, after_s, killed):
 
         def begun():
             for pid in children_of(starter):
-                if pid not in killed and not has_ended(pid):
+                if pid not in killed and not has_ended(pid) and is_program(pid):
                     return pid
             return bool(select.select([control.sock], [], [], 0)[0])
         pid = wait_until(begun, "a new process, or an answer", every_s=0.001)

@@ -489,6 +489,24 @@ def test_metrics_socket(case, _):
                                             "which takes one socket")
 
 
+def test_metrics_ended(case, _):
+    """Who has the socket of the metrics as well may end it: it listens again, also beside connections that have just ended."""
+    dns_port, dns_sockets = pair(case)
+    metrics = bound(case, socket.SOCK_STREAM, free_port())
+    addr = metrics.getsockname()
+    site = case.site().pool_site(MIRRORS, workers=1, listen=(f"127.0.0.1@{dns_port}",))
+    with open(site.path, "a") as file:
+        file.write(f'metrics: {{ listen = [ "127.0.0.1@{addr[1]}" ]; }};\n')
+    daemon = case.daemon(site, **launch([*dns_sockets, metrics]))
+    for _ in range(3):
+        mark = daemon.log.mark()
+        metrics.shutdown(socket.SHUT_RDWR)
+        daemon.log.wait(f"warning: metrics on 127.0.0.1@{addr[1]}: somebody had ended the socket; it listens again", mark)
+        with socket.create_connection(addr, timeout=DEADLINE_S) as scrape:
+            scrape.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+            check(scrape.recv(4096).startswith(b"HTTP/1.1 200"), "a scrape after that")
+
+
 def check_no_start(site, sockets, want):
     daemon = Daemon(site.path, ready=False, **launch(sockets))
     try:

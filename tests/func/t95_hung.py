@@ -1,4 +1,5 @@
 """A disk that does not answer: who serves goes on, and who is told to stop stops."""
+import contextlib
 import json
 import os
 import signal
@@ -116,6 +117,36 @@ def test_restart(case, library):
     go_on(site, "clamav.zone")
     daemon.log.wait("reloaded", mark)
     check_equal(sorted(addresses(ask(daemon, "db.de.clamav.test"))), ["192.0.2.1", "192.0.2.2"], "served as ever")
+
+
+def test_command_waits(case, library):
+    """Who waits for long, for another's job or for the disk, finds out why in the log, once; and is answered in the end."""
+    loading, keeping = (case.site().pool_site(MIRRORS, server=STATE) for _ in range(2))
+    waiting = []
+    with contextlib.ExitStack() as stack:
+        for site, name, text, why in (
+                (loading, "clamav.zone", {"command": "status"}, "a reload has not ended; perhaps one of the files"),
+                (keeping, "state/overrides.json.new", {"command": "mirror", "action": "down", "mirror": "m1.de.example", "reason": "disk"},
+                 "what has changed is not in .*state yet; perhaps the disk")):
+            site.folder_for("state")
+            daemon = start(case, library, site)
+            daemon.wait_ready()
+            hang(site, name)
+            if site is loading:
+                daemon.send_signal(signal.SIGHUP)
+                daemon.log.wait("open of .* hangs")
+            controls = [stack.enter_context(Control(daemon.control)) for _ in range(2)]
+            for control in controls:
+                control.sock.sendall(json.dumps(text).encode() + b"\n")
+            waiting.append((daemon, site, name, controls, r"warning: control: a command has waited for \d+ s: " + why))
+        for daemon, _, _, _, want in waiting:
+            daemon.log.wait(want)
+        for daemon, site, name, controls, _ in waiting:
+            go_on(site, name)
+            for control in controls:
+                response = json.loads(control.lines.readline())
+                check_equal(response.get("ok"), True, f"answered in the end: {response}")
+            check_equal(sum("has waited for" in line for line in daemon.log.lines), 1, "times told")
 
 
 def test_signals_at_start(case, library):

@@ -24,7 +24,7 @@ struct world {
 	struct conf conf;
 	struct conf_pool pool_conf;
 	struct conf_mirror mirrors[MIRRORS_MAX];
-	struct conf_mirror_addr addrs[MIRRORS_MAX];
+	struct conf_mirror_addr addrs[MIRRORS_MAX][2]; /* IPv4; IPv6 with give_ipv6() */
 	char hosts[MIRRORS_MAX][24];
 	char feed_file[64];
 	struct zones zones;
@@ -38,11 +38,12 @@ static void begin(struct world *world, size_t mirrors_n, const char *feed_file)
 	memset(world, 0, sizeof(*world));
 	for (size_t i = 0; i < mirrors_n; i++) {
 		snprintf(world->hosts[i], sizeof(world->hosts[i]), "m%zu", i);
-		world->addrs[i].addr = (struct addr){ .family = 4, .bytes = { 192, 0, 2, (uint8_t)(i + 1) } };
+		world->addrs[i][0].addr =
+		        (struct addr){ .family = 4, .bytes = { 192, 0, 2, (uint8_t)(i + 1) } };
 		world->mirrors[i] = (struct conf_mirror){ .host = world->hosts[i],
 			                                  .country = "DE",
 			                                  .weight = 100,
-			                                  .addrs = &world->addrs[i],
+			                                  .addrs = world->addrs[i],
 			                                  .addrs_n = 1 };
 	}
 	snprintf(world->feed_file, sizeof(world->feed_file), "%s", feed_file);
@@ -60,6 +61,17 @@ static void begin(struct world *world, size_t mirrors_n, const char *feed_file)
 	};
 	arena_init(&world->zones.arena);
 	diag_init(&world->diag);
+}
+
+/* To all of them; before prepare(). */
+static void give_ipv6(struct world *world)
+{
+	for (size_t i = 0; i < world->pool_conf.mirrors_n; i++) {
+		world->addrs[i][1].addr =
+		        (struct addr){ .family = 6,
+			               .bytes = { 0x20, 0x01, 0x0d, 0xb8, [15] = (uint8_t)(i + 1) } };
+		world->mirrors[i].addrs_n = 2;
+	}
 }
 
 static void prepare(struct world *world, const struct world *previous, uint64_t now_s)
@@ -277,6 +289,30 @@ static void test_new_mirrors(void **state)
 	end(&before);
 }
 
+/* Nor are the first IPv6 addresses of mirrors that are out; else the next feed was held, better as it is. */
+static void test_new_family(void **state)
+{
+	(void)state;
+	struct world before;
+	struct world after;
+	begin(&before, 10, feed_file);
+	put(1, 5);
+	prepare(&before, NULL, START_S);
+	begin(&after, 10, feed_file);
+	give_ipv6(&after);
+	prepare(&after, &before, START_S + 60);
+	assert_false(told(&after, "held back"));
+	assert_null(after.feed.held);
+	put(2, 4);
+	assert_int_equal(look(&after, START_S + 70), 4);
+	/* What is taken out from now on counts. */
+	put(3, 8);
+	assert_int_equal(look(&after, START_S + 80), 4);
+	assert_true(told(&after, "serial 3 takes out 4 of 10"));
+	end(&after);
+	end(&before);
+}
+
 /* A feed that has expired is told once. */
 static void test_expired(void **state)
 {
@@ -306,7 +342,8 @@ int main(void)
 		cmocka_unit_test(test_rejected),        cmocka_unit_test(test_rejected_again),
 		cmocka_unit_test(test_rejected_mended), cmocka_unit_test(test_vanished),
 		cmocka_unit_test(test_no_serial),       cmocka_unit_test(test_windows),
-		cmocka_unit_test(test_new_mirrors),     cmocka_unit_test(test_expired),
+		cmocka_unit_test(test_new_mirrors),     cmocka_unit_test(test_new_family),
+		cmocka_unit_test(test_expired),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -211,6 +211,16 @@ void breaker_note(const struct pool *pool, struct breaker_out *outs, const struc
 	}
 }
 
+static bool has_family(const struct pool *pool, size_t mirror, unsigned family)
+{
+	const struct mirror *conf = &pool->mirrors[mirror];
+	for (size_t i = 0; i < conf->addrs_n; i++) {
+		if ((conf->addrs[i].family == 6) == (family == 1))
+			return true;
+	}
+	return false;
+}
+
 void breaker_carry(const struct pool *pool, struct breaker_out *outs, const struct pool *pool_before,
                    const struct breaker_out *outs_before)
 {
@@ -223,7 +233,7 @@ void breaker_carry(const struct pool *pool, struct breaker_out *outs, const stru
 		int number = there ? (int)next : pool_find_mirror(pool_before, host);
 		for (unsigned family = 0; family < BREAKER_FAMILIES_N; family++) {
 			struct breaker_out *out = &outs[BREAKER_FAMILIES_N * i + family];
-			if (number < 0)
+			if (number < 0 || !has_family(pool_before, (size_t)number, family))
 				*out = (struct breaker_out){ .since_s = LONG_AGO, .grade = GRADE_OUT };
 			else
 				*out = outs_before[BREAKER_FAMILIES_N * (size_t)number + family];

@@ -25,10 +25,9 @@
 
 /** What the feeds say of one family of one mirror. Zeroed: it is in. */
 struct breaker_out {
-	uint64_t
-	        since_s; /* when the feed in force took it out or made it worse; 0 = it is in, 1 = long ago */
-	uint64_t held_s; /* since when feeds that are held want it so; 0 = they don't */
-	uint8_t grade;   /* by the feed in force: enum grade of breaker.c */
+	uint64_t since_s;   /* when the feed in force made it so; 0 = it is in, 1 = long ago */
+	uint64_t held_s;    /* since when feeds that are held want it so; 0 = they don't */
+	uint8_t grade;      /* by the feed in force: enum grade of breaker.c */
 	uint8_t held_grade; /* by the one that is held */
 };
 
@@ -66,7 +65,8 @@ void breaker_forget_held(const struct pool *pool, struct breaker_out *outs);
 void breaker_note(const struct pool *pool, struct breaker_out *outs, const struct pool_state *state,
                   bool is_settled, uint64_t now_s);
 
-/** The same after a reload: mirrors that are new are no news to a feed that has had them out all the time. */
+/** The same after a reload: mirrors that are new, or the first addresses of a family, are no news to a feed
+ * that has had them out all the time. */
 void breaker_carry(const struct pool *pool, struct breaker_out *outs, const struct pool *pool_before,
                    const struct breaker_out *outs_before);
 

@@ -77,8 +77,6 @@ static int make_mirror(const struct conf_mirror *conf, struct arena *arena, stru
 		return -ENOMEM;
 	for (size_t i = 0; i < conf->addrs_n; i++) {
 		addrs[i] = conf->addrs[i].addr;
-		mirror->has_v4 |= addrs[i].family == 4;
-		mirror->has_v6 |= addrs[i].family == 6;
 		const char *why;
 		char text[ADDR_TEXT_MAX];
 		if (!addr_is_unicast(&addrs[i], &why))

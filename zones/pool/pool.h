@@ -32,7 +32,6 @@ struct mirror {
 	uint32_t weight;
 	const struct addr *addrs;
 	size_t addrs_n;
-	bool has_v4, has_v6;
 	const struct conf_window *windows; /* planned maintenance */
 	size_t windows_n;
 	struct conf_place place;
