@@ -57,16 +57,15 @@ class World:
         self.mirrors = [mirror for mirror in read_mirrors(site.file("mirrors.conf")) if mirror[2]]
 
     def write_feed(self, out=None):
-        """The time just before the rename."""
+        """The time when it was in place. Where others keep the disk busy, rename() itself waits for it, seconds even."""
         self.serial += 1
         excluded = [{"mirror": out, "reason": "unreachable"}] if out else []
         path = self.site.file("feed/feed.json")
         with open(path + ".new", "w") as file:
             json.dump({"format": 1, "pool": "clamav", "serial": self.serial, "generated": int(time.time()),
                        "excluded": excluded}, file)
-        start = time.monotonic()
         os.rename(path + ".new", path)
-        return start
+        return time.monotonic()
 
     def counts(self):
         return {dict(labels)["worker"]: value for labels, value in Metrics(self.metrics).all("dnsd_queries_total").items()}
