@@ -224,12 +224,13 @@ static void on_listener_closed(uv_handle_t *handle)
 	free(listener);
 }
 
-/* At its end, and nothing is accepted before metrics_http_commit(). Takes fd over, also on failure. */
+/* At its end, and nothing is accepted before metrics_http_commit(). Takes both over, also on failure. */
 static int append_listener(struct metrics_http *http, struct listener *listener, int fd)
 {
 	int rc = acceptor_open(&listener->acceptor, http->loop, fd, on_accepted, on_accept_failed);
 	if (rc < 0) {
 		close(fd);
+		free(listener);
 		return rc;
 	}
 	acceptor_pause(&listener->acceptor);
@@ -299,9 +300,8 @@ static int add_listener(struct metrics_http *http, const struct conf_listen *lis
 	int fd = -1;
 	int rc = open_socket(&listener->bound, http->listeners != NULL, &fd);
 	if (rc == 0)
-		rc = append_listener(http, listener, fd);
-	if (rc < 0)
-		free(listener);
+		return append_listener(http, listener, fd);
+	free(listener);
 	return rc;
 }
 
@@ -320,13 +320,11 @@ int metrics_http_adopt(struct metrics_http *http, const struct sockaddr_storage 
 		rc = -errno;
 	if (rc < 0) {
 		close(fd);
-	} else {
-		listener->requested = *requested;
-		rc = append_listener(http, listener, fd);
-	}
-	if (rc < 0)
 		free(listener);
-	return rc;
+		return rc;
+	}
+	listener->requested = *requested;
+	return append_listener(http, listener, fd);
 }
 
 static struct listener *find_listener(struct metrics_http *http, const struct sockaddr_storage *requested)

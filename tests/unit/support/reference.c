@@ -318,6 +318,7 @@ static bool answer_from(struct compose *compose, const ldns_rdf *from)
 	size_t before_n = ldns_rr_list_rr_count(answer->answer);
 	if (copy_rrset(zone, from, compose->type, compose->name, answer->answer)) {
 		answer->any = compose->type == LDNS_RR_TYPE_ANY;
+		answer->links_n = before_n;
 		/* In a chain nothing is added. */
 		if (before_n == 0)
 			add_addresses(compose, answer->answer, NULL, from);

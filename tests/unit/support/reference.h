@@ -40,7 +40,8 @@ size_t reference_zones_n(const struct reference *reference);
 struct reference_answer {
 	ldns_pkt_rcode rcode;
 	bool authoritative;
-	bool any; /* the answer section is one of the RRsets in answer */
+	bool any;       /* behind the links the answer section is one of the RRsets in answer */
+	size_t links_n; /* with any: so many of answer lead to the name, and are there in any case */
 	ldns_rr_list *answer;
 	ldns_rr_list *authority;
 	ldns_rr_list *glue;  /* of the additional section, what may not be left out without TC (RFC 9471) */
