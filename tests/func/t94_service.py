@@ -468,14 +468,20 @@ def test_waits(case, _):
             daemon.stop()
 
 
-def test_metrics_socket(case, _):
-    """Metrics on a socket of the manager: a scrape that comes while nobody serves waits in it."""
+def metrics_site(case, workers):
+    """(site, sockets of DNS, that of the metrics), all of them the manager's."""
     dns_port, dns_sockets = pair(case)
     metrics = bound(case, socket.SOCK_STREAM, free_port())
-    addr = metrics.getsockname()
-    site = case.site().pool_site(MIRRORS, workers=2, listen=(f"127.0.0.1@{dns_port}",))
+    site = case.site().pool_site(MIRRORS, workers=workers, listen=(f"127.0.0.1@{dns_port}",))
     with open(site.path, "a") as file:
-        file.write(f'metrics: {{ listen = [ "127.0.0.1@{addr[1]}" ]; }};\n')
+        file.write(f'metrics: {{ listen = [ "127.0.0.1@{metrics.getsockname()[1]}" ]; }};\n')
+    return site, dns_sockets, metrics
+
+
+def test_metrics_socket(case, _):
+    """Metrics on a socket of the manager: a scrape that comes while nobody serves waits in it."""
+    site, dns_sockets, metrics = metrics_site(case, workers=2)
+    addr = metrics.getsockname()
     for _ in range(2):
         with socket.create_connection(addr, timeout=DEADLINE_S) as scrape:
             scrape.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -491,12 +497,8 @@ def test_metrics_socket(case, _):
 
 def test_metrics_ended(case, _):
     """Who has the socket of the metrics as well may end it: it listens again, also beside connections that have just ended."""
-    dns_port, dns_sockets = pair(case)
-    metrics = bound(case, socket.SOCK_STREAM, free_port())
+    site, dns_sockets, metrics = metrics_site(case, workers=1)
     addr = metrics.getsockname()
-    site = case.site().pool_site(MIRRORS, workers=1, listen=(f"127.0.0.1@{dns_port}",))
-    with open(site.path, "a") as file:
-        file.write(f'metrics: {{ listen = [ "127.0.0.1@{addr[1]}" ]; }};\n')
     daemon = case.daemon(site, **launch([*dns_sockets, metrics]))
     for _ in range(3):
         mark = daemon.log.mark()
