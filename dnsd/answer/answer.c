@@ -25,6 +25,12 @@ static bool same_words(const uint8_t *a, const uint8_t *b, unsigned len)
 	return x == y;
 }
 
+static inline bool has_name(const struct answer_store *store, const struct store_node *node,
+                            const uint8_t *name, unsigned name_len)
+{
+	return node->name_len == name_len && same_words(store->bytes + node->name_off, name, name_len);
+}
+
 /* name must be readable, and zero, up to the next whole word behind name_len. */
 static const struct store_node *find_exact(const struct answer_store *store, const uint8_t *name,
                                            unsigned name_len)
@@ -37,7 +43,7 @@ static const struct store_node *find_exact(const struct answer_store *store, con
 		if (slot.hash != hash)
 			continue;
 		const struct store_node *node = &store->nodes[slot.node_plus_1 - 1];
-		if (node->name_len == name_len && same_words(store->bytes + node->name_off, name, name_len))
+		if (has_name(store, node, name, name_len))
 			return node;
 	}
 }
@@ -227,6 +233,20 @@ void answer_match_client(struct reply *reply, struct addr *ret_addr, struct geo_
 	reply->scope_len = ret_match->prefix_len;
 }
 
+static void count_due(struct due_list *due, uint64_t *counters)
+{
+	for (uint32_t i = 0; i < due->n; i++)
+		counters[due->places[i]]++;
+	due->n = 0;
+}
+
+static inline void count_later(struct due_list *due, uint64_t *counters, uint16_t place)
+{
+	if (due->n == ANSWER_DUE_N)
+		count_due(due, counters);
+	due->places[due->n++] = place;
+}
+
 static uint32_t set_for_client(struct reply *reply, const struct pool_slot *slot)
 {
 	const struct answer_pools *pools = reply->data->pools;
@@ -243,7 +263,10 @@ static uint32_t set_for_client(struct reply *reply, const struct pool_slot *slot
 		reply->state->trace->by_subnet = reply->query->has_ecs && reply->query->ecs.source_len;
 		reply->state->trace->match = match;
 	}
-	reply->state->countries[match.country]++;
+	if (reply->due)
+		count_later(&reply->due->countries, reply->state->countries, match.country);
+	else
+		reply->state->countries[match.country]++;
 	counters->pool_geo++;
 	if (match.country == COUNTRY_UNKNOWN)
 		counters->geo_unknown++;
@@ -283,7 +306,11 @@ void answer_take_turn(struct reply *reply, struct pool_row *chosen)
 		first = pools->rows + list->rows_off + (size_t)row * list->take_n;
 		chosen->row = first;
 	}
-	reply->state->first[pools->mirrors[list->mirrors_off + *first]]++;
+	uint16_t mirror = pools->mirrors[list->mirrors_off + *first];
+	if (reply->due)
+		count_later(&reply->due->first, reply->state->first, mirror);
+	else
+		reply->state->first[mirror]++;
 }
 
 static size_t answer_pool(struct reply *reply, const struct store_node *node, const struct store_rrset *rrset)
@@ -411,9 +438,14 @@ static size_t answer_question(struct reply *reply)
 	struct found found = { FOUND_OUTSIDE, NULL };
 	if (query->qclass == WIRE_CLASS_CH)
 		return answer_chaos(reply);
-	if (query->qclass == WIRE_CLASS_IN)
-		found = answer_find(reply->data->store, query->qname, query->qname_len, query->label_off,
-		                    query->labels_n);
+	if (query->qclass == WIRE_CLASS_IN) {
+		const struct answer_store *store = reply->data->store;
+		if (reply->likely && has_name(store, reply->likely, query->qname, query->qname_len))
+			found = (struct found){ FOUND_NAME, reply->likely };
+		else
+			found = answer_find(store, query->qname, query->qname_len, query->label_off,
+			                    query->labels_n);
+	}
 	if (__builtin_expect(reply->state->trace != NULL, 0))
 		trace_found(reply->state->trace, found.kind);
 	reply->node = found.node;
@@ -461,6 +493,8 @@ static size_t answer_parsed(const struct answer_data *data, const struct client 
 		.client = client,
 		.req = req,
 		.query = query,
+		.likely = parsed->likely,
+		.due = parsed->due,
 		.match = parsed->is_located ? &parsed->match : NULL,
 		.state = state,
 		.note = note,
@@ -508,6 +542,8 @@ size_t answer_query(const struct answer_data *data, const struct client *client,
 	struct parsed parsed;
 	struct answer_note note;
 	parsed.is_located = false;
+	parsed.likely = NULL;
+	parsed.due = NULL;
 	parsed.verdict = wire_query_parse(req, req_len, &parsed.query);
 	return answer_parsed(data, client, req, &parsed, resp, resp_cap, state, &note);
 }
@@ -516,10 +552,15 @@ void answer_queries(const struct answer_data *data, struct answer_request *reque
                     uint8_t *resp, struct answer_state *state)
 {
 	struct parsed group[ANSWER_GROUP_N];
+	struct answer_due due;
+	due.countries.n = 0;
+	due.first.n = 0;
 	while (requests_n) {
 		size_t n = requests_n < ANSWER_GROUP_N ? requests_n : ANSWER_GROUP_N;
 		for (size_t i = 0; i < n; i++) {
 			group[i].is_located = false;
+			group[i].likely = NULL;
+			group[i].due = &due;
 			group[i].verdict =
 			        wire_query_parse(requests[i].req, requests[i].req_len, &group[i].query);
 		}
@@ -536,6 +577,8 @@ void answer_queries(const struct answer_data *data, struct answer_request *reque
 		requests += n;
 		requests_n -= n;
 	}
+	count_due(&due.countries, state->countries);
+	count_due(&due.first, state->first);
 }
 
 void answer_truncate(struct answer_request *request)

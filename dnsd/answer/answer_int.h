@@ -24,16 +24,32 @@ struct answer_options {
 	uint8_t server_cookie[WIRE_COOKIE_SERVER_LEN];
 };
 
+/* Requests that are counted together. */
+#define ANSWER_DUE_N 64
+
+/** Counters that are due one more, by their place: of several at once the ways to memory overlap. */
+struct due_list {
+	uint32_t n;
+	uint16_t places[ANSWER_DUE_N];
+};
+
+struct answer_due {
+	struct due_list countries; /* of answer_state.countries */
+	struct due_list first;     /* of answer_state.first */
+};
+
 /** A request between its parsing and its answer. */
 struct parsed {
 	enum wire_verdict verdict;
-	bool is_located;        /* match is known */
-	struct geo_match match; /* of the client subnet */
+	bool is_located;                 /* match is known */
+	struct geo_match match;          /* of the client subnet */
+	const struct store_node *likely; /* has the hash of the name; NULL = none has, or nobody looked */
+	struct answer_due *due;          /* NULL = count at once */
 	struct wire_query query;
 };
 
 /* As many as hide the way to memory; more would only push each other out of the first cache. */
-#define ANSWER_GROUP_N 8
+#define ANSWER_GROUP_N 16
 
 /**
  * Fetch into the cache what the answers to a group (n <= ANSWER_GROUP_N) will read. It has no say in them;
@@ -47,6 +63,8 @@ struct reply {
 	const struct client *client;
 	const uint8_t *req;
 	struct wire_query *query;
+	const struct store_node *likely; /* likely and due: see struct parsed */
+	struct answer_due *due;
 	const struct geo_match *match; /* where the client subnet is; NULL = not known yet */
 	struct answer_state *state;
 	struct answer_note *note;

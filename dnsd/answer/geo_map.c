@@ -164,8 +164,10 @@ void geo_map_prefetch(const struct geo_map *map, const struct addr *addr, unsign
 		if (slot >> KIND_SHIFT == SLOT_LEAF)
 			return;
 		at = words + (slot & OFFSET_MASK);
-		if (slot >> KIND_SHIFT != SLOT_NODE)
+		if (slot >> KIND_SHIFT != SLOT_NODE) {
+			__builtin_prefetch(at + SLICE_MAX / 2); /* it may reach into the next line */
 			break;
+		}
 		unsigned bits = (slot >> NODE_BITS_SHIFT & 0xf) + 1;
 		if (depth + bits > 64)
 			return;
@@ -173,7 +175,6 @@ void geo_map_prefetch(const struct geo_map *map, const struct addr *addr, unsign
 		depth += bits;
 	}
 	__builtin_prefetch(at);
-	__builtin_prefetch(at + SLICE_MAX / 2); /* a slice may reach into the next line */
 }
 
 void geo_map_size(const struct geo_map *map, struct geo_map_size *ret_size)

@@ -5,32 +5,45 @@
  * of a group overlap, where one answer after the other would wait for each.
  */
 
+#define LINE 64
+/* Of a pool's records; of more than this an answer takes a few only. */
+#define RECORDS_FETCHED (4 * LINE)
+
+/* The first node with that hash; NULL: there is none. Nearly always its place is the first, or in the same
+ * line. */
+static const struct store_node *likely_node(const struct answer_store *store, uint32_t hash)
+{
+	for (uint32_t at = hash & store->slots_mask;; at = (at + 1) & store->slots_mask) {
+		struct store_slot slot = store->slots[at];
+		if (slot.node_plus_1 == 0)
+			return NULL;
+		if (slot.hash == hash)
+			return &store->nodes[slot.node_plus_1 - 1];
+	}
+}
+
 /* The way to the names, and meanwhile that to the countries of client subnets. */
-static void prefetch_nodes(const struct answer_data *data, const struct parsed *group, size_t n,
-                           const struct store_node **ret_nodes)
+static void prefetch_nodes(const struct answer_data *data, struct parsed *group, size_t n)
 {
 	const struct answer_store *store = data->store;
-	const struct store_slot *slots[ANSWER_GROUP_N];
+	uint32_t hashes[ANSWER_GROUP_N];
 	for (unsigned step = 0; step < 3; step++) {
 		for (size_t i = 0; i < n; i++) {
 			const struct wire_query *query = &group[i].query;
-			if (group[i].verdict != WIRE_OK) {
-				ret_nodes[i] = NULL;
+			const struct store_node *node = group[i].likely;
+			if (group[i].verdict != WIRE_OK)
 				continue;
-			}
 			if (query->has_ecs)
 				geo_map_prefetch(data->geo, &query->ecs.addr, step);
 			if (step == 0) {
-				slots[i] = &store->slots[store_hash(query->qname, query->qname_len) &
-				                         store->slots_mask];
-				__builtin_prefetch(slots[i]);
+				hashes[i] = store_hash(query->qname, query->qname_len);
+				__builtin_prefetch(&store->slots[hashes[i] & store->slots_mask]);
 			} else if (step == 1) {
-				uint32_t node_plus_1 = slots[i]->node_plus_1;
-				ret_nodes[i] = node_plus_1 ? &store->nodes[node_plus_1 - 1] : NULL;
-				__builtin_prefetch(ret_nodes[i]);
-			} else if (ret_nodes[i]) {
-				__builtin_prefetch(store->bytes + ret_nodes[i]->name_off);
-				__builtin_prefetch(store->rrsets + ret_nodes[i]->rrsets_off);
+				group[i].likely = likely_node(store, hashes[i]);
+				__builtin_prefetch(group[i].likely);
+			} else if (node) {
+				__builtin_prefetch(store->bytes + node->name_off);
+				__builtin_prefetch(store->rrsets + node->rrsets_off);
 			}
 		}
 	}
@@ -61,16 +74,16 @@ void answer_prefetch(const struct answer_data *data, const struct answer_state *
                      size_t n)
 {
 	const struct answer_pools *pools = data->pools;
-	const struct store_node *nodes[ANSWER_GROUP_N];
 	struct {
 		const uint32_t *number;
 		const struct pool_list *list;
 		bool v4;
 	} sets[ANSWER_GROUP_N];
 	size_t sets_n = 0;
-	prefetch_nodes(data, group, n, nodes);
+	prefetch_nodes(data, group, n);
 	for (size_t i = 0; i < n; i++) {
-		const uint32_t *number = nodes[i] ? set_number(data, nodes[i], &group[i]) : NULL;
+		const uint32_t *number =
+		        group[i].likely ? set_number(data, group[i].likely, &group[i]) : NULL;
 		if (!number)
 			continue;
 		__builtin_prefetch(number);
@@ -85,8 +98,17 @@ void answer_prefetch(const struct answer_data *data, const struct answer_state *
 	for (size_t i = 0; i < sets_n; i++) {
 		const struct pool_list *list = sets[i].list;
 		__builtin_prefetch(&state->rotation[list->rotation % ANSWER_ROTATION_N], 1);
-		__builtin_prefetch(pools->rows + list->rows_off);
 		__builtin_prefetch(pools->mirrors + list->mirrors_off);
-		__builtin_prefetch(pools->bytes + list->records_off);
+		const uint8_t *records = pools->bytes + list->records_off;
+		size_t records_len = (size_t)list->records_n * (sets[i].v4 ? POOL_RR4_LEN : POOL_RR6_LEN);
+		for (size_t off = 0; off < records_len && off < RECORDS_FETCHED; off += LINE)
+			__builtin_prefetch(records + off);
+	}
+	for (size_t i = 0; i < sets_n; i++) {
+		const struct pool_list *list = sets[i].list;
+		uint32_t row = state->rotation[list->rotation % ANSWER_ROTATION_N];
+		if (row < list->rows_n) /* else it goes round, which is seldom */
+			__builtin_prefetch(pools->rows + list->rows_off +
+			                   (size_t)row * (list->cycle ? 1 : list->take_n));
 	}
 }
