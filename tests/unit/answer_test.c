@@ -332,6 +332,35 @@ static int compare_hashed(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* Asked for in one batch, where a name is looked for by its hash before its turn comes: the first is there,
+ * with address 192.0.2.1, and so is the second if both are, with 192.0.2.2. */
+static void expect_together(struct fixture *fixture, const uint32_t numbers[2], bool both)
+{
+	struct sockaddr_in peer = { .sin_family = AF_INET };
+	uint8_t reqs[2][WIRE_REQUEST_MAX];
+	static uint8_t resps[2 * ANSWER_UDP_MAX];
+	struct answer_request batch[2];
+	for (unsigned i = 0; i < 2; i++) {
+		char text[64];
+		uint8_t name[WIRE_NAME_MAX];
+		snprintf(text, sizeof(text), "h%06x.example.net", numbers[i]);
+		int name_len = name_from_text(text, NULL, 0, name);
+		batch[i] = (struct answer_request){
+			.client = { .peer = (const struct sockaddr *)&peer, .transport = TRANSPORT_UDP },
+			.req = reqs[i],
+		};
+		batch[i].req_len = wire_request_make(name, (size_t)name_len, WIRE_TYPE_A, WIRE_CLASS_IN, 0,
+		                                     NULL, reqs[i]);
+	}
+	answer_queries(&fixture->data, batch, 2, resps, fixture->state);
+	for (unsigned i = 0; i < 2; i++) {
+		bool is_there = i == 0 || both;
+		assert_int_equal(batch[i].resp[3] & 15, is_there ? WIRE_RCODE_NOERROR : WIRE_RCODE_NXDOMAIN);
+		if (is_there)
+			assert_int_equal(batch[i].resp[batch[i].note.opt_off - 1], i + 1);
+	}
+}
+
 /* Two names of one hash: of so many names some are. Each has its own answer, or none. */
 static void test_same_hash(void **test_state)
 {
@@ -370,6 +399,7 @@ static void test_same_hash(void **test_state)
 		assert_int_equal(resp[3] & 15, both ? WIRE_RCODE_NOERROR : WIRE_RCODE_NXDOMAIN);
 		if (both)
 			assert_int_equal(resp[got - 1], 2);
+		expect_together(&fixture, (const uint32_t[]){ list[at].number, list[at - 1].number }, both);
 		fixture_fini(&fixture);
 	}
 	free(list);
@@ -536,6 +566,37 @@ static void test_together(void **state)
 	fixture_fini(&together);
 }
 
+/* More requests at once than counters wait for: each is counted, and once. */
+static void test_counted_together(void **test_state)
+{
+	(void)test_state;
+	enum { N = 200 };
+	static uint8_t resps[N * ANSWER_UDP_MAX];
+	struct answer_request batch[N];
+	struct fixture fixture;
+	struct sockaddr_in peer = { .sin_family = AF_INET };
+	struct prefix subnet = { .addr = { .family = 4, .bytes = { 127, 1 } }, .len = 16 };
+	uint8_t name[WIRE_NAME_MAX];
+	uint8_t req[WIRE_REQUEST_MAX];
+	fixture_init(&fixture, zone, NULL);
+	int name_len = name_from_text("db.local.example.net", NULL, 0, name);
+	size_t req_len =
+	        wire_request_make(name, (size_t)name_len, WIRE_TYPE_A, WIRE_CLASS_IN, 1232, &subnet, req);
+	for (unsigned i = 0; i < N; i++)
+		batch[i] = (struct answer_request){
+			.client = { .peer = (const struct sockaddr *)&peer, .transport = TRANSPORT_UDP },
+			.req = req,
+			.req_len = req_len,
+		};
+	answer_queries(&fixture.data, batch, N, resps, fixture.state);
+	assert_int_equal(fixture.state->countries[country_from_code("US")], N);
+	uint64_t firsts = 0;
+	for (unsigned i = 0; i < ANSWER_MIRRORS_N; i++)
+		firsts += fixture.state->first[i];
+	assert_int_equal(firsts, N);
+	fixture_fini(&fixture);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -549,6 +610,7 @@ int main(void)
 		cmocka_unit_test(test_many_types),
 		cmocka_unit_test(test_refused_at_build),
 		cmocka_unit_test(test_together),
+		cmocka_unit_test(test_counted_together),
 	};
 	return cmocka_run_group_tests_name("answer", tests, NULL, NULL);
 }
