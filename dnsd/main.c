@@ -3,6 +3,7 @@
  */
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -118,6 +119,12 @@ int main(int argc, char **argv)
 	if (test)
 		return check(conf_path);
 
+	/*
+	 * One heap for all threads. What a load has made in one thread is freed in another; with a heap for
+	 * each thread all of them grow, full of holes, to what a load needs. Answers over UDP do not
+	 * allocate.
+	 */
+	(void)mallopt(M_ARENA_MAX, 1);
 	/* Before anything is open or read; the sandbox, which alone needs it, is known later. */
 	struct launcher *launcher = NULL;
 	int rc = launcher_create(argv, TAKEOVER_VARIABLE, &launcher);
