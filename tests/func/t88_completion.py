@@ -120,7 +120,8 @@ def test_daemon(case, shell):
     for words, want in ((["mirror", "down", ""], hosts), (["mirror", "drain", "m"], hosts[:2]),
                         (["mirror", "auto", "--reason", "two words", "n"], hosts[2:]), (["mirror", "up", "x"], []),
                         (["mirror", "down", "m1.de.example", "--pool", ""], ["clamav"]),
-                        (["feed", "reject", "c"], ["clamav"]), (["pool", "show", ""], ["clamav"])):
+                        (["feed", "reject", "c"], ["clamav"]), (["feed", "accept", "--serial", "43", "c"], ["clamav"]),
+                        (["pool", "show", ""], ["clamav"])):
         offered(shell, want, f"dnsdctl -s SOCKET {' '.join(words)}", "-s", socket, *words)
     offered(shell, hosts[1:2], "--socket=SOCKET", "--socket", "=", socket, "mirror", "up", "m2")
     offered(shell, hosts[2:], "the socket in quotes", "-s", f"'{socket}'", "mirror", "up", "n")
