@@ -416,8 +416,8 @@ int zones_carry_feeds(struct zones *zones, const struct zones *previous, uint64_
 		else if (before && pool->conf->feed_file)
 			carry_feed(pool, before, pool_before, entry);
 		else if (!previous && pool->conf->feed_file && state_dir)
-			entry->feed = keep_read_feed(state_dir, pool, now_s, diag);
-		if (entry->feed && !before)
+			rc = keep_read_feed(state_dir, pool, now_s, diag, &entry->feed);
+		if (rc == 0 && entry->feed && !before)
 			rc = settle_feed(pool, entry, now_s);
 		if (rc < 0)
 			return rc;

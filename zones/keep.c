@@ -91,12 +91,13 @@ static int feed_path(const char *directory, const char *pool, char path[PATH_MAX
 	return len > 0 && (size_t)len < sizeof(name) ? make_path(directory, name, path) : -ENAMETOOLONG;
 }
 
-struct feed *keep_read_feed(const char *directory, const struct pool *pool, uint64_t now_s, struct diag *diag)
+int keep_read_feed(const char *directory, const struct pool *pool, uint64_t now_s, struct diag *diag,
+                   struct feed **ret_feed)
 {
 	char path[PATH_MAX];
-	struct feed *feed = NULL;
+	*ret_feed = NULL;
 	if (feed_path(directory, pool->conf->name, path) < 0 || access(path, F_OK) < 0)
-		return NULL;
+		return 0;
 	/* With the keys of today: a key that was taken back does not live on here. */
 	const struct feed_source source = { .path = path,
 		                            .pool = pool->conf->name,
@@ -105,12 +106,15 @@ struct feed *keep_read_feed(const char *directory, const struct pool *pool, uint
 		                            .keys_n = pool->feed_keys_n };
 	struct diag told;
 	diag_init(&told);
-	if (feed_load(&source, now_s, &told, &feed) < 0)
-		feed = NULL;
-	for (size_t i = 0; i < told.messages_n && !feed; i++)
+	int rc = feed_load(&source, now_s, &told, ret_feed);
+	for (size_t i = 0; i < told.messages_n && rc < 0; i++)
 		diag_warning(diag, NULL, 0, "%s", told.messages[i].text);
 	diag_fini(&told);
-	return feed;
+	if (rc < 0)
+		*ret_feed = NULL;
+	/* It may be a good one: without it all mirrors would be in, and the next feed be in force unjudged.
+	 */
+	return rc == -ENOMEM ? rc : 0;
 }
 
 int keep_write_feed(const char *directory, const char *pool, const struct feed *feed)

@@ -28,9 +28,10 @@ json_t *keep_read_versions(const char *directory, struct diag *diag);
 /** text is what zones_versions_to_json() gives. */
 int keep_write_versions(const char *directory, const char *text);
 
-/** The last feed of a pool that was in force; NULL when there is none or it is of no use (diag). */
-struct feed *keep_read_feed(const char *directory, const struct pool *pool, uint64_t now_s,
-                            struct diag *diag);
+/** The last feed of a pool that was in force; NULL when there is none or it is of no use (diag). Returns 0 or
+ * -ENOMEM. */
+int keep_read_feed(const char *directory, const struct pool *pool, uint64_t now_s, struct diag *diag,
+                   struct feed **ret_feed);
 int keep_write_feed(const char *directory, const char *pool, const struct feed *feed);
 
 #endif

@@ -16,6 +16,8 @@ struct template
 	size_t required_len;
 	unsigned required_additional_n;
 	bool wildcard;  /* the base is "*.x": the query name is another one */
+	bool no_memory; /* records are missing: nothing of it is kept. Writer.full would say that they do not
+	                   fit */
 	size_t soa_end; /* where the SOA ends whose serial is filled in while answering; 0 = none */
 	/* Names whose addresses belong in the additional section. */
 	const uint8_t *targets[ADDITIONAL_NAMES_MAX];
@@ -74,7 +76,7 @@ static unsigned template_add_rrset(struct store_builder *builder, struct templat
 	size_t n = store__gather(builder, node, type, NULL, 0);
 	const struct build_record **list = calloc(n + 1, sizeof(*list));
 	if (!list) {
-		template->writer.full = true;
+		template->no_memory = true;
 		return 0;
 	}
 	store__gather(builder, node, type, list, n);
@@ -164,7 +166,7 @@ static uint32_t template_finish(struct store_builder *builder, struct template *
                                 bool fixed_name)
 {
 	size_t start = WIRE_HEADER_LEN + (size_t) template->base->name_len + 4;
-	if (template->writer.full)
+	if (template->writer.full || template->no_memory)
 		return STORE_NONE;
 	size_t len = template->writer.len - start;
 	struct answer answer = { .plain = {

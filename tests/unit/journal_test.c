@@ -454,14 +454,16 @@ static void test_feed_kept(void **state)
 	                  "mirrors = ( { host = \"m0\"; country = \"DE\"; addresses = \"192.0.2.1\"; } );",
 	                  "regions = ();");
 	struct diag diag;
+	struct feed *read;
 	diag_init(&diag);
-	assert_null(keep_read_feed(folder_name(), fixture.pool, T0, &diag));
+	assert_int_equal(keep_read_feed(folder_name(), fixture.pool, T0, &diag, &read), 0);
+	assert_null(read);
 	assert_int_equal(diag.messages_n, 0);
 	const char *const texts[] = { json, plain };
 	for (size_t i = 0; i < 2; i++) {
 		struct feed *feed = pool_fixture_feed(texts[i], T0);
 		assert_int_equal(keep_write_feed(folder_name(), "test", feed), 0);
-		struct feed *read = keep_read_feed(folder_name(), fixture.pool, T0, &diag);
+		assert_int_equal(keep_read_feed(folder_name(), fixture.pool, T0, &diag, &read), 0);
 		assert_non_null(read);
 		assert_int_equal(diag.messages_n, 0);
 		assert_int_equal(read->text_len, strlen(texts[i]));
@@ -477,7 +479,8 @@ static void test_feed_kept(void **state)
 		diag_fini(&diag);
 		diag_init(&diag);
 		folder_put("feed-test.saved", damaged[i]);
-		assert_null(keep_read_feed(folder_name(), fixture.pool, T0, &diag));
+		assert_int_equal(keep_read_feed(folder_name(), fixture.pool, T0, &diag, &read), 0);
+		assert_null(read);
 		assert_int_equal(diag.messages_n, 1);
 		assert_int_equal(diag.errors_n, 0); /* a start goes on without it */
 		assert_non_null(strstr(diag.messages[0].text, "feed-test.saved"));

@@ -20,6 +20,8 @@
 #include "tests/unit/failing/failing.h"
 #include "tests/unit/support/site_fixture.h"
 #include "tools/geodb/mmdb_writer.h"
+#include "wire/name.h"
+#include "wire/wire.h"
 #include "zones/history.h"
 
 #define NOW_S 1795000000
@@ -172,6 +174,18 @@ static void check_same(const struct load *a, const struct load *b)
 
 /* --- steps, each with one allocation that fails --- */
 
+/* Of what is left out an operator must hear. */
+static size_t count_warnings(const struct diag *diag)
+{
+	size_t n = diag->suppressed_n;
+	for (size_t i = 0; i < diag->messages_n; i++)
+		n += diag->messages[i].level != DIAG_INFO;
+	return n;
+}
+
+/* With memory there is one: a name server stands twice in the zone. */
+#define WARNINGS_ALWAYS_N 1
+
 /* A start; with previous, a reload. whole: what it gives with memory. Returns whether it has come to its end.
  */
 static bool try_load(const struct load *previous, const struct load *whole, uint64_t nth, bool *ret_done)
@@ -184,8 +198,7 @@ static bool try_load(const struct load *previous, const struct load *whole, uint
 	uint64_t n = failing_stop();
 	*ret_done = n < nth;
 	assert_true((rc == 0) == (load != NULL));
-	/* What was left out was told. */
-	if (load && whole && diag.messages_n + diag.suppressed_n == 0)
+	if (load && whole && count_warnings(&diag) == WARNINGS_ALWAYS_N)
 		check_same(load, whole);
 	if (rc < 0 && n < nth)
 		tell(&diag);
@@ -205,6 +218,95 @@ static void test_start(void **unused)
 		failed_n += !try_load(NULL, whole, nth, &done);
 	load_destroy(whole);
 	assert_true(failed_n > 50);
+}
+
+/* Without a feed, from the one that was kept: that is in force, or its loss is told. */
+static void test_start_from_saved(void **unused)
+{
+	(void)unused;
+	char path[96];
+	char text[1024];
+	snprintf(path, sizeof(path), "%s/state", dir);
+	snprintf(text, sizeof(text), feed_text, 5, "m3.fr.example");
+	site_write_file(path, "feed-one.saved", text);
+	snprintf(path, sizeof(path), "%s/feed", dir);
+	assert_int_equal(unlink(path), 0);
+	struct diag diag;
+	struct load *whole;
+	diag_init(&diag);
+	assert_int_equal(load_create(conf_path, NULL, &diag, &whole), 0);
+	assert_non_null(whole->zones->feeds[0].feed);
+	size_t warnings_n = count_warnings(&diag);
+	diag_fini(&diag);
+	bool done = false;
+	for (uint64_t nth = 1; !done; nth++) {
+		struct load *load = NULL;
+		diag_init(&diag);
+		failing_start(nth);
+		int rc = load_create(conf_path, NULL, &diag, &load);
+		done = failing_stop() < nth;
+		/* Told: it may look like no JSON to who parses it without memory. */
+		assert_true(rc < 0 || load->zones->feeds[0].feed || count_warnings(&diag) > warnings_n);
+		diag_fini(&diag);
+		load_destroy(load);
+	}
+	load_destroy(whole);
+	snprintf(path, sizeof(path), "%s/state/feed-one.saved", dir);
+	assert_int_equal(unlink(path), 0);
+	write_feed(5, "m3.fr.example");
+}
+
+/* A store is whole, or there is none: no referral may lack its glue, and no zone file is to blame. */
+static int build_store(uint64_t nth, bool *ret_done, struct answer_store **ret_store)
+{
+	static const struct {
+		const char *owner;
+		uint16_t type;
+		uint16_t rdata_len;
+		const char *rdata;
+	} records[] = {
+		{ "example.net", WIRE_TYPE_SOA, 22, "\0\0\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1" },
+		{ "example.net", WIRE_TYPE_NS, 20, "\2ns\3sub\7example\3net" },
+		{ "sub.example.net", WIRE_TYPE_NS, 20, "\2ns\3sub\7example\3net" },
+		{ "ns.sub.example.net", WIRE_TYPE_A, 4, "\300\0\2\1" },
+	};
+	struct store_builder *builder = store_builder_create();
+	struct diag diag;
+	uint8_t name[WIRE_NAME_MAX];
+	int len = name_from_text("example.net", NULL, 0, name);
+	assert_non_null(builder);
+	assert_int_equal(store_builder_add_zone(builder, name, (size_t)len), 0);
+	for (size_t i = 0; i < sizeof(records) / sizeof(records[0]); i++) {
+		len = name_from_text(records[i].owner, NULL, 0, name);
+		assert_int_equal(store_builder_add_record(builder, 0, name, (size_t)len, records[i].type, 300,
+		                                          (const uint8_t *)records[i].rdata,
+		                                          records[i].rdata_len, "zone", 1),
+		                 0);
+	}
+	diag_init(&diag);
+	failing_start(nth);
+	int rc = store_build(builder, &diag, ret_store);
+	*ret_done = failing_stop() < nth;
+	assert_int_equal(diag.errors_n, 0);
+	diag_fini(&diag);
+	store_builder_destroy(builder);
+	return rc;
+}
+
+static void test_store(void **unused)
+{
+	(void)unused;
+	struct answer_store *whole;
+	bool done;
+	assert_int_equal(build_store(0, &done, &whole), 0);
+	done = false;
+	for (uint64_t nth = 1; !done; nth++) {
+		struct answer_store *store = NULL;
+		int rc = build_store(nth, &done, &store);
+		assert_true(rc == 0 ? answer_store_equal(store, whole) : rc == -ENOMEM && !store);
+		answer_store_unref(store);
+	}
+	answer_store_unref(whole);
 }
 
 static void test_reload(void **unused)
@@ -378,7 +480,8 @@ int main(void)
 		cmocka_unit_test(test_geo),       cmocka_unit_test(test_change_override),
 		cmocka_unit_test(test_overrides), cmocka_unit_test(test_feed),
 		cmocka_unit_test(test_snap),      cmocka_unit_test(test_start),
-		cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_reload),    cmocka_unit_test(test_start_from_saved),
+		cmocka_unit_test(test_store),
 	};
 	return cmocka_run_group_tests(tests, make_site, remove_site);
 }
