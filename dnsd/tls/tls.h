@@ -27,6 +27,11 @@
 #define TLS_HELLO_MAX (16 * 1024)
 /* What a session may hold of a record that is not complete yet. */
 #define TLS_RECORD_MAX (17 * 1024)
+/* New keys (RFC 8446 section 4.6.3) cost the peer 27 bytes and us several derivations: so many are taken for
+ * each so many bytes of its data, then the session fails. Honest peers send one in some millions of records.
+ */
+#define TLS_KEY_UPDATES_MAX 100
+#define TLS_KEY_UPDATES_LEN (64 * 1024)
 
 /** Certificate, key and settings; read-only once made, shared by all workers and counted by references. */
 struct tls_context;

@@ -52,6 +52,7 @@ static SSL_CTX *make_ssl_ctx(void)
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	tls_session_watch(ctx);
 	bool fine = SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 	            SSL_CTX_set_cipher_list(ctx, "ECDHE+AESGCM:ECDHE+CHACHA20") == 1 &&
 	            SSL_CTX_set1_groups_list(ctx, "X25519:P-256:P-384") == 1 &&

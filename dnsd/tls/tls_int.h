@@ -19,6 +19,11 @@ struct tls_context {
 	uint64_t expires_s;
 };
 
+/* --- tls_session.c --- */
+
+/** Have sessions see the messages that come, so that who sends new keys without end is given up. */
+void tls_session_watch(SSL_CTX *ssl_ctx);
+
 /* --- tls_tickets.c --- */
 
 /** The ticket keys of this process. Any thread. */

@@ -20,6 +20,9 @@ struct tls_session {
 	uint8_t head_n;
 	bool is_open;
 	bool has_failed;
+	bool is_flooded;
+	unsigned key_updates_n; /* of the peer, and ... */
+	size_t data_len;        /* ... its data, since the last time that was TLS_KEY_UPDATES_LEN */
 };
 
 /* --- between OpenSSL and us: what it reads and writes is in struct tls_io --- */
@@ -117,10 +120,32 @@ void tls_session_destroy(struct tls_session *session)
 	free(session);
 }
 
+/* OpenSSL takes any number of new keys, and does not come back between them. Where they are too many it gets
+ * nothing more of what has come. */
+static void on_message(int is_ours, int version, int type, const void *message, size_t len, SSL *ssl,
+                       void *context)
+{
+	struct tls_session *session = SSL_get_app_data(ssl);
+	(void)version;
+	(void)context;
+	if (is_ours || type != SSL3_RT_HANDSHAKE || len == 0 ||
+	    *(const uint8_t *)message != SSL3_MT_KEY_UPDATE ||
+	    ++session->key_updates_n <= TLS_KEY_UPDATES_MAX)
+		return;
+	struct tls_io *io = BIO_get_data(SSL_get_rbio(ssl));
+	io->in_len = 0;
+	session->is_flooded = true;
+}
+
+void tls_session_watch(SSL_CTX *ssl_ctx)
+{
+	SSL_CTX_set_msg_callback(ssl_ctx, on_message);
+}
+
 static bool begin(struct tls_session *session, struct tls_io *io)
 {
 	session->ssl = SSL_new(session->context->ssl_ctx);
-	if (!session->ssl)
+	if (!session->ssl || SSL_set_app_data(session->ssl, session) != 1)
 		return false;
 	BIO_up_ref(io->bio);
 	SSL_set0_rbio(session->ssl, io->bio);
@@ -188,10 +213,15 @@ static enum tls_state read_plain(struct tls_session *session, uint8_t *plain, si
 		size_t n;
 		if (SSL_read_ex(session->ssl, plain + *len, plain_cap - *len, &n) == 1) {
 			*len += n;
+			session->data_len += n;
+			if (session->data_len >= TLS_KEY_UPDATES_LEN) {
+				session->data_len = 0;
+				session->key_updates_n = 0;
+			}
 			continue;
 		}
 		switch (SSL_get_error(session->ssl, 0)) {
-		case SSL_ERROR_WANT_READ: return TLS_OPEN;
+		case SSL_ERROR_WANT_READ: return session->is_flooded ? fail(session) : TLS_OPEN;
 		case SSL_ERROR_ZERO_RETURN: return TLS_ENDED;
 		default: return fail(session);
 		}

@@ -535,6 +535,43 @@ static void test_key_updates(void **state)
 	tls_context_unref(context);
 }
 
+/* Who sends new keys and nothing else makes us derive without end; also all in one read. */
+static void test_key_update_flood(void **state)
+{
+	(void)state;
+	struct tls_context *context = make_context("good", NULL);
+	for (int at_once = 0; at_once <= 1; at_once++) {
+		struct pair *pair = open_pair(context, client_ctx(TLS1_3_VERSION));
+		uint8_t nothing;
+		unsigned n = 0;
+		assert_true(shake_hands(pair, SIZE_MAX / 2));
+		client_read(pair, &nothing, 1);
+		for (; n < 5 * TLS_KEY_UPDATES_MAX && pair->state == TLS_OPEN; n++) {
+			assert_int_equal(SSL_key_update(pair->client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+			assert_int_equal(SSL_do_handshake(pair->client), 1);
+			if (!at_once)
+				carry(pair, SIZE_MAX / 2);
+		}
+		carry(pair, SIZE_MAX / 2);
+		assert_int_equal(pair->state, TLS_FAILED);
+		assert_true(at_once || n == TLS_KEY_UPDATES_MAX + 1);
+		close_pair(pair);
+	}
+	/* Beside data they may go on for ever. */
+	struct pair *pair = open_pair(context, client_ctx(TLS1_3_VERSION));
+	static const uint8_t data[16000];
+	assert_true(shake_hands(pair, SIZE_MAX / 2));
+	for (unsigned i = 0; i < 3 * TLS_KEY_UPDATES_MAX; i++) {
+		assert_int_equal(SSL_key_update(pair->client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+		assert_int_equal(SSL_write(pair->client, data, sizeof(data)), sizeof(data));
+		carry(pair, SIZE_MAX / 2);
+		assert_int_equal(pair->state, TLS_OPEN);
+		pair->got_len = 0;
+	}
+	close_pair(pair);
+	tls_context_unref(context);
+}
+
 /* A client that says it will send no more is heard to the end, and still gets its answer. */
 static void test_half_closed(void **state)
 {
@@ -657,12 +694,19 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_versions),        cmocka_unit_test(test_alpn),
-		cmocka_unit_test(test_pieces),          cmocka_unit_test(test_tickets),
-		cmocka_unit_test(test_keys_of_another), cmocka_unit_test(test_replaced),
-		cmocka_unit_test(test_strangers),       cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_renegotiation),   cmocka_unit_test(test_key_updates),
-		cmocka_unit_test(test_half_closed),     cmocka_unit_test(test_files),
+		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_alpn),
+		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_tickets),
+		cmocka_unit_test(test_keys_of_another),
+		cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_renegotiation),
+		cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_key_update_flood),
+		cmocka_unit_test(test_half_closed),
+		cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
