@@ -33,7 +33,7 @@
 
 static const struct filter_rule worker_rules[] = {
 	CALL(recvmmsg, "requests over UDP"),
-	CALL(sendmmsg, "answers over UDP"),
+	LIMITED(sendmmsg, "no TCP fast open", 3, MSG_FASTOPEN, 0, "answers over UDP"),
 	CALL(accept4, "TCP connections"),
 	CALL(read, "TCP; the wake-up of the loop"),
 	CALL(readv, "TCP"),

@@ -69,6 +69,17 @@ static int call_fast_open(void)
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	return result(sendto(tcp_fd, "x", 1, MSG_FASTOPEN, (struct sockaddr *)&addr, sizeof(addr)));
 }
+static int call_fast_open_many(void)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_port = htons(1) };
+	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	struct iovec part = { .iov_base = "x", .iov_len = 1 };
+	struct mmsghdr message = { .msg_hdr = { .msg_name = &addr,
+		                                .msg_namelen = sizeof(addr),
+		                                .msg_iov = &part,
+		                                .msg_iovlen = 1 } };
+	return result(sendmmsg(tcp_fd, &message, 1, MSG_FASTOPEN));
+}
 static int call_bind(void)
 {
 	struct sockaddr_in addr = { .sin_family = AF_INET };
@@ -162,6 +173,7 @@ static const struct {
 	{ "socket, packet", call_socket_packet, { EPERM, EPERM }, false },
 	{ "connect", call_connect, { EPERM, EPERM }, false },
 	{ "connect by fast open", call_fast_open, { EPERM, EPERM }, false },
+	{ "connect by fast open of several", call_fast_open_many, { EPERM, EPERM }, false },
 	{ "bind", call_bind, { EPERM, 0 }, false },
 	{ "open for reading", call_open_read, { 0, 0 }, false },
 	{ "open for writing", call_open_write, { EPERM, 0 }, true },
