@@ -35,6 +35,7 @@ struct batch {
 	uint32_t files_n;
 	uint64_t asked; /* up to which number it goes */
 	bool base_written;
+	const char *base_why;
 	bool was_gone; /* the journal, and who knows what else */
 	bool full;     /* the journal is, now */
 	int rc;
@@ -186,7 +187,8 @@ static int write_journal(struct keeping *keeping, struct batch *batch)
 		batch->base_written = rc == 0;
 	}
 	if (rc == 0)
-		batch->full = journal_is_full(keeping->journal);
+		/* One may be full by its base alone: the next would be too, and so without end. */
+		batch->full = !batch->base_written && journal_is_full(keeping->journal);
 	return rc;
 }
 
@@ -319,6 +321,14 @@ static bool fill_batch(struct keeping *keeping, const struct load *load)
 	batch->rotate = keeping->rotate;
 	if (keeping->base_why && zones_note_base(load->zones, keeping->base_why, utc_now()) == 0)
 		batch->base = zones_take_news(load->zones);
+	/* Without pools there is none, and none to wait for. While one is written records may be lost, and
+	 * then another is needed. */
+	if (load->conf->pools_n == 0)
+		keeping->base_why = NULL;
+	if (batch->base) {
+		batch->base_why = keeping->base_why;
+		keeping->base_why = NULL;
+	}
 	batch->news = keeping->news;
 	keeping->news = NULL;
 	if (keeping->wants_overrides) {
@@ -387,8 +397,8 @@ static void end_batch(struct keeping *keeping)
 	take_back(keeping, batch);
 	for (size_t i = 0; i < batch->feeds_written_n; i++)
 		note_kept(keeping, &batch->feeds[i]);
-	if (batch->base_written)
-		keeping->base_why = NULL;
+	if (!batch->base_written && !keeping->base_why)
+		keeping->base_why = batch->base_why;
 	keeping->rotate = batch->rotate || batch->full;
 	if (keeping->rotate)
 		keeping->base_why = "new journal";

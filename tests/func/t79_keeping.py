@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-from harness import DNSD, DNSDCTL, addresses, ask, check, check_equal, cvd_file, run, text_of, wait_until
+from harness import DNSD, DNSDCTL, STATE, ZONE_TEXT, addresses, ask, check, check_equal, cvd_file, run, text_of, wait_until
 
 MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 5)]
 DE = {f"192.0.2.{i}" for i in range(1, 5)}
@@ -260,3 +260,25 @@ def fds(pid):
     for fd in os.listdir(f"/proc/{pid}/fd"):
         if os.path.lexists(f"/proc/{pid}/fd/{fd}"):
             yield fd
+
+
+def test_no_pools(case, _):
+    """Without a pool there is no base for the journal: the state is written once, not for ever, and a stop has nothing to wait for."""
+    site = case.site()
+    site.write("clamav.zone", ZONE_TEXT)
+    site.folder_for("state")
+    site.conf([site.zone()], server=STATE)
+    case.daemon(site).stop()
+
+
+def test_base_fills_journal(case, _):
+    """A base that is longer than a journal may be: journals are not set aside one after the other."""
+    mirrors = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 61)]
+    site = case.site()
+    site.write("feed.json", json.dumps({"format": 1, "serial": 1, "excluded": [
+        {"mirror": host, "reason": "late", "detail": "x" * 150} for host, _, _ in mirrors[:50]]}))
+    site.folder_for("state")
+    site.pool_site(mirrors, pool={"feed": '"feed.json"'}, server=STATE + " journal-max-bytes = 4096;")
+    case.daemon(site).stop()
+    old = [name for name in os.listdir(site.file("state")) if name.startswith("journal.jsonl.")]
+    check(len(old) <= 1, f"journals that were set aside: {old}")

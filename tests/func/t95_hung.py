@@ -162,3 +162,26 @@ def test_signals_at_start(case, library):
     daemon.log.wait("reloaded")
     daemon.log.wait("counter queries_udp=")
     daemon.log.wait("log level: debug")
+
+
+def test_records_lost(case, library):
+    """More records than may wait come while a base is being written: the journal gets another base."""
+    mirrors = [(f"m{i}.example.net", "DE", [f"198.18.{i >> 8}.{i & 255}"]) for i in range(10100)]
+    site = case.site()
+    site.write("feed.json", json.dumps({"format": 1, "serial": 1, "excluded": []}))
+    site.folder_for("state")
+    site.pool_site(mirrors, pool={"feed": '"feed.json"'}, server=STATE)
+    hang(site, "state/journal.jsonl")
+    daemon = start(case, library, site)
+    daemon.wait_ready()
+    daemon.log.wait("open of .*journal.jsonl hangs")
+    site.write("feed.json", json.dumps({"format": 1, "serial": 2, "excluded": [],
+                                        "weights": [{"mirror": host, "factor": 0.5} for host, _, _ in mirrors]}))
+    daemon.log.wait("feed serial 2 in force")
+    go_on(site, "state/journal.jsonl")
+
+    def has_base():
+        with contextlib.suppress(FileNotFoundError), open(site.file("state/journal.jsonl")) as file:
+            return any('"records were lost"' in line for line in file)
+        return False
+    wait_until(has_base, "a base behind the records that were lost")
