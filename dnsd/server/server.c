@@ -168,15 +168,24 @@ static unsigned usable_cores(int cores[WORKERS_MAX])
 	return n;
 }
 
-/* Each connection is an open file. As many as we may have, and a word if that is too few. */
-static void raise_file_limit(const struct conf *conf, unsigned workers_n)
+/* Each socket and connection is an open file: as many as we may have. Before another process hands over its
+ * sockets: it has raised its own limit, and they may be more than we were started with. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* A word if that is too few. */
+static void check_file_limit(const struct conf *conf, unsigned workers_n)
 {
 	struct rlimit limit;
 	uint64_t wanted = (uint64_t)conf->tcp_clients_max * workers_n + FILES_BESIDE;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return;
-	limit.rlim_cur = limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_max < wanted)
 		log_warning("tcp-clients = %u for each of %u workers needs %" PRIu64
 		            " open files, and the limit is %" PRIu64
@@ -216,7 +225,7 @@ static int start_workers(struct server *server)
 	unsigned workers_n = conf->workers ? conf->workers : cores_n;
 	if (workers_n > WORKERS_MAX)
 		workers_n = WORKERS_MAX;
-	raise_file_limit(conf, workers_n);
+	check_file_limit(conf, workers_n);
 	struct diag diag;
 	diag_init(&diag);
 	const struct bindings *passed = server->takeover ? takeover_bindings(server->takeover) : NULL;
@@ -469,6 +478,7 @@ int server_create(const struct server_start *start, struct server **ret_server)
 	server->argv = start->argv;
 	server->conf_path = strdup(start->conf_path);
 	server->program = find_program(start->argv[0]);
+	raise_file_limit();
 	int rc = server->conf_path && server->program ? 0 : -ENOMEM;
 	if (rc == 0)
 		rc = takeover_open(start->conf_path, start->takeover, &server->takeover);

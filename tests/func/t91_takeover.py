@@ -578,3 +578,12 @@ def test_slow_reader(case, _):
         parse_answer(wire, tcp.receive())
         check(tcp.is_closed(DEADLINE_S), "the connection goes on")
     line.wait_ended(line.daemon.pid)
+
+
+def test_many_sockets(case, _):
+    """More sockets than the limit of files that a process starts with: who takes over raises it before they come."""
+    site = make_site(case, listen=[f"127.0.0.{i}@0" for i in range(1, 9)], workers=4, server='sandbox = "on";', metrics=False)
+    line = Line(case, site, prefix=("prlimit", "--nofile=48:4096"))
+    need_sandbox(line)
+    line.restart()
+    check(addresses(ask(line, "db.de.clamav.test")), "an answer of the new process")
