@@ -250,7 +250,14 @@ bool handover_pass_signal(struct server *server, int signal)
 {
 	if (!server->handed_over || !server->handover)
 		return false;
-	(void)kill(server->handover->pid, signal); /* it may have ended since */
+	/* One of another PID name space has no number here, and 0 is all of our own process group, us among
+	 * them: we would signal ourselves without end. */
+	if (server->handover->pid > 0)
+		(void)kill(server->handover->pid, signal); /* it may have ended since */
+	else
+		log_warning("signal %d is not passed on: the process that has taken over is in another "
+		            "PID name space; send it there",
+		            signal);
 	return true;
 }
 

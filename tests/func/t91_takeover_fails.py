@@ -11,7 +11,7 @@ import socket
 import time
 
 import t91_takeover
-from harness import (DEADLINE_S, DNSD, ZONE_TEXT, Control, Daemon, Tcp, addresses, ask, check, check_equal, dnsdctl, free_port,
+from harness import (DEADLINE_S, DNSD, ZONE_TEXT, Control, Daemon, Skip, Tcp, addresses, ask, check, check_equal, dnsdctl, free_port,
                      make_query, need_program, run, wait_until)
 from t80_load import Load, in_background
 from t91_takeover import NAMES, Line, TcpClient, change, children_of, has_ended, launcher_of, make_site, need_sandbox
@@ -459,3 +459,25 @@ def test_old_one_dies(case, _):
     daemon.wait_ready()
     check_equal(daemon.addr, addr, "the address it serves")
     ask(daemon, "www.clamav.test")
+
+
+def test_other_name_space(case, _):
+    """Who takes over from another PID name space has no number to pass a signal on to: nobody else gets it."""
+    if os.geteuid() != 0:
+        raise Skip("needs root, for a PID name space")
+    site = make_site(case, drain_s=600)
+    daemon = Daemon(site.path, prefix=("setsid", "unshare", "--pid", "--fork"))  # its group is its own
+    case.stack.callback(daemon.kill)
+    old = wait_until(lambda: children_of(daemon.pid), "dnsd below unshare")[0]
+    case.stack.callback(lambda: os.kill(old, signal.SIGKILL))
+    with Tcp(daemon.addr) as tcp, Impostor(daemon.control) as impostor:
+        tcp.send(make_query("www.clamav.test", "A").to_wire())
+        tcp.receive()
+        impostor.receive_until("welcome")
+        impostor.say("loaded")
+        impostor.receive_until("handover")
+        impostor.say("serving")
+        impostor.receive_until("yours")
+        os.kill(old, signal.SIGHUP)
+        daemon.log.wait("signal 1 is not passed on")
+        check_equal(daemon.process.poll(), None, "who is in the group of the old process has got the signal")
