@@ -38,13 +38,24 @@ static int set_option(int fd, int level, int option, int value)
 	return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
 }
 
+/* One that a service manager has made as large stays: it may go past the system's limit, and we, without
+ * FORCE, would make it smaller. */
+static void enlarge_buffer(int fd, int option, int option_force)
+{
+	int has = 0;
+	socklen_t len = sizeof(has);
+	/* The kernel tells twice of what was asked for. */
+	if (getsockopt(fd, SOL_SOCKET, option, &has, &len) == 0 && has >= 2 * SOCKET_BUFFER_BYTES)
+		return;
+	if (set_option(fd, SOL_SOCKET, option_force, SOCKET_BUFFER_BYTES) < 0)
+		set_option(fd, SOL_SOCKET, option, SOCKET_BUFFER_BYTES);
+}
+
 /* A socket that holds a burst; FORCE goes past the system's limit where we may. */
 static void enlarge_buffers(int fd)
 {
-	if (set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
-		set_option(fd, SOL_SOCKET, SO_RCVBUF, SOCKET_BUFFER_BYTES);
-	if (set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES) < 0)
-		set_option(fd, SOL_SOCKET, SO_SNDBUF, SOCKET_BUFFER_BYTES);
+	enlarge_buffer(fd, SO_RCVBUF, SO_RCVBUFFORCE);
+	enlarge_buffer(fd, SO_SNDBUF, SO_SNDBUFFORCE);
 }
 
 static int set_udp_options(int fd, int family, bool wildcard)
@@ -192,9 +203,19 @@ static int open_listener(const struct sockaddr_storage *addr, bool tls, const ch
 	return 0;
 }
 
+/* A service manager may have bound it without sharing. Then nothing could be opened beside it: no socket of
+ * one more worker at a restart, none of an address that overlaps at a reload. */
+static int adopt_udp(int fd, int family, bool wildcard)
+{
+	int rc = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	return rc == 0 ? set_udp_options(fd, family, wildcard) : rc;
+}
+
 static int adopt_tcp(int fd)
 {
-	int rc = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+	int rc = set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (rc == 0)
+		rc = set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (rc == 0)
 		rc = set_option(fd, SOL_SOCKET, SO_SNDBUF, TCP_SEND_BUFFER_BYTES);
 	return rc == 0 && listen(fd, ACCEPT_BACKLOG) < 0 ? -errno : rc;
@@ -207,7 +228,7 @@ int listener_adopt(const struct sockaddr_storage *addr, int udp_fd, int tcp_fd, 
 		.addr = *addr, .udp_fd = udp_fd, .tcp_fd = tcp_fd, .wildcard = is_wildcard(addr)
 	};
 	int rc = udp_fd < 0 ? open_socket(addr, SOCK_DGRAM, listener.wildcard, &listener.udp_fd)
-	                    : set_udp_options(udp_fd, addr->ss_family, listener.wildcard);
+	                    : adopt_udp(udp_fd, addr->ss_family, listener.wildcard);
 	if (rc == 0)
 		rc = tcp_fd < 0 ? open_socket(addr, SOCK_STREAM, listener.wildcard, &listener.tcp_fd)
 		                : adopt_tcp(tcp_fd);

@@ -21,8 +21,9 @@
 
 #define PROBE_MAX    512
 #define PROBE_TRY_MS 200
-/* Rounds missed when the log names the worker: half of the manager's limit. */
-#define TELL_AFTER_ROUNDS 2
+/* Rounds missed when the log names the worker: its last answer is three of the four in the manager's limit
+ * ago. */
+#define TELL_AFTER_ROUNDS 1
 /* The manager takes no more messages for now: when it is tried again, and how long a new main process may
  * wait for that. */
 #define AGAIN_MS          100

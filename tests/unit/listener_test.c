@@ -172,12 +172,39 @@ static void test_no_descriptors(void **unused)
 	}
 }
 
+/* Bound by somebody else without sharing: others of ours have their place beside it all the same. */
+static void test_adopted(void **unused)
+{
+	(void)unused;
+	struct listener listener = open_good("127.0.0.1", 0);
+	struct sockaddr_storage addr = listener.addr;
+	struct diag diag;
+	int fds[2];
+	listener_close(&listener);
+	for (int type = 0; type <= 1; type++) {
+		fds[type] =
+		        socket(AF_INET, (type ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		assert_int_equal(bind(fds[type], (struct sockaddr *)&addr, sizeof(struct sockaddr_in)), 0);
+	}
+	assert_int_equal(listen(fds[1], 1), 0);
+	diag_init(&diag);
+	assert_int_equal(listener_adopt(&addr, fds[0], fds[1], NULL, 0, &diag, &listener), 0);
+	diag_fini(&diag);
+	struct listener second = open_good("127.0.0.1", port_of(&listener));
+	struct listener all = open_good("0.0.0.0", port_of(&listener));
+	listener_close(&all);
+	assert_false(listener_is_free(&addr, false));
+	assert_false(listener_is_free(&addr, true));
+	listener_close(&second);
+	listener_close(&listener);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pair),           cmocka_unit_test(test_taken),
 		cmocka_unit_test(test_is_free),        cmocka_unit_test(test_not_ours),
-		cmocka_unit_test(test_no_descriptors),
+		cmocka_unit_test(test_no_descriptors), cmocka_unit_test(test_adopted),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
