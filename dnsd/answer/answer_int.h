@@ -53,7 +53,7 @@ struct parsed {
 
 /**
  * Fetch into the cache what the answers to a group (n <= ANSWER_GROUP_N) will read. It has no say in them;
- * where it has looked a country up on the way it leaves that in the group.
+ * nodes and countries that it has found on the way it leaves in the group.
  */
 void answer_prefetch(const struct answer_data *data, const struct answer_state *state, struct parsed *group,
                      size_t n);
