@@ -144,6 +144,7 @@ static void on_poll_closed(uv_handle_t *handle)
 void acceptor_close(struct acceptor *acceptor, uv_close_cb closed)
 {
 	acceptor->closed = closed;
+	uv_timer_stop(&acceptor->rest);
 	/* uv_close() takes the number out of epoll, even behind uv_poll_stop(): by then it must be ours
 	 * still. */
 	uv_close((uv_handle_t *)&acceptor->poll, on_poll_closed);

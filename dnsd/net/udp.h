@@ -2,7 +2,10 @@
  * udp: requests in batches from one UDP socket.
  *
  *     uv_poll: readable ──> recvmmsg 64 ──> answer_query() each ──> rate limits ──> sendmmsg ──> again, up to
- * 16 times
+ * 16 times, while a batch is full
+ *
+ * While batches are full the socket is out of epoll's set, and each round of the loop comes by itself
+ * (uv_idle): else the kernel would tell epoll of every answer that has left.
  *
  * A socket from which nothing can be received any more, however often it is tried, rests for a moment before
  * each further try: the loop would do nothing else.
@@ -27,7 +30,8 @@ struct udp_buffers *udp_buffers_create(void);
 void udp_buffers_destroy(struct udp_buffers *buffers);
 
 struct udp_socket {
-	uv_poll_t poll; /* first; data: for the owner */
+	uv_poll_t poll;  /* first; data: for the owner */
+	uv_idle_t turns; /* in place of poll while there is more than a batch to do */
 	uv_timer_t rest;
 	uv_close_cb closed;
 	unsigned failures_n; /* since something was received */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -90,14 +91,19 @@ static void setup(struct world *world)
 	world->acceptor.revived = on_revived;
 }
 
-static void teardown(struct world *world)
+static void end(struct world *world)
 {
 	if (world->accepted_fd >= 0)
 		close(world->accepted_fd);
-	acceptor_close(&world->acceptor, NULL);
 	uv_close((uv_handle_t *)&world->timer, NULL);
 	uv_run(&world->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&world->loop), 0);
+}
+
+static void teardown(struct world *world)
+{
+	acceptor_close(&world->acceptor, NULL);
+	end(world);
 }
 
 static void on_late(uv_timer_t *timer)
@@ -214,13 +220,36 @@ static void test_shortage(void **unused)
 	teardown(&world);
 }
 
+static void on_close_time(uv_timer_t *timer)
+{
+	acceptor_close(&((struct world *)timer->data)->acceptor, NULL);
+}
+
+/* Closed in the very moment in which it has rested enough. */
+static void test_closed_at_rest(void **unused)
+{
+	(void)unused;
+	struct world world;
+	const struct timespec past_rest = { .tv_nsec = 100000000 };
+	setup(&world);
+	int fd = begin_client(&world);
+	error = EMFILE;
+	wait_for(&world, &world.failed_n, 1);
+	uv_timer_start(&world.timer, on_close_time, 1, 0);
+	/* Both timers are due in the same round of the loop, this one first. */
+	nanosleep(&past_rest, NULL);
+	uv_run(&world.loop, UV_RUN_NOWAIT);
+	assert_true(uv_is_closing((const uv_handle_t *)&world.acceptor.poll));
+	close(fd);
+	end(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ended),
-		cmocka_unit_test(test_unusable),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_shortage),
+		cmocka_unit_test(test_ended),          cmocka_unit_test(test_unusable),
+		cmocka_unit_test(test_refused),        cmocka_unit_test(test_shortage),
+		cmocka_unit_test(test_closed_at_rest),
 	};
 	return cmocka_run_group_tests_name("accept", tests, NULL, NULL);
 }

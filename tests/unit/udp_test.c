@@ -1,13 +1,16 @@
 /*
- * The UDP socket of a worker in a loop of its own, and what the kernel may report at it.
+ * The UDP socket of a worker in a loop of its own: when much comes, and what the kernel may report at it.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -18,6 +21,7 @@
 #include "wire/wire.h"
 
 #define WAIT_MS 20000
+#define BATCH   64 /* of udp.c */
 
 static const char zone[] =
         "$TTL 3600\n@ SOA ns1 hostmaster 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n";
@@ -31,11 +35,30 @@ struct world {
 	struct net_context *net;
 	struct udp_socket udp;
 	struct sockaddr_in addr; /* of the server */
+	int feeder;              /* sends a batch of questions for each that is read; -1 = nobody does */
+	unsigned batches_n;
+	unsigned unwatched_n; /* of them with the socket out of epoll's set */
 };
+
+static struct world *current; /* whose batches are looked at */
+
+static void send_question(const struct world *world, int fd);
 
 static void between_batches(struct net_context *net)
 {
+	struct world *world = current;
 	(void)net;
+	if (!world)
+		return;
+	/* As it is told now, or not at all. */
+	struct epoll_event event = { .events = EPOLLIN, .data.fd = world->udp.fd };
+	world->batches_n++;
+	if (epoll_ctl(uv_backend_fd(&world->loop), EPOLL_CTL_MOD, world->udp.fd, &event) < 0) {
+		assert_int_equal(errno, ENOENT);
+		world->unwatched_n++;
+	}
+	for (unsigned i = 0; i < BATCH && world->feeder >= 0; i++)
+		send_question(world, world->feeder);
 }
 
 static int open_socket(uint16_t port, struct sockaddr_in *ret_addr)
@@ -52,9 +75,11 @@ static int open_socket(uint16_t port, struct sockaddr_in *ret_addr)
 	return fd;
 }
 
-static void setup(struct world *world)
+/* The server on that socket, of which the world has the address. */
+static void setup_on(struct world *world, int fd)
 {
 	memset(world, 0, sizeof(*world));
+	world->feeder = -1;
 	fixture_init(&world->fixture, zone, NULL);
 	world->net = calloc(1, sizeof(*world->net));
 	world->buffers = udp_buffers_create();
@@ -63,19 +88,31 @@ static void setup(struct world *world)
 	world->net->between_batches = between_batches;
 	assert_int_equal(uv_loop_init(&world->loop), 0);
 	assert_int_equal(uv_timer_init(&world->loop, &world->timer), 0);
-	int fd = open_socket(0, &world->addr);
 	assert_int_equal(udp_open(&world->udp, &world->loop, fd, false, world->buffers, world->net), 0);
 }
 
-static void teardown(struct world *world)
+static void setup(struct world *world)
 {
-	udp_close(&world->udp, NULL);
+	struct sockaddr_in addr;
+	setup_on(world, open_socket(0, &addr));
+	world->addr = addr;
+}
+
+static void end(struct world *world)
+{
+	current = NULL;
 	uv_close((uv_handle_t *)&world->timer, NULL);
 	uv_run(&world->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&world->loop), 0);
 	udp_buffers_destroy(world->buffers);
 	free(world->net);
 	fixture_fini(&world->fixture);
+}
+
+static void teardown(struct world *world)
+{
+	udp_close(&world->udp, NULL);
+	end(world);
 }
 
 static void on_late(uv_timer_t *timer)
@@ -174,11 +211,137 @@ static void test_socket_error(void **unused)
 	teardown(&world);
 }
 
+static void count_answers(int fd, unsigned want)
+{
+	uint8_t answer[512];
+	for (unsigned i = 0; i < want; i++)
+		assert_true(recv(fd, answer, sizeof(answer), MSG_DONTWAIT) > 0);
+	assert_int_equal(recv(fd, answer, sizeof(answer), MSG_DONTWAIT), -1);
+}
+
+/* While batches are full nobody waits at the socket; all are answered, and who comes later too. */
+static void test_full_batches(void **unused)
+{
+	(void)unused;
+	struct world world;
+	struct sockaddr_in addr;
+	const unsigned rest = 5;
+	setup(&world);
+	current = &world;
+	int client = open_socket(0, &addr);
+	for (unsigned i = 0; i < 2 * BATCH + rest; i++)
+		send_question(&world, client);
+	assert_true(serve(&world, 2 * BATCH + rest));
+	count_answers(client, 2 * BATCH + rest);
+	assert_int_equal(world.batches_n, 3);
+	assert_int_equal(world.unwatched_n, 3);
+	assert_false(uv_is_active((const uv_handle_t *)&world.udp.turns));
+
+	send_question(&world, client);
+	assert_true(serve(&world, 2 * BATCH + rest + 1));
+	count_answers(client, 1);
+	assert_int_equal(world.batches_n, 4);
+	assert_int_equal(world.unwatched_n, 3);
+
+	/* Nothing at all behind a full batch. */
+	for (unsigned i = 0; i < BATCH; i++)
+		send_question(&world, client);
+	assert_true(serve(&world, 3 * BATCH + rest + 1));
+	count_answers(client, BATCH);
+	assert_false(uv_is_active((const uv_handle_t *)&world.udp.turns));
+	send_question(&world, client);
+	assert_true(serve(&world, 3 * BATCH + rest + 2));
+	count_answers(client, 1);
+	close(client);
+	teardown(&world);
+}
+
+/* However much comes, the rest of the loop has its turn; and what waits when it closes is answered still. */
+static void test_endless(void **unused)
+{
+	(void)unused;
+	struct world world;
+	struct sockaddr_in addr;
+	setup(&world);
+	current = &world;
+	world.feeder = open_socket(0, &addr);
+	for (unsigned i = 0; i < BATCH; i++)
+		send_question(&world, world.feeder);
+	uv_run(&world.loop, UV_RUN_NOWAIT);
+	unsigned a_round = world.batches_n;
+	assert_in_range(a_round, 2, 16);
+	for (unsigned i = 2; i < 5; i++) {
+		uv_run(&world.loop, UV_RUN_NOWAIT);
+		assert_int_equal(world.batches_n, i * a_round);
+	}
+	assert_int_equal(world.unwatched_n, world.batches_n);
+	int client = world.feeder;
+	world.feeder = -1;
+	teardown(&world);
+	assert_int_equal(world.batches_n, 4 * a_round + 1);
+	close(client);
+}
+
+static void on_close_time(uv_timer_t *timer)
+{
+	struct world *world = timer->data;
+	world->feeder = -1;
+	udp_close(&world->udp, NULL);
+}
+
+/* Closed between two turns: none follows. */
+static void test_closed_when_busy(void **unused)
+{
+	(void)unused;
+	struct world world;
+	struct sockaddr_in addr;
+	setup(&world);
+	current = &world;
+	int client = open_socket(0, &addr);
+	world.feeder = client;
+	for (unsigned i = 0; i < BATCH; i++)
+		send_question(&world, client);
+	uv_run(&world.loop, UV_RUN_NOWAIT);
+	assert_true(uv_is_active((const uv_handle_t *)&world.udp.turns));
+	world.timer.data = &world;
+	uv_timer_start(&world.timer, on_close_time, 0, 0);
+	uv_run(&world.loop, UV_RUN_NOWAIT);
+	assert_true(uv_is_closing((const uv_handle_t *)&world.udp.poll));
+	assert_int_equal(world.net->counters.udp_receive_errors, 0);
+	close(client);
+	end(&world);
+}
+
+/* Closed in the very moment in which it has rested enough. */
+static void test_closed_at_rest(void **unused)
+{
+	(void)unused;
+	struct world world;
+	int ends[2];
+	const struct timespec past_rest = { .tv_nsec = 100000000 };
+	/* Always readable, and no socket: nothing can ever be received. */
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "x", 1), 1);
+	setup_on(&world, ends[0]);
+	for (unsigned i = 0; i < 100 && world.net->counters.udp_rests == 0; i++)
+		uv_run(&world.loop, UV_RUN_NOWAIT);
+	assert_int_equal(world.net->counters.udp_rests, 1);
+	world.timer.data = &world;
+	uv_timer_start(&world.timer, on_close_time, 1, 0);
+	/* Both timers are due in the same round of the loop, this one first. */
+	nanosleep(&past_rest, NULL);
+	uv_run(&world.loop, UV_RUN_NOWAIT);
+	assert_true(uv_is_closing((const uv_handle_t *)&world.udp.poll));
+	close(ends[1]);
+	end(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_error_queue),
-		cmocka_unit_test(test_socket_error),
+		cmocka_unit_test(test_error_queue),      cmocka_unit_test(test_socket_error),
+		cmocka_unit_test(test_full_batches),     cmocka_unit_test(test_endless),
+		cmocka_unit_test(test_closed_when_busy), cmocka_unit_test(test_closed_at_rest),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
