@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # bench.sh [--quick] BUILD [ROUNDS] [SECONDS]: dnsd on one core against its peers and against the limit, load from another core.
 #
-# The limit is tests/bench/echo.c: what the kernel's sockets allow a server that does nothing; "sized" is the same with what it sends back as long as
-# answers are. The peers are those of scripts/peers.sh; all
+# The limit is tests/bench/echo.c: what the kernel's sockets allow a server that does nothing; "whole" is the same with what it sends back as long as
+# answers are and never in fragments, as dnsd sends. The peers are those of scripts/peers.sh; all
 # have the site of scripts/bench_site.py. First every server must give the answers that dnsd's own explanation of them demands.
 # Then one server at a time is asked in slices of SECONDS (default 0.2), server by server, kind by kind, ROUNDS times (default 21), so that the
 # noise of a shared machine hits all alike, and each slice is compared with the limit's of the same round. Servers that are not asked cost nothing.
@@ -41,7 +41,7 @@ if [ "$(nproc)" -lt 2 ]; then
 	exit 1
 fi
 answer_bytes=118 # TXT 120, country 109, local 125
-limits=(limit sized)
+limits=(limit whole)
 servers=(dnsd gdnsd knot nsd)
 if [ -n "$quick" ]; then
 	limits=(limit)
@@ -68,14 +68,14 @@ start() { # SERVER
 	local root=$peers/root/usr command
 	case $1 in
 	limit) command=("$build/tests/bench/echo") ;;
-	sized) command=("$build/tests/bench/echo" $answer_bytes) ;;
+	whole) command=("$build/tests/bench/echo" $answer_bytes) ;;
 	dnsd) command=("$build/bin/dnsd" -c "$site/dnsd/dnsd.conf") ;;
 	gdnsd) command=("$root/sbin/gdnsd" -c "$site/gdnsd" start) ;;
 	knot) command=("$root/sbin/knotd" -c "$site/knot/knot.conf") ;;
 	nsd) command=("$root/sbin/nsd" -d -c "$site/nsd/nsd.conf") ;;
 	esac
 	case $1 in
-	limit | sized | dnsd) libraries='' ;;
+	limit | whole | dnsd) libraries='' ;;
 	*) libraries=$(echo "$PWD/$root"/lib/*-linux-gnu) ;;
 	esac
 	LD_LIBRARY_PATH=$libraries taskset -c $server_core "${command[@]}" >"$work/$1.log" 2>&1 &
@@ -88,7 +88,7 @@ wait_ready() { # SERVER
 	local end=$((SECONDS + start_deadline_s))
 	while ! {
 		case $1 in
-		limit | sized) port[$1]=$(head -n 1 "$work/$1.log") ;;
+		limit | whole) port[$1]=$(head -n 1 "$work/$1.log") ;;
 		dnsd) port[$1]=$(sed -nE 's/.*listening on 127.0.0.1@([0-9]+)$/\1/p' "$work/dnsd.log") ;;
 		*) port[$1]=$(awk -v server="$1" '$1 == server { print $2 }' "$site/ports") ;;
 		esac

@@ -11,7 +11,7 @@ import re
 import statistics
 import time
 
-LIMITS = ("limit", "sized")
+LIMITS = ("limit", "whole")
 SERVERS = (*LIMITS, "dnsd", "gdnsd", "knot", "nsd")
 KINDS = {"txt": "TXT", "country": "country", "local": "local", "nx": "nx", "mix": "mix"}
 FLOOD_SAMPLE = 16  # SAMPLE in tests/bench/flood.c: answers for each that it counts

@@ -4,7 +4,8 @@
  *
  *     echo [BYTES]
  *
- * BYTES: the length of what is sent back, whatever came; to see what larger answers cost in themselves.
+ * BYTES: the length of what is sent back, whatever came, and then never in fragments: the limit of a server
+ * whose answers are so long and sent in that way.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -29,6 +30,9 @@ int main(int argc, char **argv)
 	int bytes = 1 << 20;
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
+	int whole = IP_PMTUDISC_PROBE;
+	if (answer_len)
+		setsockopt(fd, IPPROTO_IP, IP_MTU_DISCOVER, &whole, sizeof(whole));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&addr, &addr_len) < 0) {
 		perror("echo");
