@@ -330,6 +330,10 @@ bool server_has_to_look(const struct server *server)
 {
 	if (load_geo_is_due(server->load))
 		return true;
+	for (size_t i = 0; i < server->load->zones->versions_n; i++) {
+		if (server->load->zones->versions[i].conf->directory)
+			return true;
+	}
 	for (size_t i = 0; i < server->load->conf->pools_n; i++) {
 		if (server->load->conf->pools[i].feed_file)
 			return true;

@@ -23,8 +23,11 @@
  *
  *     inotify  inotify_init1(): EMFILE, INOTIFY_CALLS_N times
  *
+ *     late     a file NAME.late of a folder gets its name just before the folder is watched
+ *
  * Only internet sockets are touched; "reuse" takes those of any kind.
  */
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -255,4 +258,31 @@ int inotify_init1(int flags)
 	if (wants("inotify") && atomic_fetch_add(&calls, 1) < INOTIFY_CALLS_N)
 		return fail(EMFILE);
 	return real(flags);
+}
+
+/* What is called NAME.late in this folder is called NAME from here on. */
+static void rename_late(const char *folder)
+{
+	DIR *entries = opendir(folder);
+	if (!entries)
+		return;
+	for (struct dirent *entry; (entry = readdir(entries));) {
+		size_t len = strlen(entry->d_name);
+		if (len > 5 && strcmp(entry->d_name + len - 5, ".late") == 0) {
+			char name[NAME_MAX + 1];
+			snprintf(name, sizeof(name), "%.*s", (int)(len - 5), entry->d_name);
+			(void)renameat(dirfd(entries), entry->d_name, dirfd(entries), name);
+		}
+	}
+	closedir(entries);
+}
+
+int inotify_add_watch(int fd, const char *path, uint32_t mask)
+{
+	static int (*real)(int, const char *, uint32_t);
+	if (!real)
+		real = (int (*)(int, const char *, uint32_t))dlsym(RTLD_NEXT, "inotify_add_watch");
+	if (wants("late"))
+		rename_late(path);
+	return real(fd, path, mask);
 }

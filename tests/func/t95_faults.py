@@ -8,8 +8,8 @@ import socket
 import struct
 import time
 
-from harness import (CONTROL, DEADLINE_S, Control, TCP, TOP, UDP, Tcp, ask, check, check_equal, check_rcode, cpu_s, make_query,
-                     open_socket, parse_answer, run, wait_until)
+from harness import (CONTROL, DEADLINE_S, Control, TCP, TOP, UDP, Tcp, ask, check, check_equal, check_rcode, cpu_s, cvd_file, make_query,
+                     open_socket, parse_answer, run, text_of, wait_until)
 from tls_support import make_certificate, tls_keys
 
 MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)])]
@@ -299,3 +299,15 @@ def test_no_memory_for_a_moment(case, library):
     daemon.log.wait("version records and pools not renewed: Cannot allocate memory")
     os.unlink(site.file("feed.json.poor"))
     daemon.log.wait("serial 2 was held back and still says the same: in force now")
+
+
+def test_late_version(case, library):
+    """A database that comes when the folder has been read, and is not watched yet, is announced; none comes after it."""
+    site = case.site()
+    for name, version in (("main", 62), ("daily", 27500), ("bytecode", 335)):
+        site.write(f"cvd/{name}.cvd", cvd_file(version))
+    site.write("cvd/daily.cvd.late", cvd_file(27501))
+    site.pool_site(MIRRORS, versions='{ name = "current.cvd"; directory = "cvd"; software = "1.4.3"; renew = "1h"; }')
+    daemon = start_site(case, library, "late", site)
+    wait_until(lambda: text_of(ask(daemon, "current.cvd.clamav.test", "TXT")).split(":")[2] == "27501", "the late version in the record")
+    check(not os.path.exists(site.file("cvd/daily.cvd.late")), "the late file has its name")
