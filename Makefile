@@ -95,19 +95,22 @@ bench: setup-test ## dnsd against gdnsd, Knot, NSD and the limit of the kernel's
 	@scripts/bench_site.py var/bench --geodb $(BUILD)/bin/dnsd-geodb
 	@scripts/bench.sh $(BUILD)
 	@$(BUILD)/tests/bench/geo_bench var/geo/country.mmdb
+	@$(BUILD)/tests/bench/geo_bench var/bench/country.mmdb 10000000
 
 bench-quick: setup-test ## dnsd against the limit only, in five seconds
 	+@$(COMPILE) all $(BENCHES)
 	@scripts/bench_site.py var/bench --geodb $(BUILD)/bin/dnsd-geodb
 	@scripts/bench.sh --quick $(BUILD)
 
-.PHONY: bench-growth bench-scaling bench-changes soak
+.PHONY: bench-growth bench-scaling bench-changes bench-reloads bench-geo soak
 SOAK_TIME ?= 3600
 bench-growth: ## start, memory and the cost of an answer by the number of mirrors and of records
 bench-scaling: ## two workers against one
 bench-changes: ## a saturated server under 1,000 feeds and 100 reloads
-soak: ## four fifths of what the server can do for SOAK_TIME seconds (default 3600), with feeds and reloads
-bench-growth bench-scaling bench-changes soak: setup-test
+bench-reloads: ## 1,000 reloads at half of what the server can do
+bench-geo: ## from a new geo database to its use
+soak: ## four fifths of what can be asked for SOAK_TIME seconds (default 3600), with feeds and reloads
+bench-growth bench-scaling bench-changes bench-reloads bench-geo soak: setup-test
 	+@$(COMPILE) all $(BENCHES)
 	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
 	@BUILD=$(BUILD) scripts/bench_more.py $(@:bench-%=%) $(if $(filter soak,$@),$(SOAK_TIME))

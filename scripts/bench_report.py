@@ -9,6 +9,7 @@ import os
 import platform
 import re
 import statistics
+import sys
 import time
 
 LIMITS = ("limit", "whole")
@@ -94,6 +95,12 @@ def tcp_figures(found):
     return figures
 
 
+def bad_answers(work):
+    """Of all that was measured: answers that were wrong, and connections that failed."""
+    return sum(one.get(name, 0) for kind in ("udp", "latency", "tcp") for one in samples(work, kind) if one["server"] not in LIMITS
+               for name in ("wrong", "failed"))
+
+
 def table(head, rows):
     width = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
     lines = [head, ["-" * n for n in width], *rows]
@@ -119,8 +126,8 @@ def print_tables(figures):
     table(["query", *present], rows(lambda one: f"{one['cpu_ns']:,.0f} ({one['system_share']:.0%})"))
     for kind, by_percent in figures["latency"].items():
         print(f"Microseconds to the answer, {KINDS[kind]}, at a share of the server's own capacity\n")
-        table(["at", "server", "answers/s", *("p50", "p90", "p99", "p99.9"), "lost"],
-              [[f"{percent} %", server, f"{one['rate']:,.0f}", *(f"{one[key]:,.0f}" for key in PERCENTILES), f"{one['lost']:.0f}"]
+        table(["at", "server", "asked/s", "answers/s", *("p50", "p90", "p99", "p99.9"), "lost"],
+              [[f"{percent} %", server, f"{one['offered']:,.0f}", f"{one['rate']:,.0f}", *(f"{one[key]:,.0f}" for key in PERCENTILES), f"{one['lost']:.0f}"]
                for percent, row in by_percent.items() for server, one in row.items()])
     if figures["tcp"]:
         print("TCP, queries a second in the best round (nanoseconds of the server's core for each)\n")
@@ -128,9 +135,6 @@ def print_tables(figures):
         table(["connections", *present],
               [[{"kept": "kept, pipelined", "new": "a new one each"}[kind], *(f"{row[s]['rate']:,.0f} ({row[s]['cpu_ns']:,.0f})" for s in present)]
                for kind, row in figures["tcp"].items()])
-    wrong = sum(one["wrong"] for row in udp.values() for one in row.values())
-    if wrong:
-        print(f"{wrong:.0f} wrong answers: the figures mean nothing\n")
 
 
 def machine():
@@ -166,6 +170,9 @@ def main():
         with open(args.json, "w") as file:
             json.dump(figures, file, indent=1)
             file.write("\n")
+    bad = bad_answers(args.work)
+    if bad:
+        sys.exit(f"bench: {bad:.0f} wrong or failed answers: the figures mean nothing")
 
 
 if __name__ == "__main__":

@@ -74,6 +74,16 @@ struct worker {
 	atomic_int filter_error;
 };
 
+/* Zeroed memory on cache lines of its own, to be freed with free(). */
+static void *create_on_lines(size_t size)
+{
+	size = (size + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE;
+	void *memory = aligned_alloc(CACHE_LINE, size);
+	if (memory)
+		memset(memory, 0, size);
+	return memory;
+}
+
 static void adopt(struct worker *worker)
 {
 	const struct snap *next = atomic_load_explicit(&worker->next, memory_order_acquire);
@@ -134,7 +144,8 @@ static int watch_sockets(struct worker *worker, struct serving *serving)
 
 static int start_serving(struct worker *worker, const struct listener *listener)
 {
-	struct serving *serving = calloc(1, sizeof(*serving));
+	/* Written with each batch: on lines that no other worker's memory shares. */
+	struct serving *serving = create_on_lines(sizeof(*serving));
 	if (!serving)
 		return -ENOMEM;
 	serving->listener = *listener;
@@ -372,11 +383,9 @@ static int start_thread(struct worker *worker)
 int worker_start(const struct worker_config *config, const struct snap *snap,
                  const struct listener *listeners, size_t listeners_n, struct worker **ret_worker)
 {
-	struct worker *worker =
-	        aligned_alloc(CACHE_LINE, (sizeof(*worker) + CACHE_LINE - 1) / CACHE_LINE * CACHE_LINE);
+	struct worker *worker = create_on_lines(sizeof(*worker));
 	if (!worker)
 		return -ENOMEM;
-	memset(worker, 0, sizeof(*worker));
 	worker->config = *config;
 	worker->snap = snap;
 	worker->net.data = &snap->data;

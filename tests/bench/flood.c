@@ -1,14 +1,15 @@
 /*
  * flood: what a DNS server can do at most over UDP.
  *
- *     flood PORT txt|country|local|nx|mix|echo SECONDS [states]
+ *     flood PORT txt|country|local|nx|mix SECONDS [states|echo]
  *
  * Sends more than any server takes: bursts of one kind of question leave as one UDP_SEGMENT send, which costs
  * a fraction of what the server pays for answering them one by one. Of the answers only one in SAMPLE reaches
  * this process, the others are dropped by a socket filter, so that a server is not slowed down by a reader
  * that shares its machine; they are told by their ids. Those that arrive are counted and checked. Queries
  * that the server has no room for are dropped in its socket, unseen. Prints answers a second and how many of
- * the sample were wrong. With "states" answers with even and odd addresses are wrong, too.
+ * the sample were wrong. With "states" answers with even and odd addresses are wrong, too; with "echo" none
+ * is looked at.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -51,9 +52,12 @@ static uint64_t now_ns(void)
 static void fill_deck(struct deck *deck, enum query_kind kind)
 {
 	for (unsigned i = 0; i < VARIANTS; i++) {
-		struct query *query = &deck->queries[i];
+		/* Those whose answers are let through stand at another place in each burst: of one for which
+		 * the server has no room, the end is lost. */
+		unsigned number = (i & ~(SAMPLE - 1U)) | ((i + i / BURST) & (SAMPLE - 1U));
+		struct query *query = &deck->queries[number];
 		query_make(query, kind);
-		uint16_t id = (uint16_t)((unsigned)kind << 12 | i);
+		uint16_t id = (uint16_t)((unsigned)kind << 12 | number);
 		query->bytes[0] = (uint8_t)(id >> 8);
 		query->bytes[1] = (uint8_t)id;
 		if (!deck->bytes) {
@@ -82,8 +86,18 @@ static int set_filter(int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
 }
 
+/* The client subnet stands last in a question. Of a few thousand, a server would have all that it knows about
+ * them in its cache. */
+static void draw_subnets(uint8_t *bytes, unsigned len)
+{
+	for (unsigned i = 1; i <= BURST; i++)
+		query_draw_subnet(bytes + (size_t)i * len);
+}
+
 static void send_burst(int fd, struct deck *deck)
 {
+	if (deck == &decks[QUERY_LOCAL])
+		draw_subnets(deck->bytes + (size_t)deck->next * deck->len, deck->len);
 	struct iovec iov = { deck->bytes + (size_t)deck->next * deck->len, (size_t)deck->len * BURST };
 	union {
 		char bytes[CMSG_SPACE(sizeof(uint16_t))];
@@ -135,10 +149,10 @@ static unsigned read_answers(int fd, bool echo, bool states)
 int main(int argc, char **argv)
 {
 	bool states = argc == 5 && strcmp(argv[4], "states") == 0;
-	bool echo = argc == 4 && strcmp(argv[2], "echo") == 0;
-	int kind = argc == 4 || states ? query_kind_from_text(echo ? "txt" : argv[2]) : -1;
+	bool echo = argc == 5 && strcmp(argv[4], "echo") == 0;
+	int kind = argc == 4 || states || echo ? query_kind_from_text(argv[2]) : -1;
 	if (kind < 0) {
-		fprintf(stderr, "Usage: flood PORT txt|country|local|nx|mix|echo SECONDS [states]\n");
+		fprintf(stderr, "Usage: flood PORT txt|country|local|nx|mix SECONDS [states|echo]\n");
 		return 2;
 	}
 	for (int i = 0; i < QUERY_KINDS_N; i++)

@@ -1,6 +1,7 @@
 /*
  * geo_bench DB.mmdb [CHECKS]: load time, size and lookup time of the geo map; both ends of every range and
- * CHECKS random addresses of each kind are compared with libmaxminddb's own answer.
+ * CHECKS random addresses of each kind are compared with libmaxminddb's own answer; at both ends the length that
+ * goes with the answer must be that of the largest network there in which there is no other.
  */
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -131,6 +132,33 @@ static bool check_one(const MMDB_s *mmdb, const struct geo_map *map, const struc
 	return is_alias || match.country == want;
 }
 
+static int compare_addrs(const struct addr *a, const struct addr *b)
+{
+	return memcmp(a->bytes, b->bytes, sizeof(a->bytes));
+}
+
+/* Does the prefix of that length around the address lie within the range? */
+static bool is_within(const struct geo_range *range, const struct addr *addr, unsigned len)
+{
+	struct addr low = *addr;
+	struct addr high = *addr;
+	for (unsigned i = len / 8; i < (addr->family == 4 ? 4U : 16U); i++) {
+		uint8_t host = i == len / 8 ? (uint8_t)(0xff >> len % 8) : 0xff;
+		low.bytes[i] &= (uint8_t)~host;
+		high.bytes[i] |= host;
+	}
+	return compare_addrs(&low, &range->first) >= 0 && compare_addrs(&high, &range->last) <= 0;
+}
+
+/* A neighbour of another country is at the end of each range, so the largest network within it is the one. */
+static bool has_exact_len(const struct geo_map *map, const struct geo_range *range, const struct addr *addr)
+{
+	struct geo_match match;
+	geo_map_find(map, addr, &match);
+	return is_within(range, addr, match.prefix_len) &&
+	       (match.prefix_len == 0 || !is_within(range, addr, match.prefix_len - 1U));
+}
+
 static int check(const char *path, const struct geo_map *map, unsigned kinds_n, unsigned long checks_n)
 {
 	MMDB_s mmdb;
@@ -143,8 +171,10 @@ static int check(const char *path, const struct geo_map *map, unsigned kinds_n, 
 		struct geo_range range;
 		geo_map_ranges_init(map, (uint8_t)family, &ranges);
 		for (; geo_map_ranges_next(&ranges, &range); ends_n += 2)
-			for (unsigned end = 0; end < 2; end++)
-				wrong_n += !check_one(&mmdb, map, end ? &range.last : &range.first);
+			for (unsigned end = 0; end < 2; end++) {
+				const struct addr *addr = end ? &range.last : &range.first;
+				wrong_n += !check_one(&mmdb, map, addr) || !has_exact_len(map, &range, addr);
+			}
 	}
 	for (unsigned kind = 0; kind < kinds_n; kind++) {
 		for (unsigned long i = 0; i < checks_n; i++) {

@@ -76,6 +76,8 @@ static unsigned send_some(struct client *client, unsigned budget)
 		const struct query *query = &queries[client->sequence++ % VARIANTS];
 		uint16_t id = (uint16_t)((query_draw() & 0xffc0U) | slot);
 		memcpy(bytes[n], query->bytes, query->len);
+		if (query->has_subnet)
+			query_draw_subnet(bytes[n] + query->len);
 		bytes[n][0] = (uint8_t)(id >> 8);
 		bytes[n][1] = (uint8_t)id;
 		iov[n] = (struct iovec){ bytes[n], query->len };

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#define SUBNET_LEN 3
+
 static uint64_t random_state = 88172645463325252ULL;
 
 uint64_t query_draw(void)
@@ -74,13 +76,18 @@ void query_make(struct query *query, enum query_kind kind)
 	if (kind == QUERY_LOCAL) {
 		static const uint8_t opt[] = { 0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 11, 0, 8, 0, 7, 0, 1, 24, 0 };
 		bytes[11] = 1;
+		query->has_subnet = true;
 		memcpy(bytes + len, opt, sizeof(opt));
-		len += sizeof(opt);
-		uint64_t address = query_draw();
-		memcpy(bytes + len, &address, 3);
-		len += 3;
+		len += sizeof(opt) + SUBNET_LEN;
+		query_draw_subnet(bytes + len);
 	}
 	query->len = len;
+}
+
+void query_draw_subnet(uint8_t *end)
+{
+	uint64_t address = query_draw();
+	memcpy(end - SUBNET_LEN, &address, SUBNET_LEN);
 }
 
 bool query_is_right(const struct query *query, const uint8_t *answer, size_t len)

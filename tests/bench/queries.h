@@ -18,7 +18,8 @@ struct query {
 	uint8_t bytes[QUERY_MAX];
 	unsigned len;
 	bool nxdomain;
-	bool is_pool; /* answered with addresses of mirrors */
+	bool is_pool;    /* answered with addresses of mirrors */
+	bool has_subnet; /* its last bytes: see query_draw_subnet() */
 };
 
 /** The same sequence in each run. */
@@ -29,6 +30,9 @@ enum query_kind query_draw_mix(void);
 
 /** A question of a kind with id 0: its country, client subnet or label drawn. */
 void query_make(struct query *query, enum query_kind kind);
+
+/** Another client subnet, a /24 of IPv4, for a question of kind local; end: behind its last byte. */
+void query_draw_subnet(uint8_t *end);
 
 /** Does the answer fit: the question, the rcode, and something in it? */
 bool query_is_right(const struct query *query, const uint8_t *answer, size_t len);
