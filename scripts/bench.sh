@@ -68,7 +68,7 @@ start() { # SERVER
 	local root=$peers/root/usr command
 	case $1 in
 	limit) command=("$build/tests/bench/echo") ;;
-	whole) command=("$build/tests/bench/echo" $answer_bytes) ;;
+	whole) command=("$build/tests/bench/echo" "$answer_bytes") ;;
 	dnsd) command=("$build/bin/dnsd" -c "$site/dnsd/dnsd.conf") ;;
 	gdnsd) command=("$root/sbin/gdnsd" -c "$site/gdnsd" start) ;;
 	knot) command=("$root/sbin/knotd" -c "$site/knot/knot.conf") ;;

@@ -362,7 +362,7 @@ def soak(seconds):
     feeds_n = maker.serial - warming.serial
     print(f"{feeds_n} feeds after {warming.serial} quick ones, {in_force} in force, {maker.reloads_n} reloads, lost {lost:.0f}, wrong {wrong:.0f}, memory from {rss[0]} to {rss[-1]} KiB "
           f"({growth_kb:+.0f} after the first part, {later_kb:+.0f} from the second quarter to the last)")
-    return (wrong == 0 and lost == 0 and growth_kb < 1024 and later_kb < 512 and slowest > 0.9 * rate
+    return (wrong == 0 and lost == 0 and growth_kb < 1024 and later_kb < 512 and slowest > 0.5 * rate
             and in_force > 0.9 * maker.serial and maker.reloads_n >= seconds // 12)
 
 

@@ -183,8 +183,9 @@ int main(int argc, char **argv)
 			warm_n = answers_n;
 		}
 	}
-	double took = (double)(now - counted_from) / 1e9;
+	/* Nothing was counted where this process has hardly run. */
+	double took = counted_from ? (double)(now - counted_from) / 1e9 : 0;
 	printf("rate=%.0f wrong=%" PRIu64 " sample=%" PRIu64 "\n",
-	       (double)(answers_n - warm_n) * SAMPLE / took, wrong_n, answers_n);
+	       took > 0 ? (double)(answers_n - warm_n) * SAMPLE / took : 0, wrong_n, answers_n);
 	return wrong_n ? 1 : 0;
 }
