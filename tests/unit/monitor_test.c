@@ -285,6 +285,44 @@ static void test_one_voice_one_vote(void **state)
 	assert_true(monitor_fixture_out_n(fx) > 0);
 }
 
+/* The others reach a mirror that we have lost: what we saw of it last says nothing of what it has by now. */
+static void test_outvoted_is_not_out_of_sync(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	struct monitor *monitor = &fx->monitor;
+	monitor_fixture_begin_well(fx);
+	use_others(fx, "a", "b");
+	const struct addr nobody = { .family = 4, .bytes = { 192, 0, 2, 1 } };
+	monitor->colleagues[0].vote = make_vote("other", &nobody);
+	monitor->colleagues[1].vote = make_vote("third", &nobody);
+	struct watched *lost = monitor->watched[0];
+	for (unsigned i = 0; i < 3; i++) {
+		http_fake_script(fx->fake, "/timestamp", &busy);
+		monitor_fixture_check(lost, false);
+		http_fake_script(fx->fake, "/timestamp", NULL);
+		while (lost->held_ms)
+			monitor_fixture_self_test(fx);
+	}
+	assert_int_equal(lost->standing.reason, REASON_HTTP_ERROR);
+	/* As if a version had come since. */
+	lost->last.databases[1].version = DAILY - 1;
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[0].addrs[0].verdict.votes_out, 1);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
+	/* Nor does it count as one that has the version. */
+	assert_int_equal(monitor->databases[1].have_n, MONITOR_FIXTURE_N - 1);
+	assert_int_equal(monitor->databases[1].of_n, MONITOR_FIXTURE_N);
+	/* It is seen again, on its way back with us, and lacks the version. */
+	lost->standing.failures_n = 0;
+	lost->standing.successes_n = 1;
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[0].verdict.reason, REASON_OUT_OF_SYNC);
+	/* That is not forgotten when it is lost once more: it has to show that it has it. */
+	lost->standing.failures_n = 1;
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[0].verdict.reason, REASON_OUT_OF_SYNC);
+}
+
 static void test_vote_by_https_ends(void **state)
 {
 	struct monitor_fixture *fx = *state;
@@ -505,6 +543,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clock_goes_back, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_one_voice_one_vote, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_outvoted_is_not_out_of_sync, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_vote_by_https_ends, monitor_fixture_setup,
 		                                monitor_fixture_teardown),

@@ -125,10 +125,17 @@ static bool is_in_window(const struct mirror *mirror, uint64_t now_s)
 	return false;
 }
 
+/** Is it in by the votes of others, though we cannot see it? What it has by now, nobody here knows. */
+static bool is_out_of_sight(const struct address_view *addr)
+{
+	return addr->standing.reason != REASON_NONE && addr->standing.failures_n > 0;
+}
+
 /**
  * What of its addresses that are in counts for the gate: the least of those that have shown a version. Where
- * none has yet, since a start or a new configuration, it is 0: the mirror counts among those that would have
- * to have a new one, or the few that were seen first would be a quorum, and lacks none.
+ * none has yet, since a start or a new configuration, or none can be seen from here, it is 0: the mirror
+ * counts among those that would have to have a new one, or the few that were seen would be a quorum, and
+ * lacks none.
  */
 static void set_gate(const struct mirror_view *mirror, size_t database, bool has_patches,
                      struct gate_mirror *ret_gate)
@@ -141,7 +148,7 @@ static void set_gate(const struct mirror_view *mirror, size_t database, bool has
 		if (addr->verdict.reason != REASON_NONE)
 			continue;
 		ret_gate->is_in = true;
-		if (seen->version == 0)
+		if (seen->version == 0 || is_out_of_sight(addr))
 			continue;
 		bool has_patch = !has_patches || (seen->cdiffs & 1);
 		if (seen->version < ret_gate->version) {
