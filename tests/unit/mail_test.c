@@ -234,28 +234,43 @@ static void test_who(void **state)
 	mail_fixture_has(0, "From: team@clamav.test\n");
 }
 
+/* Nothing during announced maintenance, neither of what breaks nor of what is mended: that is told after it.
+ */
 static void test_maintenance(void **state)
 {
 	(void)state;
-	mail_fixture_fails(0, REASON_UNREACHABLE, 1);
-	assert_int_equal(mail_fixture_plan(), 1);
-	mail_fx.mirrors[0].in_maintenance = mail_fx.mirrors[1].in_maintenance = true;
-	mail_fixture_fails(0, REASON_UNREACHABLE, 9);
-	mail_fixture_fails(1, REASON_UNREACHABLE, 9);
-	mail_fixture_is_out(0, REASON_UNREACHABLE);
-	mail_fixture_is_out(1, REASON_UNREACHABLE);
+	struct mirror_view *mirrors = mail_fx.mirrors;
+	for (size_t i = 0; i < 2; i++)
+		mail_fixture_fails(i, REASON_UNREACHABLE, 1);
+	assert_int_equal(mail_fixture_plan(), 2);
+	for (size_t i = 0; i < 4; i++) {
+		mirrors[i].in_maintenance = true;
+		mail_fixture_fails(i, REASON_UNREACHABLE, 9);
+		mail_fixture_is_out(i, REASON_UNREACHABLE);
+	}
 	assert_int_equal(mail_fixture_plan(), 0);
-	mail_fixture_is_well(1);
+	/* Well within the window: 0 and 1, of which the team has heard, and 2, of which nobody has. */
+	mail_fx.view.now_s += 600;
+	for (size_t i = 0; i < 3; i++)
+		mail_fixture_is_well(i);
 	assert_int_equal(mail_fixture_plan(), 0);
-	mail_fixture_is_well(0);
-	assert_int_equal(mail_fixture_plan(), 1);
-	mail_fixture_has(0, "m0.de.example: well again");
-	/* Still out when it is over. */
-	mail_fixture_is_out(1, REASON_UNREACHABLE);
+	mail_fixture_restart();
 	assert_int_equal(mail_fixture_plan(), 0);
-	mail_fx.mirrors[1].in_maintenance = false;
-	assert_int_equal(mail_fixture_plan(), 1);
-	mail_fixture_has(0, "m1.de.example: out of DNS");
+	/* And not for long. */
+	mail_fx.view.now_s += 600;
+	mail_fixture_is_out(1, REASON_REFUSED);
+	assert_int_equal(mail_fixture_plan(), 0);
+	/* It is over. */
+	for (size_t i = 0; i < 4; i++)
+		mirrors[i].in_maintenance = false;
+	assert_int_equal(mail_fixture_plan(), 3);
+	mail_fixture_check(
+	        0, "team@clamav.test",
+	        "[clamav mirrors] m0.de.example: well again (unreachable since 2026-11-21 07:00 UTC)");
+	mail_fixture_has(1, "m1.de.example: out of DNS, refused");
+	mail_fixture_has(1, "\nIn-Reply-To: <mirrormon.1795244400.failing.m1-de-example@clamav.test>\n");
+	mail_fixture_has(2, "m3.de.example: out of DNS, unreachable");
+	assert_int_equal(mail_fixture_plan(), 0);
 }
 
 /* --- the monitor itself --- */

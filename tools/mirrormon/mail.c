@@ -322,7 +322,7 @@ static int plan_mirror(struct plan *plan, const struct mirror_view *mirror, bool
 	strcpy(incident.host, mirror->host);
 	incident.since_s = begin_of(plan, mirror, &state);
 	int rc = 0;
-	if (is_well && !is_storm) {
+	if (is_well && !is_storm && !mirror->in_maintenance) {
 		if (incident.team_heard || incident.admin_heard)
 			rc = say_step(plan, mirror, &incident, MAIL_RECOVERED, incident.team_heard,
 			              incident.admin_heard);
