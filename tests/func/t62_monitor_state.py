@@ -18,7 +18,7 @@ FAST = {"interval": '"400ms"', "retry": '"200ms"'}
 def setup(case):
     mirrors = [(f"m{i}.{c.lower()}.example", c, [f"192.0.2.{n}", f"2001:db8::{n:x}"])
                for n, (c, i) in enumerate(((c, i) for c in ("DE", "FR") for i in range(1, 4)), 1)]
-    world = MirrorWorld(case, mirrors, more=[("new.de.example", "DE", ["192.0.2.201"])], raw=[(f"h{i}.fr.example", "FR", [f"198.51.100.{100 + i}"]) for i in range(1, 10)])
+    world = MirrorWorld(case, mirrors, more=[("new.de.example", "DE", ["192.0.2.201"])], raw=[(f"h{i}.fr.example", "FR", [f"198.51.100.{100 + i}"]) for i in range(1, 11)])
     databases = {"daily": 100}
     if os.environ.get("DNSD_SIGNED_CVD_DIR"):
         with open(os.path.join(os.environ["DNSD_SIGNED_CVD_DIR"], "bytecode.cvd"), "rb") as file:
@@ -364,6 +364,7 @@ def evil_answers():
     return [
         ("http-error", whole(f"HTTP/1.1 500 {EVIL}\r\nContent-Length: 0\r\n\r\n")),
         ("http-error", whole("HTTP/1.1 503 Oops\r2026-11-21T00:00:00Z info: mirror m1.de.example: none -> admin\r\nContent-Length: 0\r\n\r\n")),
+        ("refused", whole('HTTP/1.1 403 x" votes=3/3 to="none\\\r\nContent-Length: 0\r\n\r\n')),
         ("wrong-content", whole(body(f"{EVIL}\n2026-11-21T00:00:00Z info: mirror m1.de.example: none -> admin\nBcc: all@example\n"))),
         ("http-error", whole(f"HTTP/1.1 302 Found\r\nLocation: http://x/{EVIL}\r\nContent-Length: 0\r\n\r\n")),
         ("http-error", whole("\x16\x03\x01\x02" + EVIL + "\r\n\r\n", False)),
@@ -387,6 +388,7 @@ def test_hostile(case, world):
                             mail={"team": '"team@pool.example"', "sendmail": f'"{site.file("mail/sendmail")}"', "admin-after": "2",
                                   "digest-over-percent": "90"},
                             site={"directory": '"html"', "interval": '"500ms"'}, votes={"file": '"vote.json"'},
+                            announce={"enabled": "false"},  # nor looks at headers alone, which find something else
                             metrics={"listen": '[ "127.0.0.1@0" ]'})
     want = {mirror.host: reason for mirror, (reason, _) in zip(world.raw, answers)}
     monitor.wait_out(want)
@@ -399,6 +401,8 @@ def test_hostile(case, world):
     for line in monitor.log.since(0):
         check(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (info|warning|error): [ -~]*", line), f"a line of the log: {line!r}")
         check(not re.search(r"Z \w+: mirror m1\.de\.example: none -> admin", line), f"a line that the mirror wrote: {line!r}")
+        if " address mirror=" in line:
+            check(re.search(r' detail="(?:[^"\\]|\\.)*"$', line), f"what a mirror wrote is not in its field: {line}")
     for name in "feed.json", "vote.json":
         text = open(site.file(name)).read()
         for entry in json.loads(text).get("excluded", json.loads(text).get("opinions")):

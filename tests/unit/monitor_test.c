@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/utc.h"
+#include "mirrormon/quote.h"
+#include "tests/unit/support/log_notes.h"
 #include "tests/unit/support/monitor_fixture.h"
 
 #define HOUR_MS 3600000U
@@ -421,6 +424,42 @@ static void test_returned_at_a_start(void **state)
 		assert_int_equal(fx->monitor.watched[i]->standing.reason, REASON_NONE);
 }
 
+/* What a mirror says stays in its field, whatever it is. */
+static void test_log_fields(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	static const struct http_fake_answer forged = {
+		.text = "HTTP/1.1 403 x\" votes=3/3 to=\"none\\\r\nContent-Length: 0\r\n\r\n",
+		.host = "db.de.clamav.net"
+	};
+	static const char field[] =
+	        " detail=\"GET /timestamp (Host db.de.clamav.net): 403 x\\\" votes=3/3 to=\\\"none\\\\\"\n";
+	monitor_fixture_begin_well(fx);
+	log_notes_begin();
+	enum log_level level = log_get_level();
+	log_set_level(LOG_LEVEL_DEBUG);
+	http_fake_script(fx->fake, "/timestamp", &forged);
+	fx->monitor.watched[0]->turn = 0;
+	monitor_fixture_check_known(fx, fx->monitor.watched[0]);
+	monitor_judge(&fx->monitor);
+	log_set_level(level);
+	log_notes_end();
+	assert_int_equal(monitor_fixture_out_n(fx), 1);
+	assert_int_equal(log_notes_n("opinion mirror="), 1);
+	assert_int_equal(log_notes_n("address mirror="), 1);
+	assert_int_equal(log_notes_n(field), 2);
+}
+
+/* A buffer that is too short for a pair ends before it. */
+static void test_quote(void **state)
+{
+	(void)state;
+	char quoted[6];
+	assert_string_equal(quote_text("a\\b\"", quoted, sizeof(quoted)), "a\\\\b");
+	assert_string_equal(quote_text("abcde\"", quoted, sizeof(quoted)), "abcde");
+	assert_string_equal(quote_text("", quoted, sizeof(quoted)), "");
+}
+
 static void write_file(const char *path, const char *text)
 {
 	assert_int_equal(file_replace(path, text, strlen(text)), 0);
@@ -526,6 +565,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_databases_move),
+		cmocka_unit_test(test_quote),
+		cmocka_unit_test_setup_teardown(test_log_fields, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_one_failure_is_not_out_of_sync, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_start_with_one_failure, monitor_fixture_setup,

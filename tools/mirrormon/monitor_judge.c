@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/utc.h"
 #include "mirrormon/monitor_int.h"
+#include "mirrormon/quote.h"
 
 /* The wall clock and the loop's may go apart by so much before it counts as set by somebody. */
 #define JUMP_S 60
@@ -88,11 +89,11 @@ static void judge_address(struct monitor *monitor, struct watched *watched, cons
 	if (before.reason == watched->verdict.reason)
 		return;
 	monitor->changes_n++;
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], detail[QUOTE_DETAIL_MAX];
 	addr_format(&watched->addr, text, sizeof(text));
 	log_info("address mirror=%s address=%s from=%s to=%s votes=%u/%u detail=\"%s\"", watched->host, text,
 	         reason_text(before.reason), reason_text(watched->verdict.reason), watched->verdict.votes_out,
-	         watched->verdict.votes_n, watched->verdict.detail);
+	         watched->verdict.votes_n, quote_text(watched->verdict.detail, detail, sizeof(detail)));
 	history_add_change(monitor->history, now_s, watched->host, &watched->addr, before.reason,
 	                   watched->verdict.reason, watched->verdict.detail);
 }
