@@ -1,5 +1,6 @@
 """What outlives mirrormon: restarts, kills, damaged and full disks; several monitors and their votes; --once; mirrors that mean ill."""
 import contextlib
+import hashlib
 import json
 import os
 import pty
@@ -334,6 +335,33 @@ def test_commands(case, world):
         check(f'"{new.host}"' in file.read(), "the new one is not in mirrors.conf")
     status, out, err = mirrormon(world, "-c", path, "check", new.host.upper())
     check(re.search(rf"^{new.addresses[0]} +good$", out, re.M), f"check of the new one: {status} {out} {err}")
+
+
+def test_lot(case, world):
+    """Good headers, and something else behind them: only a whole database shows it, drawn by lot. By its MD5; by sigtool where that was made to fit."""
+    if not os.environ.get("DNSD_SIGNED_CVD_DIR"):
+        raise Skip("needs a genuine database: set DNSD_SIGNED_CVD_DIR")
+    mirrors = world.mirrors[:3]
+    monitor = start(case, world, mirrors=mirrors, checks={"databases": '[ "bytecode" ]', "patched": '""', "deep-interval": '"200ms"',
+                                                          "sigtool": f'"{need_program("sigtool")}"'})
+    with open(mirrors[0].path("bytecode.cvd"), "rb") as file:
+        genuine = file.read()
+    built = int(genuine[:512].split(b":")[8])
+    changed = genuine[:-1] + bytes([genuine[-1] ^ 1])
+    forged = changed.replace(genuine[:512].split(b":")[5], hashlib.md5(changed[512:]).hexdigest().encode(), 1)
+    mark = monitor.log.mark()
+    mirrors[0].put("bytecode.cvd", changed, built)
+    mirrors[1].put("bytecode.cvd", forged, built)
+    monitor.wait_out({mirror.host: "wrong-content" for mirror in mirrors[:2]})
+    details = {entry["mirror"]: entry["detail"] for entry in monitor.feed()["excluded"]}
+    for mirror, found in zip(mirrors, (r"GET /bytecode\.cvd \(Host \S+\): version \d+ has MD5 \w{32}, its header says \w{32}",
+                                       r"GET /bytecode\.cvd \(Host \S+\): sigtool says it is damaged or not signed \(version \d+ by its header\)")):
+        check(re.fullmatch(found, details[mirror.host]), f"{mirror.host}: {details[mirror.host]}")
+    for mirror in mirrors[:2]:
+        mirror.sync("bytecode.cvd")
+    monitor.wait_out({})
+    check(not any(f"mirror={mirrors[2].host} " in line for line in monitor.log.since(mark)), "the third has had no change")
+    check(not any("sigtool (" in line for line in monitor.log.since(0)), "sigtool worked throughout")
 
 
 # No NUL: in headers curl does not let it through.
