@@ -210,6 +210,45 @@ static void test_families(void **state)
 	assert_int_equal(mail_fixture_plan(), 0);
 }
 
+/* What is wrong without being a reason: with the evidence of its address, and what to do. */
+static void test_warnings(void **state)
+{
+	(void)state;
+	static const char unchanged[] = "\n    To be mended: a request with If-Modified-Since brings the "
+	                                "whole file, not 304. Keep the times of\n"
+	                                "    files when they are copied (rsync --times).\n";
+	struct address_view both[2] = { mail_fx.addrs[0],
+		                        { .addr = { .family = 6, .bytes = { 0x20, 1, 0xd, 0xb8 } } } };
+	mail_fx.mirrors[0].addrs = both;
+	mail_fx.mirrors[0].addrs_n = 2;
+	both[0].last.warnings = CHECK_WARN_NO_304;
+	both[1].last.warnings = CHECK_WARN_CDIFF_GAP | CHECK_WARN_HOST_HEADER;
+	/* No reason for a letter by themselves. */
+	assert_int_equal(mail_fixture_plan(), 0);
+	both[1].standing = (struct standing){ .warning = REASON_HTTP_ERROR,
+		                              .warning_since_s = MAIL_FIXTURE_T0,
+		                              .failures_n = 1,
+		                              .detail = "GET /timestamp: 503 Busy" };
+	mail_fx.mirrors[0].warning = REASON_HTTP_ERROR;
+	assert_int_equal(mail_fixture_plan(), 1);
+	mail_fixture_has(0, "  192.0.2.0: nothing wrong\n    To be mended: ");
+	mail_fixture_has(0, unchanged);
+	mail_fixture_has(0, "\n    GET /timestamp: 503 Busy\n    To be mended: an older patch (.cdiff) is "
+	                    "missing or empty: ");
+	mail_fixture_has(0, "\n    To be mended: it answers to one of the host names only: ");
+	assert_null(strstr(strstr(mail_fx.letters.items[0].text, unchanged) + 1, unchanged));
+	/* All is well but for that. */
+	both[1].standing = (struct standing){ 0 };
+	both[1].last.warnings = 0;
+	mail_fx.mirrors[0].warning = REASON_NONE;
+	assert_int_equal(mail_fixture_plan(), 1);
+	mail_fixture_has(0, "is well again.");
+	mail_fixture_has(0, "  192.0.2.0: nothing wrong\n    To be mended: ");
+	mail_fixture_has(0, unchanged);
+	assert_null(strstr(mail_fx.letters.items[0].text, "Nothing has to be done"));
+	assert_null(strstr(mail_fx.letters.items[0].text, "2001:db8::"));
+}
+
 static void test_who(void **state)
 {
 	(void)state;
@@ -415,6 +454,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_steps, mail_fixture_setup, mail_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_late, mail_fixture_setup, mail_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_families, mail_fixture_setup, mail_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_warnings, mail_fixture_setup, mail_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_who, mail_fixture_setup, mail_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_maintenance, mail_fixture_setup, mail_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_self, mail_fixture_setup, mail_fixture_teardown),

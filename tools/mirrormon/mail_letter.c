@@ -75,6 +75,47 @@ struct mail_state mail_state_of(const struct mirror_view *mirror)
 	return state;
 }
 
+/* What is no reason to take it out, but costs its clients or the other mirrors. */
+static void put_warnings(FILE *out, unsigned warnings)
+{
+	static const struct {
+		enum check_warning bit;
+		const char *words;
+	} lines[] = {
+		{ CHECK_WARN_NO_304,
+		  "a request with If-Modified-Since brings the whole file, not 304. Keep the times of\n"
+		  "    files when they are copied (rsync --times)." },
+		{ CHECK_WARN_CDIFF_GAP,
+		  "an older patch (.cdiff) is missing or empty: clients fetch the whole database.\n"
+		  "    Exclude no *.cdiff from what is synchronized." },
+		{ CHECK_WARN_HOST_HEADER,
+		  "it answers to one of the host names only: give the web server all of them\n"
+		  "    (server_name, ServerAlias)." },
+	};
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		if (warnings & lines[i].bit)
+			fprintf(out, "    To be mended: %s\n", lines[i].words);
+	}
+}
+
+/* Of one that is well again. Returns false when there is nothing. */
+static bool put_left_over(FILE *out, const struct mirror_view *mirror)
+{
+	bool has_any = false;
+	for (size_t i = 0; i < mirror->addrs_n; i++) {
+		const struct address_view *address = &mirror->addrs[i];
+		char text[ADDR_TEXT_MAX];
+		if (!address->last.warnings)
+			continue;
+		if (!has_any)
+			fputs("What is left:\n\n", out);
+		has_any = true;
+		fprintf(out, "  %s: nothing wrong\n", addr_format(&address->addr, text, sizeof(text)));
+		put_warnings(out, address->last.warnings);
+	}
+	return has_any;
+}
+
 static void put_evidence(FILE *out, const struct mirror_view *mirror)
 {
 	fputs("What was found:\n\n", out);
@@ -104,6 +145,7 @@ static void put_evidence(FILE *out, const struct mirror_view *mirror)
 			mail_put_text(out, detail);
 		}
 		fputc('\n', out);
+		put_warnings(out, address->last.warnings);
 	}
 	fputc('\n', out);
 }
@@ -332,7 +374,8 @@ int mail_write_step(const struct view *view, const struct mirror_view *mirror,
 			        " It has %u.%u %% of its share of clients, rising to all of it until\n%s.",
 			        mirror->ramp_permille / 10, mirror->ramp_permille % 10,
 			        format_minute(mirror->ramp_full_s, at));
-		fputs("\n\nNothing has to be done.\n\n", out);
+		fputs("\n\n", out);
+		fputs(put_left_over(out, mirror) ? "\n" : "Nothing has to be done.\n\n", out);
 	} else {
 		fprintf(out, " is %s since %s.\n\n", reason_text(state.reason),
 		        format_minute(state.since_s ? state.since_s : incident->since_s, at));
