@@ -148,7 +148,7 @@ install: all ## install programs, examples and the map if there is one below PRE
 	install -d $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/doc/dnsd/examples
 	install -m 755 $(BUILD)/bin/dnsd $(BUILD)/bin/mirrormon $(DESTDIR)$(PREFIX)/sbin/
 	install -m 755 $(BUILD)/bin/dnsdctl $(BUILD)/bin/dnsd-geodb $(DESTDIR)$(PREFIX)/bin/
-	cp -r contrib/clamav.net $(DESTDIR)$(PREFIX)/share/doc/dnsd/examples/
+	cp -r contrib/clamav.net contrib/prometheus $(DESTDIR)$(PREFIX)/share/doc/dnsd/examples/
 	install -m 644 docs/*.md docs/*.svg $(DESTDIR)$(PREFIX)/share/doc/dnsd/
 	install -d $(DESTDIR)$(PREFIX)/lib/nagios/plugins
 	install -m 755 contrib/nagios/check_dnsd_fleet $(DESTDIR)$(PREFIX)/lib/nagios/plugins/

@@ -9,7 +9,7 @@ import time
 
 from harness import DEADLINE_S, Lookups, addresses, amount, ask, check, check_equal, is_sanitized, need_program, run, text_of, wait_until
 from mirror_world import MirrorWorld, members
-from t86_metrics import parse_metrics
+from t86_metrics import check_rules, parse_metrics
 
 COUNTRIES = {"DE": 6, "US": 6, "FR": 4, "JP": 4, "GB": 3, "NL": 3, "SE": 3, "IT": 3, "AU": 2, "CZ": 2, "BR": 2, "ZA": 2}
 MIRRORS = [(f"m{i}.{country.lower()}.example", country) for country, n in COUNTRIES.items() for i in range(1, n + 1)]
@@ -354,6 +354,7 @@ def test_metrics(case, pool):
     wait_until(lambda: '\nmirrormon_mirrors{reason="none"} 40\n' in pool.monitor.get()[1], "all mirrors in by the metrics")
     status, text = pool.monitor.get()
     samples, types = parse_metrics(text)
+    check_rules("mirrormon", samples, types)
     names = {name for name, _ in samples}
     for name in ("mirrormon_build_info", "mirrormon_self_ok", "mirrormon_feed_serial", "mirrormon_mirror_age_seconds",
                  "mirrormon_check_duration_seconds", "mirrormon_checks_total", "mirrormon_announced_version"):

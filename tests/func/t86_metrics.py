@@ -10,7 +10,7 @@ import threading
 import time
 
 import t91_takeover
-from harness import (DNSD, TCP, Lookups, Tcp, addresses, amount, ask, check, check_equal, cvd_file, free_port, make_query, need_ipv6, run,
+from harness import (DNSD, TCP, TOP, Lookups, Tcp, addresses, amount, ask, check, check_equal, cvd_file, free_port, make_query, need_ipv6, run,
                      wait_until)
 
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1"]), ("m2.de.example", "DE", ["192.0.2.2"]),
@@ -63,6 +63,26 @@ def parse_metrics(text):
             check(key not in samples, f"twice: {line}")
             samples[key] = float(match[3] + match[4]) if match[4] else int(match[3])
     return samples, types
+
+
+def check_rules(program, samples, types):
+    """The alerts we ship ask for nothing that the program does not say: each metric is there, and has the labels that are asked for."""
+    with open(os.path.join(TOP, "contrib", "prometheus", f"{program}.rules.yml")) as file:
+        text = file.read()
+    names = re.findall(r"^ +- alert: (\w+)$", text, re.M)
+    exprs = re.findall(r"^ +expr: (.+)$", text, re.M)
+    check(len(names) > 10 and len(set(names)) == len(names), f"alerts: {names}")
+    for key in r"expr: \S", r"labels: \{ severity: (?:critical|warning|info) \}", r'summary: "[^"]+"':
+        check_equal(len(re.findall(rf"^ +{key}", text, re.M)), len(names), f"lines with {key}")
+    used = {name for expr in exprs for name in re.findall(rf"\b{program}_\w+", expr)}
+    check(len(used) > 8, f"metrics of the alerts: {used}")
+    check_equal(sorted(used - set(types)), [], "metrics that are not there")
+    labels = {}
+    for name, pairs in samples:
+        labels.setdefault(name, set()).update(dict(pairs))
+    for name, asked in [pair for expr in exprs for pair in re.findall(r"(\w+)\{([^}]*)\}", expr)]:
+        keys = re.findall(r'(\w+)(?:!?[=~]|!~)"', asked)
+        check(keys and (name == "up" or labels.get(name, set()).issuperset(keys)), f"{name} has no labels {keys}: {labels.get(name)}")
 
 
 class Metrics:
@@ -148,6 +168,7 @@ def test_names(case, _):
     check(first("dnsd_geo_database_build_timestamp_seconds") > 10 ** 9, "time of the geo database")
     check(first("dnsd_state_source_age_seconds", source="config") < 60, "age of the configuration")
     check("dnsd_formerr_total" not in first.types, "what has a label is not there once more without")
+    check_rules("dnsd", first.samples, first.types)
     # SIGUSR1 and the text know the same counters.
     for name in daemon.counters():
         check(any(name in family for family in first.types)

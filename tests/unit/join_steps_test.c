@@ -367,6 +367,47 @@ static void test_patch_missing(void **state)
 	expect_failed(fx, "127.0.0.1 patches: daily-27499.cdiff is missing or empty", "*.cdiff");
 }
 
+/* It comes to that request, and says how to mend what is found there. */
+static void test_patch_refused(void **state)
+{
+	struct fixture *fx = *state;
+	static const struct http_fake_answer refused = {
+		.text = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
+	};
+	http_fake_script(fx->fake, "/daily-27499.cdiff", &refused);
+	expect_failed(fx, "127.0.0.1 patches: HEAD /daily-27499.cdiff", "User-Agent ClamAV-MirrorCheck");
+	assert_non_null(strstr(fx->out, ": 403 Forbidden\n"));
+	assert_non_null(strstr(fx->out, "ok      127.0.0.1 database bytecode.cvd: version 335\n"));
+}
+
+static const struct http_fake_answer busy = { .text = "HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n" };
+
+static void test_patch_fails(void **state)
+{
+	struct fixture *fx = *state;
+	http_fake_script(fx->fake, "/daily-27500.cdiff", &busy);
+	expect_failed(fx, "127.0.0.1 patches: HEAD /daily-27500.cdiff", "web server's error log");
+	assert_non_null(strstr(fx->out, ": 503 Busy\n"));
+}
+
+static void test_patch_cut_off(void **state)
+{
+	struct fixture *fx = *state;
+	static const struct http_fake_answer cut = { .text = "", .then = HTTP_FAKE_RESET };
+	http_fake_script(fx->fake, "/daily-27500.cdiff", &cut);
+	expect_failed(fx, "127.0.0.1 patches: HEAD /daily-27500.cdiff", "limits of connections");
+}
+
+static void test_unchanged_fails(void **state)
+{
+	struct fixture *fx = *state;
+	struct http_fake_answer answer = busy;
+	answer.is_for_newer = true;
+	http_fake_script(fx->fake, "/daily.cvd", &answer);
+	expect_failed(fx, "127.0.0.1 modification times: GET /daily.cvd", "web server's error log");
+	assert_non_null(strstr(fx->out, "ok      127.0.0.1 patches: daily-27500.cdiff and those before\n"));
+}
+
 /* Where none is looked for, none is missing; nor is one that leads to the first version. */
 static void test_no_patches(void **state)
 {
@@ -440,6 +481,10 @@ int main(void)
 		STEP(test_wrong_timestamp),
 		STEP(test_wrong_database),
 		STEP(test_patch_missing),
+		STEP(test_patch_refused),
+		STEP(test_patch_fails),
+		STEP(test_patch_cut_off),
+		STEP(test_unchanged_fails),
 		STEP(test_no_patches),
 		STEP(test_first_version),
 		STEP(test_modification_times),

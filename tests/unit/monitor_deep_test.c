@@ -102,12 +102,67 @@ static void test_wrong_database_over_starts(void **state)
 	assert_int_equal(first->standing.reason, REASON_NONE);
 }
 
+/* The next check has to show that database whole, and that is all of it. */
+static void expect_shown(struct monitor_fixture *fx, struct watched *watched, uint32_t database)
+{
+	monitor_fixture_check_known(fx, watched);
+	assert_int_equal(watched->standing.reason, REASON_NONE);
+	assert_true(watched->wants_deep);
+	assert_int_equal(watched->deep_database, database);
+	monitor_fixture_check_known(fx, watched);
+	assert_true(watched->request.deep);
+	assert_int_equal(watched->request.deep_database, database);
+	assert_true(watched->last.deep);
+	assert_false(watched->wants_deep);
+}
+
+/* Good headers that look odd: what is behind them? */
+static void test_suspects_are_shown(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	monitor_fixture_begin_well(fx);
+	struct conf_monitor *conf = fx->monitor.settings->conf;
+	struct watched *first = fx->monitor.watched[0];
+	struct seen_database *theirs = fx->monitor.references[0].last.databases;
+	conf->checks.deep_interval_ms = HOUR_MS;
+	conf->checks.sigtool = "";
+	monitor_fixture_check_known(fx, first);
+	assert_false(first->wants_deep);
+	/* Its version went back. */
+	first->last.databases[1].version = DAILY + 1;
+	expect_shown(fx, first, 1);
+	monitor_fixture_check_known(fx, first);
+	assert_false(first->wants_deep);
+	/* The same version as a reference, built at another time. */
+	theirs[2].built_s++;
+	expect_shown(fx, first, 2);
+	/* Another version than theirs says nothing. */
+	theirs[2].version++;
+	monitor_fixture_check_known(fx, first);
+	assert_false(first->wants_deep);
+	/* Nor does anything where no whole database is asked for. */
+	conf->checks.deep_interval_ms = 0;
+	first->last.databases[0].version++;
+	monitor_fixture_check_known(fx, first);
+	assert_false(first->wants_deep);
+	conf->checks.deep_interval_ms = HOUR_MS;
+	/* It was the file of another. */
+	first->last.databases[0].version++;
+	fx->cvd[0][BODY - 1] ^= 1;
+	monitor_fixture_check_known(fx, first);
+	assert_int_equal(first->standing.reason, REASON_NONE);
+	monitor_fixture_check_known(fx, first);
+	assert_int_equal(first->standing.reason, REASON_WRONG_CONTENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_wrong_database_is_shown, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_deeps_are_few, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_suspects_are_shown, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_wrong_database_over_starts, monitor_fixture_setup,
 		                                monitor_fixture_teardown),

@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/utc.h"
+#include "mirrormon/quote.h"
+#include "tests/unit/support/log_notes.h"
 #include "tests/unit/support/monitor_fixture.h"
 
 #define HOUR_MS 3600000U
@@ -285,6 +288,44 @@ static void test_one_voice_one_vote(void **state)
 	assert_true(monitor_fixture_out_n(fx) > 0);
 }
 
+/* The others reach a mirror that we have lost: what we saw of it last says nothing of what it has by now. */
+static void test_outvoted_is_not_out_of_sync(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	struct monitor *monitor = &fx->monitor;
+	monitor_fixture_begin_well(fx);
+	use_others(fx, "a", "b");
+	const struct addr nobody = { .family = 4, .bytes = { 192, 0, 2, 1 } };
+	monitor->colleagues[0].vote = make_vote("other", &nobody);
+	monitor->colleagues[1].vote = make_vote("third", &nobody);
+	struct watched *lost = monitor->watched[0];
+	for (unsigned i = 0; i < 3; i++) {
+		http_fake_script(fx->fake, "/timestamp", &busy);
+		monitor_fixture_check(lost, false);
+		http_fake_script(fx->fake, "/timestamp", NULL);
+		while (lost->held_ms)
+			monitor_fixture_self_test(fx);
+	}
+	assert_int_equal(lost->standing.reason, REASON_HTTP_ERROR);
+	/* As if a version had come since. */
+	lost->last.databases[1].version = DAILY - 1;
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[0].addrs[0].verdict.votes_out, 1);
+	assert_int_equal(monitor_fixture_out_n(fx), 0);
+	/* Nor does it count as one that has the version. */
+	assert_int_equal(monitor->databases[1].have_n, MONITOR_FIXTURE_N - 1);
+	assert_int_equal(monitor->databases[1].of_n, MONITOR_FIXTURE_N);
+	/* It is seen again, on its way back with us, and lacks the version. */
+	lost->standing.failures_n = 0;
+	lost->standing.successes_n = 1;
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[0].verdict.reason, REASON_OUT_OF_SYNC);
+	/* That is not forgotten when it is lost once more: it has to show that it has it. */
+	lost->standing.failures_n = 1;
+	monitor_judge(monitor);
+	assert_int_equal(monitor->view->mirrors[0].verdict.reason, REASON_OUT_OF_SYNC);
+}
+
 static void test_vote_by_https_ends(void **state)
 {
 	struct monitor_fixture *fx = *state;
@@ -381,6 +422,42 @@ static void test_returned_at_a_start(void **state)
 	monitor_fixture_restart(fx);
 	for (size_t i = 0; i < MONITOR_FIXTURE_N; i++)
 		assert_int_equal(fx->monitor.watched[i]->standing.reason, REASON_NONE);
+}
+
+/* What a mirror says stays in its field, whatever it is. */
+static void test_log_fields(void **state)
+{
+	struct monitor_fixture *fx = *state;
+	static const struct http_fake_answer forged = {
+		.text = "HTTP/1.1 403 x\" votes=3/3 to=\"none\\\r\nContent-Length: 0\r\n\r\n",
+		.host = "db.de.clamav.net"
+	};
+	static const char field[] =
+	        " detail=\"GET /timestamp (Host db.de.clamav.net): 403 x\\\" votes=3/3 to=\\\"none\\\\\"\n";
+	monitor_fixture_begin_well(fx);
+	log_notes_begin();
+	enum log_level level = log_get_level();
+	log_set_level(LOG_LEVEL_DEBUG);
+	http_fake_script(fx->fake, "/timestamp", &forged);
+	fx->monitor.watched[0]->turn = 0;
+	monitor_fixture_check_known(fx, fx->monitor.watched[0]);
+	monitor_judge(&fx->monitor);
+	log_set_level(level);
+	log_notes_end();
+	assert_int_equal(monitor_fixture_out_n(fx), 1);
+	assert_int_equal(log_notes_n("opinion mirror="), 1);
+	assert_int_equal(log_notes_n("address mirror="), 1);
+	assert_int_equal(log_notes_n(field), 2);
+}
+
+/* A buffer that is too short for a pair ends before it. */
+static void test_quote(void **state)
+{
+	(void)state;
+	char quoted[6];
+	assert_string_equal(quote_text("a\\b\"", quoted, sizeof(quoted)), "a\\\\b");
+	assert_string_equal(quote_text("abcde\"", quoted, sizeof(quoted)), "abcde");
+	assert_string_equal(quote_text("", quoted, sizeof(quoted)), "");
 }
 
 static void write_file(const char *path, const char *text)
@@ -488,6 +565,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_databases_move),
+		cmocka_unit_test(test_quote),
+		cmocka_unit_test_setup_teardown(test_log_fields, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_one_failure_is_not_out_of_sync, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_start_with_one_failure, monitor_fixture_setup,
@@ -505,6 +585,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_clock_goes_back, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_one_voice_one_vote, monitor_fixture_setup,
+		                                monitor_fixture_teardown),
+		cmocka_unit_test_setup_teardown(test_outvoted_is_not_out_of_sync, monitor_fixture_setup,
 		                                monitor_fixture_teardown),
 		cmocka_unit_test_setup_teardown(test_vote_by_https_ends, monitor_fixture_setup,
 		                                monitor_fixture_teardown),

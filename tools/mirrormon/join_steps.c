@@ -251,6 +251,12 @@ static void mend_names(struct run *run)
 	fputc('\n', run->out);
 }
 
+static void mend_refused(struct run *run)
+{
+	mend(run, "The database is for everybody: take away what refuses clients here, and let the");
+	mend(run, "User-Agent " CHECKER_USER_AGENT " through.");
+}
+
 static void mend_page(struct run *run, const struct checker_page *page)
 {
 	if (page->status == 0) {
@@ -261,8 +267,7 @@ static void mend_page(struct run *run, const struct checker_page *page)
 		     (unsigned)run->conf->checks.port, (unsigned)run->conf->checks.port,
 		     (unsigned)run->conf->checks.port);
 	} else if (page->reason == REASON_REFUSED) {
-		mend(run, "The database is for everybody: take away what refuses clients here, and let the");
-		mend(run, "User-Agent " CHECKER_USER_AGENT " through.");
+		mend_refused(run);
 	} else if (page->status >= 300 && page->status < 400) {
 		mend(run, "Old clients do not follow: serve the files on port %u itself, by all names.",
 		     (unsigned)run->conf->checks.port);
@@ -469,6 +474,35 @@ static void check_unchanged(struct run *run, const char *text, const struct chec
 	mend(run, "Apache does it by itself.");
 }
 
+/* After the headers of the databases: the checker has ended with a finding, or come to its end. */
+static void check_rest(struct run *run, const char *text, const struct check_result *result)
+{
+	bool is_last = !(result->untried & CHECK_PART_UNCHANGED);
+	bool is_name =
+	        !is_last && run->conf->checks.hosts_n > 1 && !(result->untried & CHECK_PART_OTHER_HOST);
+	if (result->reason == REASON_NONE || is_last || is_name)
+		check_patches(run, text, result);
+	if (result->reason == REASON_NONE) {
+		check_unchanged(run, text, result);
+		return;
+	}
+	failed(run, "%s %s: %s", text,
+	       is_last   ? "modification times"
+	       : is_name ? "names"
+	                 : "patches",
+	       result->detail);
+	if (result->reason == REASON_REFUSED) {
+		mend_refused(run);
+	} else if (result->reason == REASON_UNREACHABLE) {
+		mend(run,
+		     "It has answered before: look at its load, and at limits of connections or of time");
+		mend(run, "in the web server and the firewall.");
+	} else {
+		mend(run, "Clients ask the same, and take a plain answer only, without a redirect: look for");
+		mend(run, "this request in the web server's error log.");
+	}
+}
+
 static int check_content(struct run *run, size_t number)
 {
 	struct check_result result = { 0 };
@@ -487,12 +521,7 @@ static int check_content(struct run *run, size_t number)
 	check_databases(run, text, &result);
 	if (!has_databases(run, &result))
 		return 0;
-	if (result.reason != REASON_NONE) {
-		failed(run, "%s: %s", text, result.detail);
-		return 0;
-	}
-	check_patches(run, text, &result);
-	check_unchanged(run, text, &result);
+	check_rest(run, text, &result);
 	return 0;
 }
 

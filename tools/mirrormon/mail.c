@@ -12,8 +12,11 @@
 #define FORMAT          1
 #define FILE_MAX_BYTES  (16 << 20)
 #define INCIDENTS_MAX   20000
-#define STORM_MIRRORS   3   /* in a pool of four, one that fails is no storm */
-#define STORM_CALM_S    600 /* so long few enough, then it is over */
+#define STORM_MIRRORS   3     /* in a pool of four, one that fails is no storm */
+#define STORM_CHECKS    2     /* who began to fail within so many check intervals did so at once, */
+#define STORM_WINDOW_S  600   /* and within this where they are short */
+#define STORM_CALM_S    600   /* so long few enough, then it is over */
+#define STORM_MAX_S     86400 /* what lasts longer is no longer at once: admins have to hear of it */
 #define SELF_PATIENCE_S 600
 
 static const char *const step_words[] = { "team", "admin", "address-out", "out" };
@@ -230,10 +233,10 @@ static int add_letter(struct plan *plan, const struct letter *letter)
 	return 0;
 }
 
-static int say_digest(struct plan *plan, enum mail_digest digest, uint64_t since_s)
+static int say_digest(struct plan *plan, enum mail_digest digest, uint64_t since_s, size_t at_once_n)
 {
 	struct letter letter;
-	int rc = mail_write_digest(plan->view, digest, since_s, &letter);
+	int rc = mail_write_digest(plan->view, digest, since_s, at_once_n, &letter);
 	return rc < 0 ? rc : add_letter(plan, &letter);
 }
 
@@ -296,6 +299,16 @@ static int say_next(struct plan *plan, const struct mirror_view *mirror, const s
 	return say_step(plan, mirror, incident, step, to_team, to_admin);
 }
 
+/** When the trouble of a mirror that is not well began. A clock that went back: now. */
+static uint64_t begin_of(const struct plan *plan, const struct mirror_view *mirror,
+                         const struct mail_state *state)
+{
+	const struct incident *before = find_incident(plan->before, mirror->host);
+	uint64_t now_s = plan->view->now_s;
+	uint64_t since_s = before ? before->since_s : state->since_s;
+	return since_s && since_s < now_s ? since_s : now_s;
+}
+
 static int plan_mirror(struct plan *plan, const struct mirror_view *mirror, bool was_storm, bool is_storm)
 {
 	struct mail_state state = mail_state_of(mirror);
@@ -307,10 +320,9 @@ static int plan_mirror(struct plan *plan, const struct mirror_view *mirror, bool
 	if (before)
 		incident = *before;
 	strcpy(incident.host, mirror->host);
-	if (!before)
-		incident.since_s = state.since_s ? state.since_s : plan->view->now_s;
+	incident.since_s = begin_of(plan, mirror, &state);
 	int rc = 0;
-	if (is_well && !is_storm) {
+	if (is_well && !is_storm && !mirror->in_maintenance) {
 		if (incident.team_heard || incident.admin_heard)
 			rc = say_step(plan, mirror, &incident, MAIL_RECOVERED, incident.team_heard,
 			              incident.admin_heard);
@@ -332,35 +344,58 @@ static int plan_mirror(struct plan *plan, const struct mirror_view *mirror, bool
 	return 0;
 }
 
-/* Are too many not well? Sets what holds from now on; its letters. */
+/**
+ * Who is not well and began to fail at about that time or since. Those that have failed for longer, one after
+ * the other, are no storm, however many they have become.
+ */
+static size_t count_at_once(const struct plan *plan, uint64_t at_s)
+{
+	const struct view *view = plan->view;
+	uint64_t window_s = STORM_CHECKS * (uint64_t)view->conf->checks.interval_ms / 1000;
+	if (window_s < STORM_WINDOW_S)
+		window_s = STORM_WINDOW_S;
+	size_t n = 0;
+	for (size_t i = 0; i < view->mirrors_n; i++) {
+		const struct mirror_view *mirror = &view->mirrors[i];
+		struct mail_state state = mail_state_of(mirror);
+		n += !mirror->in_maintenance && state.reason != REASON_NONE &&
+		     begin_of(plan, mirror, &state) + window_s >= at_s;
+	}
+	return n;
+}
+
+/* Have too many begun to fail at once? Sets what holds from now on; its letters. */
 static int plan_storm(struct plan *plan)
 {
 	const struct view *view = plan->view;
-	size_t bad_n = 0;
-	for (size_t i = 0; i < view->mirrors_n; i++)
-		bad_n += !view->mirrors[i].in_maintenance &&
-		         mail_state_of(&view->mirrors[i]).reason != REASON_NONE;
-	bool are_many =
-	        bad_n >= STORM_MIRRORS &&
-	        (uint64_t)bad_n * 100 > (uint64_t)view->conf->mail.digest_over_percent * view->mirrors_n;
 	struct incidents *after = &plan->after;
+	uint64_t since_s = after->storm_s;
+	/* A clock that went back begins each wait anew. */
+	if (after->storm_s > view->now_s)
+		after->storm_s = view->now_s;
+	bool is_too_long = after->storm_s && view->now_s - after->storm_s >= STORM_MAX_S;
+	if (is_too_long)
+		after->storm_s = after->calm_s = 0;
+	size_t n = count_at_once(plan, after->storm_s ? after->storm_s : view->now_s);
+	bool are_many = n >= STORM_MIRRORS &&
+	                (uint64_t)n * 100 > (uint64_t)view->conf->mail.digest_over_percent * view->mirrors_n;
 	if (are_many) {
 		after->calm_s = 0;
 		if (after->storm_s)
 			return 0;
 		after->storm_s = view->now_s;
-		return say_digest(plan, MAIL_STORM, after->storm_s);
+		return say_digest(plan, MAIL_STORM, after->storm_s, n);
 	}
+	if (is_too_long)
+		return say_digest(plan, MAIL_STORM_LASTS, since_s, n);
 	if (!after->storm_s)
 		return 0;
-	/* A clock that went back begins the wait anew. */
 	if (!after->calm_s || after->calm_s > view->now_s)
 		after->calm_s = view->now_s;
 	if (view->now_s - after->calm_s < STORM_CALM_S)
 		return 0;
-	uint64_t since_s = after->storm_s;
 	after->storm_s = after->calm_s = 0;
-	return say_digest(plan, MAIL_STORM_OVER, since_s);
+	return say_digest(plan, MAIL_STORM_OVER, since_s, n);
 }
 
 static int plan_self(struct plan *plan)
@@ -369,12 +404,12 @@ static int plan_self(struct plan *plan)
 	if (view->self_ok && plan->after.self_s) {
 		uint64_t since_s = plan->after.self_s;
 		plan->after.self_s = 0;
-		return say_digest(plan, MAIL_SELF_OVER, since_s);
+		return say_digest(plan, MAIL_SELF_OVER, since_s, 0);
 	}
 	if (view->self_ok || plan->after.self_s || view->now_s < view->self_since_s + SELF_PATIENCE_S)
 		return 0;
 	plan->after.self_s = view->self_since_s ? view->self_since_s : view->now_s;
-	return say_digest(plan, MAIL_SELF, plan->after.self_s);
+	return say_digest(plan, MAIL_SELF, plan->after.self_s, 0);
 }
 
 static int plan_all(struct plan *plan)

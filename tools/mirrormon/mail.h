@@ -5,11 +5,12 @@
  *        incidents: one for each mirror that is not well, from its first failed check to its recovery
  *
  * Steps of an incident: the team at once; the mirror's admin after admin_after failed checks; both when it is
- * taken out; both when it is well again, if they had heard of it. While more than digest_over_percent of the
- * pool are not well, admins hear nothing and the team gets one letter: then it is us. Nothing during
- * announced maintenance but that it is well again. A mirror that only waits for a new version (out-of-sync)
- * is well: each version makes some wait, and one that stays behind gets late. While the monitor itself is not
- * well, nothing is said of mirrors, and after ten minutes the team hears of that.
+ * taken out; both when it is well again, if they had heard of it. When more than digest_over_percent of the
+ * pool, and three at least, begin to fail at once, that is within two check intervals, admins hear nothing
+ * and the team gets one letter: then it is us. That lasts until few enough of them fail, or a day. Nothing
+ * during announced maintenance; that it is well again is told after it. A mirror that only waits for a new
+ * version (out-of-sync) is well: each version makes some wait, and one that stays behind gets late. While the
+ * monitor itself is not well, nothing is said of mirrors, and after ten minutes the team hears of that.
  */
 #ifndef TOOLS_MIRRORMON_MAIL_H
 #define TOOLS_MIRRORMON_MAIL_H

@@ -31,7 +31,7 @@ struct incident {
 struct incidents {
 	struct incident *items; /* by host */
 	size_t n;
-	uint64_t storm_s; /* too many are not well since; 0 = they are not */
+	uint64_t storm_s; /* too many have failed at once since; 0 = they have not */
 	uint64_t calm_s;  /* there were few enough since; 0 = there are not */
 	uint64_t self_s;  /* the monitor itself is not well since, as told; 0 = it is */
 };
@@ -46,13 +46,14 @@ struct mail_state {
 struct mail_state mail_state_of(const struct mirror_view *mirror);
 
 /** The kinds of letters to the team alone that are about no single mirror. */
-enum mail_digest { MAIL_STORM, MAIL_STORM_OVER, MAIL_SELF, MAIL_SELF_OVER };
+enum mail_digest { MAIL_STORM, MAIL_STORM_OVER, MAIL_STORM_LASTS, MAIL_SELF, MAIL_SELF_OVER };
 
 /** Write a letter. Return 0 or -ENOMEM. */
 int mail_write_step(const struct view *view, const struct mirror_view *mirror,
                     const struct incident *incident, enum mail_step step, const char *to,
                     struct history *history, struct letter *ret_letter);
-int mail_write_digest(const struct view *view, enum mail_digest digest, uint64_t since_s,
+/** at_once_n: of those that are not well, who began to fail at about the same time. */
+int mail_write_digest(const struct view *view, enum mail_digest digest, uint64_t since_s, size_t at_once_n,
                       struct letter *ret_letter);
 
 /** Is it an address as dot-atom@host (RFC 5322 section 3.4.1), and nothing else? */

@@ -75,6 +75,47 @@ struct mail_state mail_state_of(const struct mirror_view *mirror)
 	return state;
 }
 
+/* What is no reason to take it out, but costs its clients or the other mirrors. */
+static void put_warnings(FILE *out, unsigned warnings)
+{
+	static const struct {
+		enum check_warning bit;
+		const char *words;
+	} lines[] = {
+		{ CHECK_WARN_NO_304,
+		  "a request with If-Modified-Since brings the whole file, not 304. Keep the times of\n"
+		  "    files when they are copied (rsync --times)." },
+		{ CHECK_WARN_CDIFF_GAP,
+		  "an older patch (.cdiff) is missing or empty: clients fetch the whole database.\n"
+		  "    Exclude no *.cdiff from what is synchronized." },
+		{ CHECK_WARN_HOST_HEADER,
+		  "it answers to one of the host names only: give the web server all of them\n"
+		  "    (server_name, ServerAlias)." },
+	};
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		if (warnings & lines[i].bit)
+			fprintf(out, "    To be mended: %s\n", lines[i].words);
+	}
+}
+
+/* Of one that is well again. Returns false when there is nothing. */
+static bool put_left_over(FILE *out, const struct mirror_view *mirror)
+{
+	bool has_any = false;
+	for (size_t i = 0; i < mirror->addrs_n; i++) {
+		const struct address_view *address = &mirror->addrs[i];
+		char text[ADDR_TEXT_MAX];
+		if (!address->last.warnings)
+			continue;
+		if (!has_any)
+			fputs("What is left:\n\n", out);
+		has_any = true;
+		fprintf(out, "  %s: nothing wrong\n", addr_format(&address->addr, text, sizeof(text)));
+		put_warnings(out, address->last.warnings);
+	}
+	return has_any;
+}
+
 static void put_evidence(FILE *out, const struct mirror_view *mirror)
 {
 	fputs("What was found:\n\n", out);
@@ -104,6 +145,7 @@ static void put_evidence(FILE *out, const struct mirror_view *mirror)
 			mail_put_text(out, detail);
 		}
 		fputc('\n', out);
+		put_warnings(out, address->last.warnings);
 	}
 	fputc('\n', out);
 }
@@ -332,7 +374,8 @@ int mail_write_step(const struct view *view, const struct mirror_view *mirror,
 			        " It has %u.%u %% of its share of clients, rising to all of it until\n%s.",
 			        mirror->ramp_permille / 10, mirror->ramp_permille % 10,
 			        format_minute(mirror->ramp_full_s, at));
-		fputs("\n\nNothing has to be done.\n\n", out);
+		fputs("\n\n", out);
+		fputs(put_left_over(out, mirror) ? "\n" : "Nothing has to be done.\n\n", out);
 	} else {
 		fprintf(out, " is %s since %s.\n\n", reason_text(state.reason),
 		        format_minute(state.since_s ? state.since_s : incident->since_s, at));
@@ -387,10 +430,12 @@ static void put_list(FILE *out, const struct view *view)
 		fprintf(out, "and %zu more\n", left_out_n);
 }
 
-int mail_write_digest(const struct view *view, enum mail_digest digest, uint64_t since_s,
+int mail_write_digest(const struct view *view, enum mail_digest digest, uint64_t since_s, size_t at_once_n,
                       struct letter *ret_letter)
 {
-	static const char *const names[] = { "many", "many-over", "self", "self-over" };
+	static const char *const names[] = { "many", "many-over", "many-last", "self", "self-over" };
+	const bool is_of_mirrors =
+	        digest == MAIL_STORM || digest == MAIL_STORM_OVER || digest == MAIL_STORM_LASTS;
 	const char *pool = view->conf->pool->name;
 	char subject[512];
 	char at[32];
@@ -407,12 +452,17 @@ int mail_write_digest(const struct view *view, enum mail_digest digest, uint64_t
 	switch (digest) {
 	case MAIL_STORM:
 		snprintf(subject, sizeof(subject),
-		         "[%.100s mirrors] %zu of %zu mirrors fail at once since %s", pool, bad_n,
+		         "[%.100s mirrors] %zu of %zu mirrors fail at once since %s", pool, at_once_n,
 		         view->mirrors_n, at);
 		break;
 	case MAIL_STORM_OVER:
 		snprintf(subject, sizeof(subject),
 		         "[%.100s mirrors] most mirrors are well again: %zu of %zu fail", pool, bad_n,
+		         view->mirrors_n);
+		break;
+	case MAIL_STORM_LASTS:
+		snprintf(subject, sizeof(subject),
+		         "[%.100s mirrors] %zu of %zu mirrors still fail after a day", pool, bad_n,
 		         view->mirrors_n);
 		break;
 	case MAIL_SELF:
@@ -425,26 +475,35 @@ int mail_write_digest(const struct view *view, enum mail_digest digest, uint64_t
 	}
 	put_headers(out, view, view->conf->mail.team, subject);
 	mail_put_id(out, "Message-ID: ", since_s, names[digest], pool, sender(view));
-	if (digest == MAIL_STORM_OVER || digest == MAIL_SELF_OVER) {
-		const char *first = names[digest == MAIL_STORM_OVER ? MAIL_STORM : MAIL_SELF];
+	if (digest != MAIL_STORM && digest != MAIL_SELF) {
+		const char *first = names[is_of_mirrors ? MAIL_STORM : MAIL_SELF];
 		mail_put_id(out, "\nIn-Reply-To: ", since_s, first, pool, sender(view));
 		mail_put_id(out, "\nReferences: ", since_s, first, pool, sender(view));
 	}
 	fputs("\n\n", out);
-	if (digest == MAIL_STORM)
+	if (digest == MAIL_STORM) {
 		fprintf(out,
-		        "%zu of %zu mirrors are not well, over %" PRIu32
-		        " %%. Then it is hardly the mirrors: look at the\n"
-		        "monitor, its network, and the masters. Until it is over their admins hear nothing, "
-		        "and you\n"
-		        "hear of it once.\n\n",
-		        bad_n, view->mirrors_n, view->conf->mail.digest_over_percent);
-	else if (digest == MAIL_STORM_OVER)
+		        "%zu of %zu mirrors began to fail at about the same time, over %" PRIu32
+		        " %%. Then it is hardly the\n"
+		        "mirrors: look at the monitor, its network, and the masters. Until it is over, for a "
+		        "day at most,\n"
+		        "the admins of all mirrors hear nothing, and you hear of it once.\n\n",
+		        at_once_n, view->mirrors_n, view->conf->mail.digest_over_percent);
+		if (bad_n > at_once_n)
+			fprintf(out, "%zu more fail for longer: they are in this list too.\n\n",
+			        bad_n - at_once_n);
+	} else if (digest == MAIL_STORM_OVER)
 		fprintf(out,
 		        "Most mirrors are well again. Those that are not, %zu of %zu, are treated each by "
 		        "itself from now\n"
 		        "on.\n\n",
 		        bad_n, view->mirrors_n);
+	else if (digest == MAIL_STORM_LASTS)
+		fprintf(out,
+		        "Many mirrors fail since %s, for a day now: that is no longer at\n"
+		        "once. Each of these %zu of %zu is treated by itself from now on, and their admins "
+		        "hear of it now.\n\n",
+		        at, bad_n, view->mirrors_n);
 	else if (digest == MAIL_SELF)
 		fputs("Its self-test fails: what it finds may be its own fault. It decides nothing until "
 		      "that "
@@ -457,7 +516,7 @@ int mail_write_digest(const struct view *view, enum mail_digest digest, uint64_t
 		mail_put_text(out, view->self_detail);
 		fputc('\n', out);
 	}
-	if (digest == MAIL_STORM || digest == MAIL_STORM_OVER)
+	if (is_of_mirrors)
 		put_list(out, view);
 	return finish(out, &text, view->conf->mail.team, ret_letter);
 }

@@ -33,7 +33,8 @@ struct seen_database {
 	uint32_t cdiffs; /* bit i: there is a patch to version - i, not empty */
 };
 
-/** Things that are wrong without being a reason to take a mirror out: told on its page and to its admin. */
+/** Things that are wrong without being a reason to take a mirror out: told on its page, and to its admin in
+ * the mails of an incident. */
 enum check_warning {
 	CHECK_WARN_NO_304 = 1, /* If-Modified-Since with the build time of the header brings the whole file */
 	CHECK_WARN_CDIFF_GAP = 2,   /* an older patch is missing */

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/utc.h"
 #include "mirrormon/monitor_int.h"
+#include "mirrormon/quote.h"
 
 /* The wall clock and the loop's may go apart by so much before it counts as set by somebody. */
 #define JUMP_S 60
@@ -88,11 +89,11 @@ static void judge_address(struct monitor *monitor, struct watched *watched, cons
 	if (before.reason == watched->verdict.reason)
 		return;
 	monitor->changes_n++;
-	char text[ADDR_TEXT_MAX];
+	char text[ADDR_TEXT_MAX], detail[QUOTE_DETAIL_MAX];
 	addr_format(&watched->addr, text, sizeof(text));
 	log_info("address mirror=%s address=%s from=%s to=%s votes=%u/%u detail=\"%s\"", watched->host, text,
 	         reason_text(before.reason), reason_text(watched->verdict.reason), watched->verdict.votes_out,
-	         watched->verdict.votes_n, watched->verdict.detail);
+	         watched->verdict.votes_n, quote_text(watched->verdict.detail, detail, sizeof(detail)));
 	history_add_change(monitor->history, now_s, watched->host, &watched->addr, before.reason,
 	                   watched->verdict.reason, watched->verdict.detail);
 }
@@ -125,10 +126,17 @@ static bool is_in_window(const struct mirror *mirror, uint64_t now_s)
 	return false;
 }
 
+/** Is it in by the votes of others, though we cannot see it? What it has by now, nobody here knows. */
+static bool is_out_of_sight(const struct address_view *addr)
+{
+	return addr->standing.reason != REASON_NONE && addr->standing.failures_n > 0;
+}
+
 /**
  * What of its addresses that are in counts for the gate: the least of those that have shown a version. Where
- * none has yet, since a start or a new configuration, it is 0: the mirror counts among those that would have
- * to have a new one, or the few that were seen first would be a quorum, and lacks none.
+ * none has yet, since a start or a new configuration, or none can be seen from here, it is 0: the mirror
+ * counts among those that would have to have a new one, or the few that were seen would be a quorum, and
+ * lacks none.
  */
 static void set_gate(const struct mirror_view *mirror, size_t database, bool has_patches,
                      struct gate_mirror *ret_gate)
@@ -141,7 +149,7 @@ static void set_gate(const struct mirror_view *mirror, size_t database, bool has
 		if (addr->verdict.reason != REASON_NONE)
 			continue;
 		ret_gate->is_in = true;
-		if (seen->version == 0)
+		if (seen->version == 0 || is_out_of_sight(addr))
 			continue;
 		bool has_patch = !has_patches || (seen->cdiffs & 1);
 		if (seen->version < ret_gate->version) {

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/utc.h"
 #include "mirrormon/monitor_int.h"
+#include "mirrormon/quote.h"
 
 /* At a start checks do not all begin at once: so far apart, over so long at most, or the interval where that
  * is shorter. */
@@ -203,10 +204,11 @@ void watched_observe(struct watched *watched, const struct check_result *result)
 		watched->last.total_us = kept.total_us;
 		watched->last.warnings = kept.warnings;
 	}
+	char detail[QUOTE_DETAIL_MAX];
 	if (before.reason != watched->standing.reason)
 		log_debug("opinion mirror=%s from=%s to=%s detail=\"%s\"", watched->host,
 		          reason_text(before.reason), reason_text(watched->standing.reason),
-		          watched->standing.detail);
+		          quote_text(watched->standing.detail, detail, sizeof(detail)));
 }
 
 static void take_result(struct watched *watched, const struct check_result *result)

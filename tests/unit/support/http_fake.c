@@ -218,7 +218,8 @@ static bool fits(const struct http_fake_answer *answer, const char *request, con
 	char range[64];
 	return answer && (!answer->host || strcmp(answer->host, host) == 0) &&
 	       (!answer->method || strcmp(answer->method, method) == 0) &&
-	       (!answer->is_for_whole || !get_header(request, "Range", range, sizeof(range)));
+	       (!answer->is_for_whole || !get_header(request, "Range", range, sizeof(range))) &&
+	       (!answer->is_for_newer || get_header(request, "If-Modified-Since", range, sizeof(range)));
 }
 
 static void answer_request(struct connection *connection)

@@ -32,6 +32,7 @@ struct http_fake_answer {
 	const char *host;   /* only for this Host header; NULL = any */
 	const char *method; /* only for this method; NULL = any */
 	bool is_for_whole;  /* only for requests without a range */
+	bool is_for_newer;  /* only for requests with If-Modified-Since */
 };
 
 /** family 4 or 6; loopback, a port of the kernel's choice. NULL when there is no such family. */
