@@ -1,5 +1,7 @@
 """mirrormon --once, as cron runs it: each run goes on where the one before has ended."""
+import contextlib
 import json
+import sqlite3
 
 from harness import Failure, check, check_equal, run, wait_until
 from mirror_world import MIRRORMON, MirrorWorld
@@ -10,6 +12,12 @@ def once(world, site):
     check_equal(status, 0, text)
     with open(site.file("feed.json")) as file:
         return json.load(file), text
+
+
+def history(site, query):
+    """Rows of a query of its history."""
+    with contextlib.closing(sqlite3.connect(site.file("mon/history.db"))) as database, database:
+        return database.execute(query).fetchall()
 
 
 def test_gate_goes_on(case, _):
@@ -37,3 +45,20 @@ def test_gate_goes_on(case, _):
         raise Failure(f"what is announced was announced anew: {text}")
     serials = [one["serial"] for one in runs] + [feed["serial"]]
     check_equal(serials, sorted(set(serials)), "serials of the feeds")
+
+
+def test_prunes_everybody(case, _):
+    """Checks older than a week become means in one run, of more addresses than are looked at at a time."""
+    world = MirrorWorld(case, [(f"m{i}.de.example", "DE", [f"198.51.100.{i}"]) for i in range(1, 81)])
+    world.release({"daily": 100}, {"daily-100.cdiff": b"ClamAV-Diff:100"})
+    world.push()
+    site = case.site()
+    world.write_monitor(site)
+    once(world, site)
+    history(site, "UPDATE results SET at_s = at_s - 10 * 86400")
+    once(world, site)
+    old = "SELECT count(*), count(DISTINCT address) FROM results WHERE at_s < unixepoch() - 9 * 86400"
+    check_equal(history(site, old), [(0, 0)], "checks that are older than nine days, and of how many addresses")
+    for means in "hours", "days":
+        check_equal(history(site, f"SELECT count(DISTINCT address) FROM {means}"), [(80,)], f"addresses with means in {means}")
+    check_equal(history(site, "SELECT count(DISTINCT address) FROM results"), [(80,)], "addresses with a check of the second run")

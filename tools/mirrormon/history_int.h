@@ -114,6 +114,7 @@ struct history {
 	uint64_t *saved; /* by the view's order of addresses: a sum of what was saved last */
 	size_t saved_n;
 	int64_t pruned_address, pruned_mirror; /* the last that were looked at; 0 = all */
+	bool has_place; /* in the two that follow: those of the process before were read */
 };
 
 /**
@@ -123,6 +124,8 @@ struct history {
 int history_ready(struct history *history, struct diag *diag);
 void history_disconnect(struct history *history);
 /** It is damaged: move it aside, and begin anew. Returns 0 or negative errno. */
+/** For the next process: how far history_prune() has come. */
+void history_keep_place(struct history *history);
 int history_begin_anew(struct history *history, struct diag *diag);
 /** Tell of an error when it is not the one that was told last, or that all is well again. Returns rc. */
 int history_tell(struct history *history, int rc, struct diag *diag);

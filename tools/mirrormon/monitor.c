@@ -141,7 +141,7 @@ static void end_once(struct monitor *monitor)
 		monitor_judge(monitor);
 		if (!monitor->self_ok)
 			monitor->status = 1; /* nothing was decided, and no feed is written */
-	} else if (mailer_untried_n(monitor->mailer) == 0) {
+	} else if (mailer_untried_n(monitor->mailer) == 0 && !monitor_prune_rest(monitor)) {
 		begin_stop(monitor);
 	}
 }

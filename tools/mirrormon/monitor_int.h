@@ -85,7 +85,8 @@ struct monitor {
 	const char *conf_path;
 	struct settings *settings;
 	bool once;
-	bool final; /* with once: all is known, and is written now */
+	bool final;              /* with once: all is known, and is written now */
+	uint64_t prune_until_ms; /* with once: so long, by the loop's clock, what is old is condensed */
 	bool stopping;
 	int status;     /* with once */
 	bool is_broken; /* it stops by itself, to be started again */
@@ -257,6 +258,8 @@ int monitor_output_reload(struct monitor *monitor, const struct settings *settin
 /** What the gate has come to, for the next start. */
 void monitor_read_announced(struct monitor *monitor, const char *database, struct announced *announced);
 void monitor_keep_announced(struct monitor *monitor, const struct announced *announced);
+/** With once, at its end: as much of what is old as there is time for. Call it until it returns false. */
+bool monitor_prune_rest(struct monitor *monitor);
 void monitor_output_close(struct monitor *monitor);
 
 /* monitor_metrics.c */
