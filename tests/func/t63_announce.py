@@ -107,6 +107,31 @@ def members(world, daemon, country):
                 for a in addresses(ask(daemon, f"db.{country.lower()}.clamav.net", kind, server=("127.0.0.1", 53)))}
 
 
+def check_shunned(world, monitor, daemon, clients):
+    """One mirror goes stale and one wrong, with all that clients ask for still there: they leave the answers, no client comes to them, and they
+    are back when they are well."""
+    wrong, stale = world.of("DE")[0], world.of("FR")[0]
+    wrong.put("test.cvd", b"<html>Welcome to nginx!</html>".ljust(600))
+    stale.stamp(time.time() - 3 * 3600)
+    monitor.wait_out({wrong.host: "wrong-content", stale.host: "old"})
+    gone = {address for mirror in (wrong, stale) for address in mirror.addresses}
+    wait_until(lambda: not gone & (members(world, daemon, "DE") | members(world, daemon, "FR")), "both have left the answers")
+    # One that had asked DNS before may be under way, and its last line not be in nginx's log.
+    n = len(clients.runs)
+    wait_until(lambda: len(clients.runs) > n + 1, "clients that had resolved before are done", 40)
+    n, before_n = len(clients.runs), len(requests(world))
+    wait_until(lambda: len(clients.runs) > n + 2 * len(COUNTRIES), "two clients of each country", 40)
+    after = requests(world)[before_n:]
+    asked = {address for address, _, _ in after}
+    check_equal(asked & gone, set(), "mirrors that are out and were asked")
+    for country in "DE", "FR":
+        check(asked & {address for mirror in world.of(country) for address in mirror.addresses}, f"nobody of {country} was asked: {after}")
+    for mirror in wrong, stale:
+        mirror.sync()
+    monitor.wait_out({})
+    wait_until(lambda: gone <= members(world, daemon, "DE") | members(world, daemon, "FR"), "both are back in the answers")
+
+
 def test_rollout(case, world):
     """A patch reaches mirrors one by one. It is announced with two of three in each country, the third has left then;
     no freshclam ever asks a mirror for what it has not."""
@@ -151,6 +176,7 @@ def test_rollout(case, world):
     monitor.wait_out({})
     n = len(clients.runs)
     wait_until(lambda: len(clients.runs) > n + 3, "a client of each country at the end", 40)
+    check_shunned(world, monitor, daemon, clients)
     clients.end()
 
     for country, status, text, versions in clients.runs:

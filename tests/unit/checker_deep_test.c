@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <arpa/inet.h>
@@ -65,6 +66,34 @@ static void test_deep_switches(void **state)
 	checker_fixture_run(fx);
 	checker_fixture_expect(fx, REASON_WRONG_CONTENT, "version 27400, its header alone said 27500");
 	free(text);
+}
+
+/* Our own disk is full, as a limit on the size of files shows it: nothing against the mirror. */
+static void test_deep_disk_full(void **state)
+{
+	struct checker_fixture *fx = *state;
+	static const rlim_t sizes[] = { 0, 100, 1000, BODY - 1 };
+	struct rlimit before;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	fx->request.deep = true;
+	fx->request.deep_database = 1;
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+		const struct rlimit full = { .rlim_cur = sizes[i], .rlim_max = before.rlim_max };
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+		checker_fixture_run(fx);
+		assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+		checker_fixture_expect(fx, REASON_NONE, "");
+		assert_false(fx->result.deep);
+		assert_int_equal(fx->result.at_s, NOW);
+		assert_int_equal(fx->result.databases[1].version, DAILY);
+		assert_int_equal(fx->result.databases[1].cdiffs, 7);
+		assert_int_equal(checker_fixture_left_n(fx), 0);
+	}
+	signal(SIGXFSZ, SIG_DFL);
+	checker_fixture_run(fx);
+	checker_fixture_expect(fx, REASON_NONE, "");
+	assert_true(fx->result.deep);
 }
 
 struct file {
@@ -356,7 +385,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(test_deep),          TEST(test_deep_switches),       TEST(test_signed),
 		TEST(test_sigtool_fails), TEST(test_close_in_the_middle), TEST(test_command),
-		TEST(test_command_good),  TEST(test_command_untried),
+		TEST(test_command_good),  TEST(test_command_untried),     TEST(test_deep_disk_full),
 	};
 #undef TEST
 	if (argc > 1)

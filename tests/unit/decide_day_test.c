@@ -1,6 +1,7 @@
 /*
- * Four recorded days of the example pool, made by tests/data/make-monitor-day.py: what is decided is compared
- * event by event. Faults last from the first time to the second; checks are an hour apart, or five minutes.
+ * Four days of the example pool, made up by tests/data/make-monitor-day.py with faults of each kind that the
+ * rules know: what is decided is compared event by event. Faults last from the first time to the second;
+ * checks are an hour apart, or five minutes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,43 +23,55 @@ static const struct conf_decision conf = DECISION_DEFAULTS;
 
 static const char expected[] =
         /* One address gives another page from 15:00 to 16:30. */
-        "d0 15:05 198.51.100.30 out wrong-content\n"
-        "d0 16:48 198.51.100.30 in\n"
-        /* A country is cut off from 10:00 to 10:20: these were asked then, and three times. */
-        "d1 10:04 203.0.113.2 warned unreachable\n"
-        "d1 10:06 203.0.113.1 warned unreachable\n"
-        "d1 10:13 203.0.113.10 warned unreachable\n"
-        "d1 10:14 203.0.113.2 out unreachable\n"
-        "d1 10:15 203.0.113.1 out unreachable\n"
-        "d1 10:17 203.0.113.5 warned unreachable\n"
-        "d1 10:19 2001:db8:3:1::81 warned unreachable\n"
-        "d1 10:22 203.0.113.5 well\n"
-        "d1 10:23 203.0.113.10 well\n"
-        "d1 10:24 2001:db8:3:1::81 well\n"
-        "d1 10:31 203.0.113.1 in\n"
-        "d1 10:38 203.0.113.2 in\n"
+        "d0 15:11 198.51.100.30 out wrong-content\n"
+        "d0 16:40 198.51.100.30 in\n"
+        /* A country is cut off from 10:00 to 10:20: these were asked then, and two of them three times. */
+        "d1 10:00 203.0.113.11 warned unreachable\n"
+        "d1 10:04 203.0.113.10 warned unreachable\n"
+        "d1 10:09 203.0.113.6 warned unreachable\n"
+        "d1 10:10 203.0.113.9 warned unreachable\n"
+        "d1 10:11 203.0.113.11 out unreachable\n"
+        "d1 10:14 203.0.113.10 out unreachable\n"
+        "d1 10:19 2001:db8:3:7::80 warned unreachable\n"
+        "d1 10:20 203.0.113.9 well\n"
+        "d1 10:20 203.0.113.6 well\n"
+        "d1 10:24 2001:db8:3:7::80 well\n"
+        "d1 10:30 203.0.113.11 in\n"
+        "d1 10:34 203.0.113.10 in\n"
         /* Nothing was pushed to two mirrors since d0 12:00; to one again at d1 21:00, the other at d3 03:00.
          */
+        "d1 12:01 198.51.100.51 warned late\n"
         "d1 12:01 192.0.2.4 warned late\n"
         "d1 12:01 192.0.2.5 warned late\n"
-        "d1 12:01 198.51.100.51 warned late\n"
         "d1 12:01 2001:db8:b:1::80 warned late\n"
-        "d1 21:07 192.0.2.4 well\n"
-        "d1 21:16 192.0.2.5 well\n"
+        "d1 21:03 192.0.2.4 well\n"
+        "d1 21:35 192.0.2.5 well\n"
         /* Three times away for 75 minutes: the probation is 10, 20 and 40 minutes. */
-        "d2 01:16 198.51.100.73 warned unreachable\n"
-        "d2 01:25 198.51.100.73 out unreachable\n"
-        "d2 02:25 198.51.100.73 in\n"
+        "d2 01:56 198.51.100.73 warned unreachable\n"
+        "d2 02:06 198.51.100.73 out unreachable\n"
+        "d2 02:31 198.51.100.73 in\n"
         "d2 04:00 198.51.100.73 warned unreachable\n"
         "d2 04:10 198.51.100.73 out unreachable\n"
-        "d2 05:36 198.51.100.73 in\n"
-        "d2 07:56 198.51.100.73 warned unreachable\n"
-        "d2 08:06 198.51.100.73 out unreachable\n"
-        "d2 08:56 198.51.100.73 in\n"
+        "d2 05:44 198.51.100.73 in\n"
+        "d2 07:03 198.51.100.73 warned unreachable\n"
+        "d2 07:13 198.51.100.73 out unreachable\n"
+        "d2 08:57 198.51.100.73 in\n"
+        /* Those of d0 12:00 are two days behind. */
         "d2 12:01 198.51.100.51 out old\n"
         "d2 12:01 2001:db8:b:1::80 out old\n"
-        "d3 04:23 198.51.100.51 in\n"
-        "d3 04:26 2001:db8:b:1::80 in\n";
+        /* Slow from 10:00 to 18:00: the fifth such check, until only four of the last nine are, and one more.
+         */
+        "d2 14:13 198.51.100.18 out slow\n"
+        "d2 22:57 198.51.100.18 in\n"
+        "d3 04:11 2001:db8:b:1::80 in\n"
+        "d3 04:44 198.51.100.51 in\n"
+        /* 403 from 06:00 to 07:00 and 503 until 07:30, which is milder: nothing of that is told. */
+        "d3 06:31 198.51.100.25 out refused\n"
+        "d3 07:49 198.51.100.25 in\n"
+        /* 503 from 09:00 to 11:00. */
+        "d3 09:01 198.51.100.4 warned http-error\n"
+        "d3 09:11 198.51.100.4 out http-error\n"
+        "d3 11:10 198.51.100.4 in\n";
 
 struct replayed {
 	char address[ADDR_TEXT_MAX];

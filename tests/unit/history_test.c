@@ -255,6 +255,36 @@ static void test_means_equal_rows(void **state)
 	history_fixture_check_told("");
 }
 
+/* A slice for each process, as with --once where time is short: the next one begins where that has ended. */
+static void test_prune_goes_on(void **state)
+{
+	(void)state;
+	const uint64_t later_s = T0 + HISTORY_RAW_S + 3 * 86400;
+	struct history *history = history_fixture_open(history_path, false);
+	for (unsigned i = 0; i < 150; i++) {
+		char address[32];
+		snprintf(address, sizeof(address), "192.0.2.%u", i);
+		history_fixture_add_good(history, "m1.example", address, T0);
+	}
+	history_fixture_flush(history);
+	history_close(history);
+	for (unsigned i = 1; i <= 3; i++) {
+		history = history_fixture_open(history_path, false);
+		assert_int_equal(history_prune(history, later_s, 1000, &history_diag), i < 3);
+		history_close(history);
+		assert_int_equal(history_fixture_count("hours"), i < 3 ? 64 * i : 150);
+	}
+	assert_int_equal(history_fixture_count("results"), 0);
+	/* And begins anew after the last. */
+	history = history_fixture_open(history_path, false);
+	history_fixture_add_good(history, "m1.example", "192.0.2.0", T0 + 3600);
+	history_fixture_flush(history);
+	assert_int_equal(history_prune(history, later_s, 1000, &history_diag), 1);
+	history_close(history);
+	assert_int_equal(history_fixture_count("results"), 0);
+	history_fixture_check_told("");
+}
+
 struct mover {
 	struct history *writer;
 	bool has_moved;
@@ -512,7 +542,7 @@ int main(void)
 		HISTORY_TEST(test_one_moment), HISTORY_TEST(test_upgrade),
 		HISTORY_TEST(test_state),      HISTORY_TEST(test_a_year_later),
 		HISTORY_TEST(test_standings),  HISTORY_TEST(test_numbers),
-		HISTORY_TEST(test_large),
+		HISTORY_TEST(test_large),      HISTORY_TEST(test_prune_goes_on),
 	};
 	return history_fixture_run(tests, sizeof(tests) / sizeof(tests[0]));
 }

@@ -52,6 +52,7 @@ void history_close(struct history *history)
 {
 	if (!history)
 		return;
+	history_keep_place(history);
 	while ((history->rows_n || has_numbers_to_write(history)) && history_flush(history, NULL) > 0)
 		;
 	history_disconnect(history);

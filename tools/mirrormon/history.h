@@ -51,6 +51,11 @@ int history_save_standings(struct history *history, const struct view *view, str
 int history_load_standing(struct history *history, const char *host, const struct addr *addr,
                           struct standing *ret_standing);
 
+/** Versions of the databases, the first three, by the last good check that was written. 0 = not seen. Returns
+ * 1 when there is one. */
+int history_load_versions(struct history *history, const char *host, const struct addr *addr,
+                          uint32_t ret_versions[MODEL_DATABASES_MAX]);
+
 /** A number that outlives restarts: the feed's serial, announced versions. 0 when there is none. */
 uint64_t history_get_number(struct history *history, const char *key);
 /** Written at once; when that fails, known to history_get_number() and written by the next flush, not tried

@@ -155,6 +155,10 @@ static const char *const texts[HISTORY_SQL_N] = {
 	                  "DESC LIMIT 1), "
 	                  "0)"
 	                  " FROM mirrors m WHERE m.host = ?1",
+	[HISTORY_SEEN] = "SELECT version_0, version_1, version_2 FROM results WHERE address ="
+	                 " (SELECT a.id FROM addresses a JOIN mirrors m ON m.id = a.mirror"
+	                 " WHERE m.host = ? AND a.address = ?)"
+	                 " AND reason = 0 ORDER BY at_s DESC, n DESC LIMIT 1",
 	[HISTORY_PRUNE_DUE] = "SELECT 1 FROM results WHERE address = ?1 AND at_s < ?2 LIMIT 1",
 	[HISTORY_PRUNE_CONDENSE_HOURS] = CONDENSE("hours", "3600"),
 	[HISTORY_PRUNE_CONDENSE_DAYS] = CONDENSE("days", "86400"),

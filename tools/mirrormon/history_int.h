@@ -42,6 +42,7 @@ enum history_sql {
 	HISTORY_ARRIVALS,
 	HISTORY_VERSIONS,
 	HISTORY_STATE,
+	HISTORY_SEEN,
 	HISTORY_PRUNE_DUE,
 	HISTORY_PRUNE_CONDENSE_HOURS,
 	HISTORY_PRUNE_CONDENSE_DAYS,
@@ -113,6 +114,7 @@ struct history {
 	size_t numbers_n;
 	uint64_t *saved; /* by the view's order of addresses: a sum of what was saved last */
 	size_t saved_n;
+	bool has_place; /* in the two that follow: those of the process before were read */
 	int64_t pruned_address, pruned_mirror; /* the last that were looked at; 0 = all */
 };
 
@@ -122,6 +124,8 @@ struct history {
  */
 int history_ready(struct history *history, struct diag *diag);
 void history_disconnect(struct history *history);
+/** For the next process: how far history_prune() has come. */
+void history_keep_place(struct history *history);
 /** It is damaged: move it aside, and begin anew. Returns 0 or negative errno. */
 int history_begin_anew(struct history *history, struct diag *diag);
 /** Tell of an error when it is not the one that was told last, or that all is well again. Returns rc. */

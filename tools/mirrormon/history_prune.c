@@ -5,6 +5,34 @@
 #define DAY_S   86400
 #define SLICE_N 64
 
+/* Where a process has ended, the next one goes on: with --once each has but a few seconds for it, and the
+ * last addresses would else never have their turn. */
+#define PLACE_ADDRESS "pruned-address"
+#define PLACE_MIRROR  "pruned-mirror"
+
+static void find_place(struct history *history)
+{
+	if (history->has_place)
+		return;
+	history->has_place = true;
+	history->pruned_address = (int64_t)history_get_number(history, PLACE_ADDRESS);
+	history->pruned_mirror = (int64_t)history_get_number(history, PLACE_MIRROR);
+}
+
+static void keep_number(struct history *history, const char *key, int64_t number)
+{
+	if (history_get_number(history, key) != (uint64_t)number)
+		history_set_number(history, key, (uint64_t)number);
+}
+
+void history_keep_place(struct history *history)
+{
+	if (!history->has_place)
+		return;
+	keep_number(history, PLACE_ADDRESS, history->pruned_address);
+	keep_number(history, PLACE_MIRROR, history->pruned_mirror);
+}
+
 /* A statement of (before which second, how many rows); counts what it changed. */
 static int prune_rows(struct history *history, enum history_sql sql, uint64_t at_s, size_t rows_max,
                       size_t *changed_n)
@@ -141,6 +169,8 @@ int history_prune(struct history *history, uint64_t now_s, size_t rows_max, stru
 {
 	size_t changed_n = 0;
 	int rc = history_ready(history, diag);
+	if (rc == 0)
+		find_place(history);
 	if (rc == 0 && (rc = prune_all(history, now_s, rows_max, &changed_n)) == -EUCLEAN)
 		rc = history_begin_anew(history, diag);
 	if (rc < 0)

@@ -286,6 +286,26 @@ size_t history_versions(struct history *history, const char *database, uint32_t 
 	return read_list(history, &list, versions, versions_max);
 }
 
+int history_load_versions(struct history *history, const char *host, const struct addr *addr,
+                          uint32_t ret_versions[MODEL_DATABASES_MAX])
+{
+	int rc = history_ready(history, NULL);
+	if (rc < 0)
+		return rc;
+	sqlite3_stmt *statement = history_statement(history, HISTORY_SEEN);
+	history_bind_text(statement, 1, host);
+	history_bind_addr(statement, 2, addr);
+	rc = history_step(history, statement);
+	if (rc != 1)
+		return rc;
+	for (int i = 0; i < MODEL_DATABASES_MAX; i++)
+		ret_versions[i] = i < HISTORY_DATABASES_N
+		                          ? (uint32_t)history_column_number(statement, i, UINT32_MAX)
+		                          : 0;
+	sqlite3_reset(statement);
+	return 1;
+}
+
 uint64_t history_state(struct history *history, const char *host)
 {
 	if (history_ready(history, NULL) < 0)

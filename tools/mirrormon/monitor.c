@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -85,17 +84,7 @@ static void on_brief(uv_timer_t *timer)
 
 static void on_deep(uv_timer_t *timer)
 {
-	struct monitor *monitor = timer->data;
-	size_t databases_n = monitor->settings->conf->checks.databases_n;
-	uint32_t lots[2];
-	if (monitor->watched_n == 0 || databases_n == 0 || getrandom(lots, sizeof(lots), 0) != sizeof(lots))
-		return;
-	struct watched *watched = monitor->watched[lots[0] % monitor->watched_n];
-	/* One that has to show a certain one shows that. */
-	if (!watched->wants_deep)
-		watched->deep_database = (uint32_t)(lots[1] % databases_n);
-	watched->wants_deep = true;
-	watched_check(watched, false);
+	monitor_draw_lot(timer->data);
 }
 
 static void on_self(uv_timer_t *timer)
@@ -139,9 +128,11 @@ static void end_once(struct monitor *monitor)
 			fputc('\n', stderr);
 		monitor->final = true;
 		monitor_judge(monitor);
-		if (!monitor->self_ok)
+		if (monitor->self_ok)
+			monitor_keep_lot(monitor);
+		else
 			monitor->status = 1; /* nothing was decided, and no feed is written */
-	} else if (mailer_untried_n(monitor->mailer) == 0) {
+	} else if (mailer_untried_n(monitor->mailer) == 0 && !monitor_prune_rest(monitor)) {
 		begin_stop(monitor);
 	}
 }
@@ -152,7 +143,7 @@ static void on_beat(uv_timer_t *timer)
 	if (monitor->once) {
 		if (isatty(STDERR_FILENO))
 			show_progress(monitor);
-		if (all_is_done(monitor)) {
+		if (all_is_done(monitor) && (monitor->final || !monitor_check_suspects(monitor))) {
 			end_once(monitor);
 			return;
 		}
@@ -297,6 +288,7 @@ static void reload(struct monitor *monitor)
 	for (size_t i = 0; i < monitor->watched_n; i++) {
 		struct watched *watched = monitor->watched[i];
 		watched->wants_deep = false;
+		memset(watched->versions_before, 0, sizeof(watched->versions_before));
 		monitor_move_databases(&before->conf->checks, &settings->conf->checks,
 		                       watched->last.databases);
 		monitor_move_databases(&before->conf->checks, &settings->conf->checks,
@@ -455,6 +447,8 @@ int monitor_run(const char *conf_path, struct settings *settings, bool once)
 	if (rc == 0) {
 		metrics_http_commit(monitor->http);
 		start_timers(monitor);
+		if (once)
+			monitor_draw_lot_of_run(monitor);
 		log_info("mirrormon %s: pool=%s mirrors=%zu addresses=%zu references=%zu monitors=%zu",
 		         DNSD_VERSION, settings->pool->conf->name, settings->pool->mirrors_n,
 		         monitor->watched_n, settings->conf->references_n,

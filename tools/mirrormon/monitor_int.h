@@ -32,6 +32,9 @@ struct watched {
 	uint64_t due_ms;                    /* of its next whole check, by the loop's clock */
 	bool wants_deep;
 	uint32_t deep_database;
+	bool was_deep; /* a whole one has been asked for since the start */
+	/* By the last good check before the start, in the order of then; 0 = not known. */
+	uint32_t versions_before[MODEL_DATABASES_MAX];
 	char owed[VERSION_NAME_MAX]; /* the database it has to show whole before it is back; "" = none */
 	unsigned turn;
 	struct check_request request;
@@ -85,7 +88,10 @@ struct monitor {
 	const char *conf_path;
 	struct settings *settings;
 	bool once;
-	bool final; /* with once: all is known, and is written now */
+	bool final;                 /* with once: all is known, and is written now */
+	uint64_t drawn_s;           /* with once: the lot fell in this run; 0 = it was not its turn */
+	uint64_t suspects_until_ms; /* with once: so long, by the loop's clock, more of them are looked at */
+	uint64_t prune_until_ms;    /* with once: the same for what is old; 0 = has not begun */
 	bool stopping;
 	int status;     /* with once */
 	bool is_broken; /* it stops by itself, to be started again */
@@ -203,6 +209,15 @@ void monitor_tell_lack(struct monitor *monitor, unsigned family, const char *why
 /* monitor_deep.c */
 /** May one more be fetched now? */
 bool monitor_has_room_for_deep(const struct monitor *monitor);
+/** A whole database of a mirror that is drawn, now. Returns false when there is nobody. */
+bool monitor_draw_lot(struct monitor *monitor);
+/** With once: in the run that begins, unless a run within deep-interval did. */
+void monitor_draw_lot_of_run(struct monitor *monitor);
+/** The run was one that counts: the lot that fell in it, too. */
+void monitor_keep_lot(struct monitor *monitor);
+/** With once, when all were checked: who looks odd, and was not asked for a whole database, is. Returns false
+ * when nobody is left, or the time for it is over. */
+bool monitor_check_suspects(struct monitor *monitor);
 /** After wrong content: the database that the finding is about has to be shown whole, else any. */
 void watched_owe(struct watched *watched, const char *detail);
 /** What a result says of whole databases: one that was owed is shown, or something asks for a look at one. */
@@ -257,6 +272,8 @@ int monitor_output_reload(struct monitor *monitor, const struct settings *settin
 /** What the gate has come to, for the next start. */
 void monitor_read_announced(struct monitor *monitor, const char *database, struct announced *announced);
 void monitor_keep_announced(struct monitor *monitor, const struct announced *announced);
+/** With once, at its end: as much of what is old as there is time for. Call it until it returns false. */
+bool monitor_prune_rest(struct monitor *monitor);
 void monitor_output_close(struct monitor *monitor);
 
 /* monitor_metrics.c */

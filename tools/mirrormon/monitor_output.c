@@ -17,6 +17,8 @@
 #define SAVE_MS       600000
 #define PRUNE_MS      60000
 #define PRUNE_ROWS    2000
+#define PRUNE_ONCE_MS 10000 /* with --once, in all, */
+#define PRUNE_TURN_MS 50    /* and until a signal is heard */
 #define STATE_FILE    "history.db"
 #define INCIDENT_FILE "incidents.json"
 #define LETTER_FOLDER "letters"
@@ -135,12 +137,28 @@ static int keep_history(struct monitor *monitor, uint64_t now_ms, struct diag *d
 		monitor->flushed_ms = now_ms;
 	}
 	/* By a clock that is wrong all of it is old, or of the future: the self-test sees that. */
-	if (monitor->self_ok && now_ms - monitor->pruned_ms >= PRUNE_MS) {
+	if (!monitor->once && monitor->self_ok && now_ms - monitor->pruned_ms >= PRUNE_MS) {
 		int more = history_prune(monitor->history, monitor->view->now_s, PRUNE_ROWS, diag);
 		/* A slice a second until all is done. */
 		monitor->pruned_ms = more == 1 ? now_ms - PRUNE_MS + FLUSH_MS : now_ms;
 	}
 	return rc;
+}
+
+bool monitor_prune_rest(struct monitor *monitor)
+{
+	uint64_t now_ms = uv_hrtime() / 1000000, until_ms = now_ms + PRUNE_TURN_MS;
+	int more = monitor->view && monitor->self_ok; /* see above */
+	struct diag diag;
+	if (monitor->prune_until_ms == 0)
+		monitor->prune_until_ms = now_ms + PRUNE_ONCE_MS;
+	diag_init(&diag);
+	for (; more == 1 && now_ms < until_ms && now_ms < monitor->prune_until_ms;
+	     now_ms = uv_hrtime() / 1000000)
+		more = history_prune(monitor->history, monitor->view->now_s, PRUNE_ROWS, &diag);
+	log_diag(&diag);
+	diag_fini(&diag);
+	return more == 1 && now_ms < monitor->prune_until_ms;
 }
 
 static void write_mail(struct monitor *monitor, struct diag *diag)

@@ -109,6 +109,7 @@ void watched_check(struct watched *watched, bool brief)
 	};
 	if (checker_start(monitor->checker, &watched->request, on_result, watched) == 0) {
 		watched->busy = true;
+		watched->was_deep |= watched->request.deep;
 		watched->asked_by = &monitor->settings->conf->checks;
 		uv_timer_stop(&watched->timer);
 	} else {
@@ -331,6 +332,7 @@ static struct watched *begin(struct monitor *monitor, const char *host, const st
 	} else {
 		watched->is_new = true;
 	}
+	history_load_versions(monitor->history, host, addr, watched->versions_before);
 	set_verdict(watched);
 	monitor->unchecked_n++;
 	return watched;
