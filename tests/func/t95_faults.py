@@ -346,7 +346,7 @@ def test_files_in_bits(case, library):
     daemon.ctl("mirror", "down", "m8.de.example", "--reason", reason)
     daemon.reload()
     check_equal((answer(), daily()), ([3, 4, 5, 6, 7], "27501"), "mirrors and version after a reload")
-    for _ in range(2):
+    for told in (("read", "written"), ("read",)):
         daemon.stop()
         with open(site.file("state/overrides.json")) as file:
             check(reason in json.dumps(json.load(file)), "the override is kept whole")
@@ -355,7 +355,7 @@ def test_files_in_bits(case, library):
         check(types >= {"base", "feed", "override"}, f"records in the journal: {types}")
         for line in daemon.log.lines:
             check(not any(word in line for word in ("error", "nterrupted", "damaged", "shorter")), f"it complains: {line}")
-        for what in ("read", "written"):
+        for what in told:
             check(f"faults: files are {what} in bits" in daemon.log.lines, f"the test shows nothing: no file was {what} in bits")
         daemon = start_site(case, library, "bits", site)
         check_equal((answer(), daily()), ([3, 4, 5, 6, 7], "27501"), "mirrors and version after a restart")
