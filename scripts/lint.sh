@@ -42,6 +42,23 @@ never 'net/|worker/|server/|ctl/|sandbox/|tls/|ldns/|libconfig' tools/mirrormon
 never 'sqlite3' $(find tools/mirrormon -name '*.[ch]' ! -name 'history*')
 never 'curl/' $(find tools/mirrormon -name '*.[ch]' ! -name 'checker*')
 
+# calls FOLDER...: none of these is called there. It looks at comments as well.
+never_calls() {
+	local words=$1
+	shift
+	if grep -nE "(^|[^[:alnum:]_])($words)[[:space:]]*\\(" -r "$@" --include='*.[ch]'; then
+		echo "lint: the core runs no program and opens no socket, see docs/sandbox.md"
+		status=1
+	fi
+}
+never_calls 'connect|socket|socketpair|exec(l|le|lp|v|ve|vp|vpe|veat)|fexecve|v?fork|clone3?|popen|system|posix_spawnp?|uv_spawn|uv_(tcp|pipe|udp)_connect2?' \
+	dnsd/base dnsd/wire dnsd/answer dnsd/snap dnsd/conf dnsd/load dnsd/inspect dnsd/tls zones geo
+
+if grep -nE '#include <assert\.h>' -r dnsd geo zones --include='*.[ch]'; then
+	echo "lint: no assertion may end the server: check what a stranger wrote and return an error, see HACKING.md"
+	status=1
+fi
+
 mapfile -t sources < <(printf '%s\n' "$@" | grep '\.c$')
 printf '%s\n' "${sources[@]}" | xargs -P 2 -I{} clang-tidy --quiet {} -- -std=c11 -D_GNU_SOURCE '-DDNSD_VERSION="lint"' -Idnsd -Itools -I. \
 	2>/dev/null | grep -E 'warning:|error:' && status=1

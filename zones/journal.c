@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/object.h"
 
 #define FILE_NAME "journal.jsonl"
@@ -37,9 +38,9 @@ static off_t mend_end(int fd)
 	off_t len = lseek(fd, 0, SEEK_END);
 	while (len > 0) {
 		size_t take = len < (off_t)sizeof(block) ? (size_t)len : sizeof(block);
-		ssize_t got = pread(fd, block, take, len - (off_t)take);
+		ssize_t got = file_read_at(fd, block, take, len - (off_t)take);
 		if (got != (ssize_t)take)
-			return got < 0 ? -errno : -EIO;
+			return got < 0 ? got : -EIO;
 		const char *newline = memrchr(block, '\n', take);
 		if (newline) {
 			len = len - (off_t)take + (newline - block) + 1;

@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/file.h"
+
 static const char magic[] = "ClamAV-VDB:";
 
 /* Decimal digits only, up to a colon or the end. */
@@ -186,8 +188,8 @@ static int read_database(const char *path, int dir_fd, const char *file, const c
 	ssize_t len = -1;
 	const char *why = "not a regular file";
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
-		len = read(fd, bytes, sizeof(bytes));
-		why = len < 0 ? strerror(errno) : NULL;
+		len = file_read_all(fd, bytes, sizeof(bytes));
+		why = len < 0 ? strerror((int)-len) : NULL;
 	}
 	close(fd);
 	struct cvd_header header;

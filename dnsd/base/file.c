@@ -16,6 +16,34 @@ static int fail(int error, const char *why, const char **ret_why)
 	return error;
 }
 
+/* off < 0: from where the file stands. */
+static ssize_t read_parts(int fd, uint8_t *bytes, size_t len, off_t off)
+{
+	size_t done = 0;
+	while (done < len) {
+		ssize_t got = off < 0 ? read(fd, bytes + done, len - done)
+		                      : pread(fd, bytes + done, len - done, off + (off_t)done);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return -errno;
+		if (got == 0)
+			break;
+		done += (size_t)got;
+	}
+	return (ssize_t)done;
+}
+
+ssize_t file_read_all(int fd, void *bytes, size_t len)
+{
+	return read_parts(fd, bytes, len, -1);
+}
+
+ssize_t file_read_at(int fd, void *bytes, size_t len, off_t off)
+{
+	return read_parts(fd, bytes, len, off);
+}
+
 static int read_open(int fd, size_t max_bytes, char **ret_text, size_t *ret_len, const char **ret_why)
 {
 	struct stat before;
@@ -28,15 +56,12 @@ static int read_open(int fd, size_t max_bytes, char **ret_text, size_t *ret_len,
 	char *text = malloc(len + 1);
 	if (!text)
 		return fail(-ENOMEM, "out of memory", ret_why);
-	size_t done = 0;
-	ssize_t got = 0;
 	/* One byte more than there should be, to see that it has grown. */
-	while (done <= len && (got = read(fd, text + done, len + 1 - done)) > 0)
-		done += (size_t)got;
+	ssize_t got = file_read_all(fd, text, len + 1);
 	int rc = 0;
 	if (got < 0)
-		rc = fail(-errno, strerror(errno), ret_why);
-	else if (done != len || fstat(fd, &after) < 0 || after.st_size != before.st_size ||
+		rc = fail((int)got, strerror((int)-got), ret_why);
+	else if ((size_t)got != len || fstat(fd, &after) < 0 || after.st_size != before.st_size ||
 	         after.st_mtim.tv_sec != before.st_mtim.tv_sec ||
 	         after.st_mtim.tv_nsec != before.st_mtim.tv_nsec)
 		rc = fail(-EAGAIN, "it was written to while it was read; replace it by rename instead",

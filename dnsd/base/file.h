@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /**
  * Read a regular file of at most max_bytes. Never waits, whatever PATH is.
@@ -19,6 +20,13 @@
  * Returns   0; -ENOENT when there is none; another negative errno; -EAGAIN when it was written to meanwhile
  */
 int file_read(const char *path, size_t max_bytes, char **ret_text, size_t *ret_len, const char **ret_why);
+
+/** Fill bytes from an open file, in as many reads as it takes: a file system may give a part, or be
+ * interrupted. Returns how many there were, fewer than len at the end of the file alone, or negative errno.
+ */
+ssize_t file_read_all(int fd, void *bytes, size_t len);
+/** The same from an offset on. */
+ssize_t file_read_at(int fd, void *bytes, size_t len, off_t off);
 
 /** All bytes to an open file. Returns 0 or negative errno, any part of them being written then. */
 int file_write_all(int fd, const char *bytes, size_t len);

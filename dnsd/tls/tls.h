@@ -5,7 +5,7 @@
  *     plain bytes ──────────tls_session_send()──> bytes for the peer ┘ is in tls_io.out
  *
  * TLS 1.3 and 1.2 with AEAD suites and ephemeral keys (RFC 9325); no renegotiation, no compression, no early
- * data. ALPN "dot" (RFC 9103 section 9.1) is chosen where it is offered; a client that offers only other
+ * data. ALPN "dot" (RFC 9103 section 7.1) is chosen where it is offered; a client that offers only other
  * protocols is refused, one that offers none is served.
  *
  * Sessions are resumed by tickets that any worker accepts. Their keys live in memory alone, and go to no

@@ -25,7 +25,10 @@
  *
  *     late     a file NAME.late of a folder gets its name just before the folder is watched
  *
- * Only internet sockets are touched; "reuse" takes those of any kind.
+ *     bits     read(), pread() and write() of files: at most 100 bytes at a time, one of seven EINTR; told
+ *
+ * Of sockets only those of the internet are touched; "reuse" takes those of any kind. Of files those with a
+ * name: memfd are memory, and come whole. What libc does inside for stdio does not pass here.
  */
 #include <dirent.h>
 #include <dlfcn.h>
@@ -43,6 +46,7 @@
 #include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -52,6 +56,7 @@
 #define DEAD_CALLS_N    100
 #define WATCH_CALLS_N   5
 #define INOTIFY_CALLS_N 3
+#define BITS_CALLS_N    10 /* so many are told once they are done */
 
 static bool wants(const char *word)
 {
@@ -101,6 +106,26 @@ static int shorten(int fd, atomic_uint *calls, unsigned most, size_t *len)
 	return 0;
 }
 
+/* The same for files. */
+static int split(int fd, const char *what, atomic_uint *calls, size_t *len)
+{
+	struct stat st;
+	int saved = errno;
+	bool is_file = wants("bits") && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink;
+	errno = saved;
+	if (!is_file)
+		return 0;
+	unsigned call = atomic_fetch_add(calls, 1);
+	if (call == BITS_CALLS_N)
+		fprintf(stderr, "faults: files are %s in bits\n", what);
+	if (call % 7 == 3)
+		return fail(EINTR);
+	size_t most = 1 + call * 37 % 100;
+	if (*len > most)
+		*len = most;
+	return 0;
+}
+
 int recvmmsg(int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout)
 {
 	static int (*real)(int, struct mmsghdr *, unsigned, int, struct timespec *);
@@ -140,18 +165,42 @@ ssize_t read(int fd, void *data, size_t len)
 {
 	static ssize_t (*real)(int, void *, size_t);
 	static atomic_uint calls;
+	static atomic_uint bits;
 	if (!real)
 		real = (ssize_t(*)(int, void *, size_t))dlsym(RTLD_NEXT, "read");
-	return shorten(fd, &calls, 3, &len) < 0 ? -1 : real(fd, data, len);
+	if (shorten(fd, &calls, 3, &len) < 0 || split(fd, "read", &bits, &len) < 0)
+		return -1;
+	return real(fd, data, len);
 }
 
 ssize_t write(int fd, const void *data, size_t len)
 {
 	static ssize_t (*real)(int, const void *, size_t);
 	static atomic_uint calls;
+	static atomic_uint bits;
 	if (!real)
 		real = (ssize_t(*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
-	return shorten(fd, &calls, 7, &len) < 0 ? -1 : real(fd, data, len);
+	if (shorten(fd, &calls, 7, &len) < 0 || split(fd, "written", &bits, &len) < 0)
+		return -1;
+	return real(fd, data, len);
+}
+
+static ssize_t pread_as(const char *name, int fd, void *data, size_t len, off_t off)
+{
+	static atomic_uint bits;
+	ssize_t (*real)(int, void *, size_t, off_t) =
+	        (ssize_t(*)(int, void *, size_t, off_t))dlsym(RTLD_NEXT, name);
+	return split(fd, "read", &bits, &len) < 0 ? -1 : real(fd, data, len, off);
+}
+
+ssize_t pread(int fd, void *data, size_t len, off_t off)
+{
+	return pread_as("pread", fd, data, len, off);
+}
+
+ssize_t pread64(int fd, void *data, size_t len, off_t off)
+{
+	return pread_as("pread64", fd, data, len, off);
 }
 
 ssize_t writev(int fd, const struct iovec *parts, int n)

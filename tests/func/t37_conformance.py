@@ -4,11 +4,11 @@ Answers are the same over each, but for what tls_differs and keepalive_differs s
 """
 import struct
 
-from harness import Tcp, ask, check, check_equal, check_rcode, open_socket, socket
+from harness import Tcp, ask, check, check_equal, check_rcode, open_socket, socket, wait_until
 from t35_packets import over_tcp, over_udp
 from tls_support import Tls, make_certificate, tls_addr, tls_keys
 from wire import (A, AA, AAAA, AD, ANY, AXFR, BADVERS, CD, CH, DO, DS, FORMERR, HS, IN, IXFR, MAILA, MAILB, MX, NONE, NOERROR,
-                  NOTIMP, NS, NXDOMAIN, OPT, RA, RD, REFUSED, SIG, SOA, SRV, TC, TKEY, TSIG, TXT, Z, Answer, message, opt,
+                  NOTIMP, NS, NXDOMAIN, OPT, RA, RD, REFUSED, SERVFAIL, SIG, SOA, SRV, TC, TKEY, TSIG, TXT, Z, Answer, message, opt,
                   option, question, record, wire_name)
 
 ZONE = "clamav.test"
@@ -46,11 +46,16 @@ bin\\000\\255\\.ary	A	192.0.2.78
 """ + "".join(sized_txt(f"n{length:04}", length) for length in LENGTHS)
 
 
+NODE = "node-1.example"
+UNVERIFIED = '{ name = "current.cvd"; feed = "clamav"; software = "1.4.3"; }'  # by a feed that never comes
+
+
 def setup(case):
     site = case.site()
     make_certificate(site)
     daemon = case.daemon(site.pool_site([("m.de.example", "DE", ["198.51.100.1"]), ("m.fr.example", "FR", ["198.51.100.2"])],
-                                        zone_text=ZONE_TEXT, server=tls_keys() + 'tcp-idle = "10m";'))
+                                        zone_text=ZONE_TEXT, versions=UNVERIFIED, pool={"feed": '"feed.json"'},
+                                        server=tls_keys() + f'tcp-idle = "10m"; id = "{NODE}"; chaos-allow = "192.0.2.1";'))
     daemon.tls = case.stack.enter_context(Tls(tls_addr(daemon)))
     return daemon
 
@@ -290,6 +295,51 @@ def test_cookie_beside_errors(case, daemon):
         for answer in expect(daemon, message(*questions, additional=[opt(options=options, version=version)]), rcode, what,
                              has_opt=True):
             check_equal(answer.opt.options, [], f"{what}: options")
+
+
+# --- what a query asks for by options: RFC 5001, 7873, 8914, 9660; with ANY of RFC 8482 ---
+
+CLIENT = bytes(range(8))
+
+
+def check_options(answer, want, what):
+    """These options, beside a cookie for CLIENT, which is returned."""
+    got = dict(answer.opt.options)
+    check_equal(len(got), len(answer.opt.options), f"{what}: options, each once")
+    cookie = got.pop(10, b"")
+    check_equal((len(cookie), cookie[:8], cookie[8:12], got), (24, CLIENT, b"\1\0\0\0", want), f"{what}: cookie, other options")
+    return cookie
+
+
+def test_asked_for(case, daemon):
+    """Server id, cookie and zone version beside every kind of answer, none of them unasked; extended errors; the cookie taken back."""
+    asked = option(3) + option(10, CLIENT) + option(19)
+    soa = Answer(over_udp(daemon, message(question(ZONE, SOA)))).sections[0][0].rdata
+    node, version = {3: NODE.encode()}, {19: b"\2\0" + soa[-20:-16]}
+    unverified = {15: b"\0\x18version record has no verified source"}
+    cookies = set()
+    for what, wanted, rcode, types, more in (
+            ("a name", WWW, NOERROR, [A], version), ("ANY of a name", question("www." + ZONE, ANY), NOERROR, [A], version),
+            ("ANY of pool members", question("db.de." + ZONE, ANY), NOERROR, [A], version),
+            ("no data", question("www." + ZONE, AAAA), NOERROR, [], version),
+            ("no such name", question("none." + ZONE), NXDOMAIN, [], version),
+            ("a delegation", question("x.sub." + ZONE), NOERROR, [], version),
+            ("a name outside", question("elsewhere.test"), REFUSED, [], {}),
+            ("a version nobody verified", question("current.cvd." + ZONE, TXT), SERVFAIL, [], version | unverified),
+            ("class CH outside chaos-allow", question("id.server", TXT, CH), REFUSED, [],
+             {15: b"\0\x12class CH is not open to this address"})):
+        for answer in expect(daemon, message(wanted, additional=[opt(options=asked)]), rcode, what, has_opt=True):
+            check_equal([r.type for r in answer.sections[0]], types, f"{what}: types of its records")
+            cookies.add(check_options(answer, node | more, what))
+        unasked = {code: data for code, data in more.items() if code == 15}
+        for answer in expect(daemon, message(wanted, additional=[opt()]), rcode, f"{what}, nothing asked for", has_opt=True):
+            check_equal(dict(answer.opt.options), unasked, f"{what}: options, none asked for")
+    for cookie in cookies:
+        before = daemon.counters()["cookie_valid"]
+        for wanted, rcode in ((WWW, NOERROR), (question("elsewhere.test"), REFUSED)):
+            for answer in expect(daemon, message(wanted, additional=[opt(options=option(10, cookie))]), rcode, "its cookie", has_opt=True):
+                check_equal(answer.opt.options, [(10, cookie)], "the cookie again")
+        wait_until(lambda: daemon.counters()["cookie_valid"] == before + 6, "each of them is counted as valid")
 
 
 # --- client subnet: RFC 7871 ---

@@ -5,8 +5,9 @@ import shutil
 import signal
 import subprocess
 
-from harness import DEADLINE_S, TCP, Output, addresses, ask, check, check_equal, free_port, run
+from harness import DEADLINE_S, TCP, Output, addresses, ask, check, check_equal, free_port, run, wait_until
 from t05_example import example
+from tls_support import make_certificate, tls_addr, tls_keys
 
 VERSION = r"1\.4\.3:62:27500:\d{10}:1:90:49192:335"
 
@@ -14,12 +15,19 @@ VERSION = r"1\.4\.3:62:27500:\d{10}:1:90:49192:335"
 def setup(case):
     missing = [name for name in ("dig", "kdig", "drill", "delv", "unbound") if not shutil.which(name)]
     check(not missing, f"not installed: {' '.join(missing)}; scripts/setup.sh test installs them")
-    return case.daemon(example(case))
+    site = example(case)
+    make_certificate(site)
+    with open(site.path) as file:
+        site.write("dnsd.conf", file.read().replace("server: {", "server: { " + tls_keys(), 1))
+    daemon = case.daemon(site)
+    daemon.tls = tls_addr(daemon)
+    daemon.ca = site.file("tls.crt")
+    return daemon
 
 
 def said(daemon, program, *words):
     """What the program prints of an answer from the daemon; it must not complain."""
-    host, port = daemon.addr
+    host, port = daemon.tls if "+tls" in words else daemon.addr
     server = ["-p", str(port), f"@{host}"]
     env = {name: value for name, value in os.environ.items() if name != "DIGRC"} | {"HOME": "/nonexistent", "LC_ALL": "C"}
     status, text = run([program, *server, *words], env=env)
@@ -239,9 +247,40 @@ def test_delv(case, daemon):
             check(("ncache nxdomain" if status == "NXDOMAIN" else "ncache nxrrset") in text, f"delv {name}:\n{text}")
 
 
+# --- dig and kdig over TLS ---
+
+def check_tls_alone(daemon, before, asked_n, what):
+    """So many questions came over TLS since, and none in any other way."""
+    def moved():
+        after = daemon.counters()
+        return {name: after[name] - before[name] for name in ("queries_udp", "queries_tcp", "queries_tls", "tls_handshake_failures")}
+    wait_until(lambda: moved()["queries_tls"] >= asked_n, f"{what}: questions over TLS")
+    check_equal(moved(), {"queries_udp": 0, "queries_tcp": 0, "queries_tls": asked_n, "tls_handshake_failures": 0}, what)
+
+
+def test_over_tls(case, daemon):
+    """Each kind of answer, with the certificate checked; with a cookie and a server id; a large answer; another certificate."""
+    tls = ("+tls", f"+tls-ca={daemon.ca}", "+tls-hostname=ns1.clamav.test")
+    before = daemon.counters()
+    for name, rdtype, status, pattern in NAMES:
+        check_dig(daemon, "a name", ("+norec", *tls, name, rdtype), status,
+                  "qr" if status == "REFUSED" or "mirrors" in name else "qr aa", [pattern, r"\(TLS\)"], [])
+        text = kdig(daemon, *tls, name, rdtype)
+        check_equal(status_of(text), status, f"{name} {rdtype}")
+        check(re.search(pattern.replace(r"IN\s+", r"(?:IN\s+)?"), text) and "TLS session (TLS1.3)" in text, f"no /{pattern}/ in\n{text}")
+    text = said(daemon, "dig", "+norec", "+nsid", "+cookie", *tls, *SOA)
+    check(re.search(r"; COOKIE: [0-9a-f]{48} \(good\)", text) and "; NSID:" in text, f"dig +cookie +nsid:\n{text}")
+    text = dig(daemon, "+norec", *tls, "db.us.big.clamav.net", "A")
+    check(len(re.findall(r"\sA\s+\d+\.", text)) > 20, f"db.us.big:\n{text}")
+    check_tls_alone(daemon, before, 2 * len(NAMES) + 2, "dig and kdig")
+    text = run(["dig", "-p", str(daemon.tls[1]), f"@{daemon.tls[0]}", *tls[:2], "+tls-hostname=other.test", "+tries=1", *SOA])[1]
+    check("status:" not in text and "TLS peer certificate verification" in text, f"dig takes another's certificate:\n{text}")
+
+
 # --- unbound in front ---
 
 # It asks again when an answer takes longer than those before, by default 50 ms: on a busy machine no question could be counted.
+# With 512 bytes db.us.big does not fit into UDP, and it comes back over TCP.
 UNBOUND = """server:
     directory: "{folder}"
     chroot: ""
@@ -258,6 +297,7 @@ UNBOUND = """server:
     module-config: "{modules}"
     minimal-responses: no
     rrset-roundrobin: no
+    edns-buffer-size: 512
     infra-cache-min-rtt: 4000
     unknown-server-time-limit: 4000
     unwanted-reply-threshold: 100
@@ -286,8 +326,12 @@ CLIENT_SUBNET = """    send-client-subnet: 127.0.0.0/8
 class Unbound:
     """A resolver that has dnsd for clamav.net and nobody for the rest. Ends with the case."""
 
-    def __init__(self, case, daemon, options, modules="iterator", how="stub"):
-        zone = f"{how}-zone:\n    name: clamav.net\n    {how}-addr: {daemon.addr[0]}@{daemon.addr[1]}"
+    def __init__(self, case, daemon, options, modules="iterator", how="stub", tls=False):
+        host, port = daemon.tls if tls else daemon.addr
+        zone = f"{how}-zone:\n    name: clamav.net\n    {how}-addr: {host}@{port}"
+        if tls:
+            zone += f"#ns1.clamav.test\n    {how}-tls-upstream: yes"
+            options += f'    tls-cert-bundle: "{daemon.ca}"\n'
         self.addr = ("127.0.0.1", free_port())
         path = os.path.join(case.folder, f"unbound-{self.addr[1]}.conf")
         with open(path, "w") as file:
@@ -315,8 +359,12 @@ class Unbound:
         return text
 
 
-def resolve_all(daemon, unbound, what):
-    """Every kind of name, as a client of that resolver sees it; and no question of it is turned down on the way."""
+def resolve_all(daemon, unbound, what, transports=("udp", "tcp")):
+    """Every kind of name, as a client of that resolver sees it; it asks by these transports and no other, and no question of it is turned
+    down on the way."""
+    start = daemon.counters()["queries_tcp"]
+    whole = addresses(ask(daemon, "db.us.big.clamav.net", transport=TCP))
+    wait_until(lambda: daemon.counters()["queries_tcp"] > start, "our own question is counted")
     before = daemon.counters()
     for name, rdtype, status, pattern in NAMES:
         if status == "REFUSED" or "mirrors" in name:
@@ -326,10 +374,11 @@ def resolve_all(daemon, unbound, what):
         check(re.search(pattern, text), f"{what}: no /{pattern}/ in\n{text}")
         check(not re.search(r"flags:[^;]* aa", text), f"{name}: AA from a resolver")
     text = unbound.ask("db.us.big.clamav.net", "A", tcp=True)
-    whole = addresses(ask(daemon, "db.us.big.clamav.net", transport=TCP))
     check_equal(sorted(re.findall(r"\sA\s+(\d+\.\S+)", text)), sorted(whole), f"{what}: db.us.big")
     after = daemon.counters()
-    check(after["queries_udp"] > before["queries_udp"] and after["queries_tcp"] > before["queries_tcp"], "dnsd was asked")
+    for transport in ("udp", "tcp", "tls"):
+        asked_n = after[f"queries_{transport}"] - before[f"queries_{transport}"]
+        check_equal(asked_n > 0, transport in transports, f"{what}: does it ask over {transport}, {asked_n} questions")
     for counter in ("formerr", "notimp", "badvers", "servfail", "dropped_short", "dropped_response", "refused"):
         check_equal(after[counter], before[counter], f"{what}: counter {counter}")
 
@@ -353,6 +402,12 @@ def test_unbound_hardened(case, daemon):
 def test_unbound_forward(case, daemon):
     """As a forward zone: unbound then expects a resolver; AA answers do."""
     resolve_all(daemon, Unbound(case, daemon, HARDENED, how="forward"), "forward")
+
+
+def test_unbound_tls(case, daemon):
+    """Over TLS alone, as stub and as forward zone, with the certificate checked."""
+    for how in ("stub", "forward"):
+        resolve_all(daemon, Unbound(case, daemon, HARDENED, how=how, tls=True), f"{how} over TLS", ("tls",))
 
 
 def test_unbound_validator(case, daemon):

@@ -3,7 +3,7 @@ import os
 import re
 import subprocess
 
-from harness import (DEADLINE_S, DNSD, DNSDCTL, ZONE_TEXT, Daemon, check, check_equal, cvd_file, geo_file,
+from harness import (DEADLINE_S, DNSD, DNSDCTL, POOL_NAMES, ZONE_TEXT, Daemon, check, check_equal, cvd_file, geo_file,
                      mirrors_text, run, wait_until)
 from t50_reload import damaged_databases
 
@@ -266,20 +266,33 @@ def test_versions(case, _):
     check("daily.cvd" in text, f"no word of daily.cvd: {text}")
 
 
-def test_start_fails(case, _):
-    """The daemon itself: exit status 1, the same messages, no ready line."""
-    site = mirrors_site(case, GOOD + [("m2.example", "XX", ["192.0.2.2"])])
+def start_fails(site, *wanted):
+    """Exit status 1, these messages, no ready line."""
     daemon = Daemon(site.path, ready=False)
     try:
         wait_until(lambda: daemon.process.poll() is not None, "dnsd ends")
         daemon.log.thread.join(DEADLINE_S)
         check_equal(daemon.process.returncode, 1, "exit status")
         text = "\n".join(daemon.log.lines)
-        check(re.search(r"mirrors\.conf:3:.*XX", text), text)
-        check("ready" not in text, text)
+        for pattern in wanted:
+            check(re.search(pattern, text), f"no /{pattern}/ in:\n{text}")
+        check("ready" not in text and "listening on" not in text, text)
         daemon.check_log()
     finally:
         daemon.kill()
+
+
+def test_start_fails(case, _):
+    """The daemon itself: the same messages."""
+    start_fails(mirrors_site(case, GOOD + [("m2.example", "XX", ["192.0.2.2"])]), r"mirrors\.conf:3:.*XX")
+
+
+def test_start_fails_zone(case, _):
+    """One bad zone beside a good one: nothing is served, and every mistake is told, of other files too."""
+    site = mirrors_site(case, GOOD + [("m2.example", "XX", ["192.0.2.2"])])
+    site.write("bad.zone", ZONE_TEXT + "a\tA\t192.0.2.999\nb\tAAAA\tnothing\n")
+    site.conf([site.zone(pools=POOL_NAMES), site.zone("second.test", "bad.zone")], [site.pool()])
+    start_fails(site, r"bad\.zone:6:", r"bad\.zone:7:", r"mirrors\.conf:3:.*XX")
 
 
 def test_listen_fails(case, _):

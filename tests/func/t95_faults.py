@@ -8,8 +8,8 @@ import socket
 import struct
 import time
 
-from harness import (CONTROL, DEADLINE_S, Control, TCP, TOP, UDP, Tcp, ask, check, check_equal, check_rcode, cpu_s, cvd_file, make_query,
-                     open_socket, parse_answer, run, text_of, wait_until)
+from harness import (CONTROL, DEADLINE_S, STATE, Control, TCP, TOP, UDP, Tcp, addresses, ask, check, check_equal, check_rcode, cpu_s, cvd_file,
+                     make_query, open_socket, parse_answer, run, text_of, wait_until)
 from tls_support import make_certificate, tls_keys
 
 MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)])]
@@ -311,3 +311,51 @@ def test_late_version(case, library):
     daemon = start_site(case, library, "late", site)
     wait_until(lambda: text_of(ask(daemon, "current.cvd.clamav.test", "TXT")).split(":")[2] == "27501", "the late version in the record")
     check(not os.path.exists(site.file("cvd/daily.cvd.late")), "the late file has its name")
+
+
+def test_files_in_bits(case, library):
+    """Files come and go in pieces of 1 to 100 bytes, and calls are interrupted: everything is read and kept whole, over a restart too."""
+    site = case.site()
+    make_certificate(site)
+    for name, version in (("main", 62), ("daily", 27500), ("bytecode", 335)):
+        site.write(f"cvd/{name}.cvd", cvd_file(version))
+    site.folder_for("state")
+    site.write("secrets", "e5e973e5a6b2a43f48e7dc849e37bfcf\n445536bcd2513298075a5d379663c962\n")
+    os.chmod(site.file("secrets"), 0o600)
+    mirrors = [(f"m{i}.de.example", "DE", [f"198.51.100.{i}"]) for i in range(1, 9)]
+
+    def feed(serial, *out):
+        site.write("feed.json", json.dumps({"format": 1, "pool": "clamav", "serial": serial, "monitor": "test",
+                                            "excluded": [{"mirror": f"m{i}.de.example", "reason": "unreachable"} for i in out]}))
+
+    def answer():
+        return sorted(int(address.rsplit(".", 1)[1]) for address in addresses(ask(daemon, "db.de.clamav.test")))
+
+    def daily():
+        return text_of(ask(daemon, "current.cvd.clamav.test", "TXT")).split(":")[2]
+    site.pool_site(mirrors, pool={"feed": '"feed.json"'}, server=STATE + tls_keys() + 'cookie-secret-file = "secrets"; sandbox = "off";',
+                   versions='{ name = "current.cvd"; directory = "cvd"; software = "1.4.3"; }')
+    feed(1, 1)
+    daemon = start_site(case, library, "bits", site)
+    check_equal((answer(), daily()), ([2, 3, 4, 5, 6, 7, 8], "27500"), "mirrors and version at the start")
+    feed(2, 1, 2)
+    daemon.log.wait("feed serial 2 in force")
+    site.write("cvd/daily.cvd", cvd_file(27501))
+    wait_until(lambda: daily() == "27501", "the new version in the record")
+    reason = "r" * 150
+    daemon.ctl("mirror", "down", "m8.de.example", "--reason", reason)
+    daemon.reload()
+    check_equal((answer(), daily()), ([3, 4, 5, 6, 7], "27501"), "mirrors and version after a reload")
+    for told in (("read", "written"), ("read",)):
+        daemon.stop()
+        with open(site.file("state/overrides.json")) as file:
+            check(reason in json.dumps(json.load(file)), "the override is kept whole")
+        with open(site.file("state/journal.jsonl")) as file:
+            types = {json.loads(line)["type"] for line in file}
+        check(types >= {"base", "feed", "override"}, f"records in the journal: {types}")
+        for line in daemon.log.lines:
+            check(not any(word in line for word in ("error", "nterrupted", "damaged", "shorter")), f"it complains: {line}")
+        for what in told:
+            check(f"faults: files are {what} in bits" in daemon.log.lines, f"the test shows nothing: no file was {what} in bits")
+        daemon = start_site(case, library, "bits", site)
+        check_equal((answer(), daily()), ([3, 4, 5, 6, 7], "27501"), "mirrors and version after a restart")

@@ -4,7 +4,9 @@ example. docs/abuse.md lists the same figures, and this test compares them.
 import os
 import re
 import socket
+import struct
 
+import dns.message
 import dns.rdataclass
 
 from harness import (TOP, Site, ask, check, check_equal, check_rcode, exchange_udp, make_query, need_program, open_socket,
@@ -40,20 +42,38 @@ CEILINGS = {
     "NOTIMP, opcode": 1.0,
     "FORMERR": 1.0,
     "BADVERS": 1.0,
+    "SERVFAIL, version nobody verified": 2.1,
+    "YXDOMAIN, DNAME makes too long a name": 1.2,
+    "BADCOOKIE": 1.5,
+    "cookie alone, no question": 1.7,
+    "country, A, with NSID, cookie, ZONEVERSION": 4.0,
+    "country, A, with NSID and ZONEVERSION, id of 200 characters": 8.0,
+    "all of a country, A, with NSID, id of 200 characters": 15.5,
+    "REFUSED, with NSID, id of 200 characters": 6.2,
+    "CHAOS, id.server, id of 200 characters": 7.3,
 }
 # A text beside an RCODE is made for people, and may grow by this much without new figures.
 ERROR_TEXT_MAX = 48
 
 
+LONG_ID = "n" * 200  # the longest that a configuration may have
+
+
 def setup(case):
-    """The example, and one with the lists closed."""
+    """The example, one with the lists closed, and one with a long id that wants cookies and has no version to tell."""
     daemons = []
-    for server in ("", 'chaos-allow = "192.0.2.1"; any-allow = "192.0.2.1";'):
+    for node, server, allow in (("ns1.clamav.net", "", "127.0.0.0/8"),
+                                ("ns1.clamav.net", 'chaos-allow = "192.0.2.1"; any-allow = "192.0.2.1";', "192.0.2.1"),
+                                (LONG_ID, 'cookies = "require";', "127.0.0.0/8")):
         site = example(case)
         with open(site.path) as file:
             text = file.read()
-        text = text.replace("server: {", f'server: {{ id = "ns1.clamav.net"; {server}', 1)
-        allow = "192.0.2.1" if server else "127.0.0.0/8"
+        text = text.replace("server: {", f'server: {{ id = "{node}"; {server}', 1)
+        if node == LONG_ID:
+            text, numbers_n = re.subn(r"(?m)^\s*(main|daily|bytecode|safebrowsing) = \d+;.*\n", "", text)
+            text, feed_n = re.subn(r'software = "', 'feed = "clamav"; software = "', text)
+            text, pool_n = re.subn(r'mirrors = "mirrors.conf";', 'mirrors = "mirrors.conf"; feed = "feed.json";', text)
+            check_equal((numbers_n, feed_n, pool_n), (4, 1, 1), "lines of the version in the example")
         text = text.replace('file = "clamav.net.zone";', f'file = "clamav.net.zone"; whoami = {{ name = "whoami"; allow = "{allow}"; }};', 1)
         site.write("dnsd.conf", text)
         daemons.append(case.daemon(site))
@@ -66,8 +86,19 @@ def wire_of(name, rdtype, rdclass="IN", edns=1232, **keywords):
     return query.to_wire()
 
 
+def option(code, data=b""):
+    return struct.pack(">HH", code, len(data)) + data
+
+
+def with_options(wire, *options):
+    """A request whose last record is an OPT without any."""
+    data = b"".join(options)
+    return wire[:-2] + struct.pack(">H", len(data)) + data
+
+
 def questions():
-    """{kind: (which daemon, request, limit)}"""
+    """{kind: (which daemon, request)}; a kind that begins with an RCODE has it"""
+    nsid, cookie, version = option(3), option(10, bytes(range(8))), option(19)
     zone = "clamav.net"
     bad_version = bytearray(wire_of(zone, "SOA"))
     bad_version[-5] = 1  # the version of the OPT record
@@ -102,12 +133,27 @@ def questions():
         "NOTIMP, opcode": (0, bytes(notify)),
         "FORMERR": (0, broken),
         "BADVERS": (0, bytes(bad_version)),
+        "SERVFAIL, version nobody verified": (2, wire_of("current.cvd." + zone, "TXT")),
+        "YXDOMAIN, DNAME makes too long a name": (0, wire_of(".".join(("a" * 63,) * 3 + ("a" * 46,)) + ".old." + zone, "A")),
+        "BADCOOKIE": (2, with_options(wire_of(zone, "SOA"), cookie)),
+        "cookie alone, no question": (0, with_options(struct.pack(">6H", 77, 0, 0, 0, 0, 1) + wire_of(zone, "SOA")[-11:], cookie)),
+        "country, A, with NSID, cookie, ZONEVERSION": (0, with_options(wire_of("db.us." + zone, "A"), nsid, cookie, version)),
+        "country, A, with NSID and ZONEVERSION, id of 200 characters": (2, with_options(wire_of("db.us." + zone, "A"), nsid, version)),
+        "all of a country, A, with NSID, id of 200 characters": (2, with_options(wire_of("db.us.big." + zone, "A"), nsid)),
+        "REFUSED, with NSID, id of 200 characters": (2, with_options(wire_of("example.org", "A"), nsid)),
+        "CHAOS, id.server, id of 200 characters": (2, wire_of("id.server", "TXT", "CH")),
     }
 
 
-def measure(daemon, request):
+RCODES = ("REFUSED", "NOTIMP", "FORMERR", "BADVERS", "SERVFAIL", "YXDOMAIN", "BADCOOKIE", "NXDOMAIN")
+
+
+def measure(daemon, request, kind):
     answer = exchange_udp(daemon.addr, request)
-    check(answer is not None, "no answer")
+    check(answer is not None, f"{kind}: no answer")
+    word = kind.split(",")[0]
+    refused = "refused" in kind or "CHAOS outside" in kind
+    check_equal(rcode_of(dns.message.from_wire(answer)), word if word in RCODES else "REFUSED" if refused else "NOERROR", f"{kind}: RCODE")
     return len(answer)
 
 
@@ -128,13 +174,13 @@ def test_amplification(case, daemons):
     check_equal(sorted(asked), sorted(CEILINGS), "kinds asked for")
     trouble = []
     for kind, (which, request) in asked.items():
-        size = measure(daemons[which], request)
+        size = measure(daemons[which], request, kind)
         factor = size / len(request)
         print(f"     | {kind} | {len(request)} | {size} | {factor:.1f} |")
         if factor > CEILINGS[kind]:
             trouble.append(f"{kind}: {len(request)} bytes bring {size}, a factor of {factor:.2f}; ceiling {CEILINGS[kind]}")
         said = table.get(kind, (0, 0))
-        slack = ERROR_TEXT_MAX if any(word in kind for word in ("REFUSED", "refused", "NOTIMP", "FORMERR", "BADVERS")) else 0
+        slack = ERROR_TEXT_MAX if any(word in kind for word in ("REFUSED", "refused", "NOTIMP", "FORMERR", "BADVERS", "SERVFAIL")) else 0
         if said[0] != len(request) or not said[1] - 8 <= size <= said[1] + 8 + slack:
             trouble.append(f"{kind}: {len(request)} bytes bring {size}; docs/abuse.md says {said[0]} and {said[1]}")
     check_equal(sorted(set(table) - set(asked)), [], "kinds that only docs/abuse.md has")
@@ -177,7 +223,7 @@ def test_worst(case, daemons):
 def test_truncated(case, daemons):
     """An answer that slips is no larger than its request."""
     request = wire_of("db.us.big.clamav.net", "A", edns=None)
-    check_equal(measure(daemons[0], request), len(request), "bytes of a truncated answer")
+    check_equal(measure(daemons[0], request, "truncated"), len(request), "bytes of a truncated answer")
 
 
 def ede_of(message):

@@ -245,7 +245,7 @@ static const struct {
 	{ "longer", "\4dots", NULL },
 };
 
-/* RFC 9103 section 9.1; RFC 7301 section 3.2. */
+/* RFC 9103 section 7.1; RFC 7301 section 3.2. */
 static void test_alpn(void **state)
 {
 	(void)state;
