@@ -132,17 +132,40 @@ class TcpClient(Background):
         with Tcp(self.server) as tcp:
             opened = time.monotonic()
             while not self.done.is_set():
-                wire = make_query("db.de.clamav.test", "A").to_wire()
                 try:
-                    tcp.send(wire)
-                    answer = tcp.receive()
+                    self.ask(tcp)
                 except EOFError:
                     self.youngest_s = min(self.youngest_s, time.monotonic() - opened)
                     self.ended += 1
                     return
-                parse_answer(wire, answer)
-                self.answered += 1
                 time.sleep(self.pause_s)
+
+    def ask(self, tcp):
+        wire = make_query("db.de.clamav.test", "A").to_wire()
+        tcp.send(wire)
+        parse_answer(wire, tcp.receive())
+        self.answered += 1
+
+
+class Pipeliner(TcpClient):
+    """
+    Twenty questions at a time, in one segment. The server reads them as one, so it may end before their first answer (its FIN was on its
+    way when they were sent) or behind the last one, but not in between. A reset is for who sends without a pause, or does not read, for
+    three seconds (docs/operating.md): this one does neither.
+    """
+    AT_ONCE = 20
+
+    def ask(self, tcp):
+        wires = [make_query("db.de.clamav.test", "A").to_wire() for _ in range(self.AT_ONCE)]
+        tcp.send(*wires)
+        for i, wire in enumerate(wires):
+            try:
+                answer = tcp.receive()
+            except EOFError:
+                check(i == 0, f"the end after {i} of {self.AT_ONCE} answers")
+                raise
+            parse_answer(wire, answer)
+        self.answered += self.AT_ONCE
 
 
 def metrics_of(port):
@@ -176,6 +199,7 @@ def test_many_under_load(case, _):
     rate, sent_before = half_capacity(line.addr)
     load = Load(line.addr, NAMES, 280, rate=rate)
     clients = [TcpClient(line.addr) for _ in range(6)] + [TcpClient(line.addr, 0.4)]
+    clients += [Pipeliner(line.addr) for _ in range(2)] + [Pipeliner(line.addr, 0.4)]
     said = {}
 
     def command():
