@@ -155,16 +155,22 @@ class Pipeliner(TcpClient):
     """
     AT_ONCE = 20
 
+    def __init__(self, server, pause_s=0.02):
+        super().__init__(server, pause_s)
+        question = make_query("db.de.clamav.test", "A").to_wire()[2:]
+        self.wires = [i.to_bytes(2, "big") + question for i in range(self.AT_ONCE)]
+
     def ask(self, tcp):
-        wires = [make_query("db.de.clamav.test", "A").to_wire() for _ in range(self.AT_ONCE)]
-        tcp.send(*wires)
-        for i, wire in enumerate(wires):
-            try:
-                answer = tcp.receive()
-            except EOFError:
-                check(i == 0, f"the end after {i} of {self.AT_ONCE} answers")
-                raise
-            parse_answer(wire, answer)
+        tcp.send(*self.wires)
+        answers = []
+        try:
+            for wire in self.wires:
+                answers.append(tcp.receive())
+                check_equal(answers[-1][:2], wire[:2], "id")
+        except EOFError:
+            check_equal(len(answers), 0, f"answers to {self.AT_ONCE} questions before the end")
+            raise
+        parse_answer(self.wires[-1], answers[-1])
         self.answered += self.AT_ONCE
 
 
