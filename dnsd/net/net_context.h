@@ -40,9 +40,12 @@
 	  "packets and connections of front ends given up: they begin without a PROXY header")               \
 	X(tcp_refused_prefix, "TCP connections closed at once: tcp-clients-per-prefix reached")              \
 	X(tcp_stuck_closed, "TCP connections closed because too much waited for clients that do not read")   \
+	X(tcp_bad_frames, "TCP connections ended by a message of length 0, or in the middle of one")         \
 	X(tls_handshakes, "TLS handshakes done")                                                             \
 	X(tls_handshake_failures, "connections that ended before their TLS handshake was done")              \
 	X(tls_resumed, "TLS handshakes that resumed a session by a ticket")                                  \
+	X(tls_errors,                                                                                        \
+	  "TLS connections closed after the handshake: damaged records, or new keys without end")            \
 	X(tcp_open, "TCP connections open now")
 
 struct net_counters {

@@ -57,11 +57,17 @@ size_t tcp_conn_queued(const struct tcp_conn *conn)
 	return uv_stream_get_write_queue_size((const uv_stream_t *)&conn->tcp);
 }
 
-/* Nothing left to do for a peer that has sent everything. */
+/* Nothing left to do for a peer that has sent everything. What is kept is the beginning of something then. */
 static void close_when_done(struct tcp_conn *conn)
 {
-	if (conn->ended && tcp_conn_queued(conn) == 0 && !conn->paused && !conn->waiting)
-		tcp_conn_close(conn);
+	struct net_counters *counters = &conn->server->net->counters;
+	if (!conn->ended || tcp_conn_queued(conn) || conn->paused || conn->waiting)
+		return;
+	if (conn->in_len && conn->wants_header)
+		proxy_count(counters, PROXY_BAD);
+	else if (conn->in_len)
+		counters->tcp_bad_frames++;
+	tcp_conn_close(conn);
 }
 
 /* Has the kernel bytes of it that we have not read? */
@@ -207,6 +213,7 @@ static size_t process(struct tcp_conn *conn, const uint8_t *data, size_t len, bo
 	while (!conn->wants_header && len - at >= 2) {
 		size_t message_len = wire_get16(data + at);
 		if (message_len == 0) { /* no message can be that short: whatever this is, it is not DNS */
+			server->net->counters.tcp_bad_frames++;
 			flush(conn);
 			tcp_conn_close(conn);
 			return len;
@@ -358,8 +365,10 @@ static void take_tls(struct tcp_conn *conn, const uint8_t *data, size_t len)
 	/* TLS has answers of its own (RFC 8446 section 4.6.3), and who does not read them gets no more. */
 	bool floods = server->io->out_len && tcp_conn_queued(conn) > TCP_QUEUE_MAX;
 	send_tls_output(conn);
-	if (state == TLS_FAILED || floods)
+	if (state == TLS_FAILED || floods) {
+		server->net->counters.tls_errors += tls_session_is_open(conn->tls);
 		tcp_conn_close(conn);
+	}
 	if (tcp_conn_is_closing(conn))
 		return;
 	if (state == TLS_ENDED) {

@@ -1,4 +1,5 @@
 """Requests nobody should send: each gets the answer that RFCs and good sense ask for, or none."""
+import re
 import struct
 
 from harness import (Lookups, TCP, Tcp, ask, check, check_equal, check_rcode, exchange_udp, make_query, open_socket,
@@ -271,3 +272,32 @@ def test_source_port_zero_like(case, daemon):
         with open_socket(daemon.addr, socket.SOCK_DGRAM) as sock:
             sock.send(wire)
     check(exchange_udp(daemon.addr, wire), "no answer afterwards")
+
+
+def test_not_logged(case, daemon):
+    """What comes from the network is counted by kind, and says nothing in the log: a reload beside it logs what one without it logs."""
+    def without_figures(lines):
+        return [re.sub(r"\d+", "N", line) for line in lines]
+    before = daemon.counters()
+    quiet = without_figures(daemon.reload())
+    bad = [header()[:7], header(0x8000) + QUESTION, header(2 << 11) + QUESTION, header(qd=0), header() + QUESTION[:-3],
+           header() + QUESTION[:-2] + b"\0\3", header(ar=2) + QUESTION + OPT * 2,
+           header(ar=1) + QUESTION + OPT[:6] + b"\1" + OPT[7:], header() + case.random.randbytes(100)]
+    rounds = 10
+    mark = daemon.log.mark()
+    for _ in range(rounds):
+        for wire in bad:
+            over_udp(daemon, wire)
+            over_tcp(daemon, wire)
+        with Tcp(daemon.addr) as tcp:
+            tcp.send_raw(b"\0\0")
+            check(tcp.is_closed(5), "not closed after a length of 0")
+        with Tcp(daemon.addr) as tcp:
+            tcp.send_raw(b"GET / HTTP/1.1\r\n\r\n")
+    daemon.reload()
+    check_equal(without_figures(daemon.log.since(mark)), quiet, "the log of a reload beside malformed messages")
+    after = daemon.counters()
+    moved = {name: after[name] - before[name] for name in after}
+    check_equal([moved[name] for name in ("dropped_short", "dropped_response", "notimp", "badvers", "tcp_bad_frames")],
+                [n * rounds for n in (2, 2, 2, 2, 2)], "messages counted by kind")
+    check_equal(moved["formerr"] + moved["refused"], 10 * rounds, "answers to the others")

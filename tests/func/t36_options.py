@@ -47,9 +47,9 @@ def ask(daemon, options, transport=UDP, name="www.clamav.test", source=None):
     return dns.rcode.to_text(message.rcode()), sum(len(rrset) for rrset in message.answer), options_of(message)
 
 
-def ask_cookie(daemon, cookie=CLIENT, transport=UDP, source=None):
+def ask_cookie(daemon, cookie=CLIENT, transport=UDP, source=None, **keywords):
     """(RCODE, addresses in the answer, the cookie of the answer)"""
-    rcode, answers, options = ask(daemon, [(COOKIE, cookie)], transport, source=source)
+    rcode, answers, options = ask(daemon, [(COOKIE, cookie)], transport, source=source, **keywords)
     check_equal([(code, len(data), data[:8]) for code, data in options], [(COOKIE, 24, cookie[:8])], "the only option")
     return rcode, answers, options[0][1]
 

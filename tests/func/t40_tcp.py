@@ -88,21 +88,43 @@ def test_mixed_segments(case, daemon):
 
 
 def test_odd_lengths(case, daemon):
-    """Lengths of 0 and under a header; the largest message there is; then a good question is still answered or
-    the connection closed, and others never suffer."""
-    for raw in (b"\0\0", b"\0\1a", b"\0\x0b" + b"a" * 11, b"\xff\xff" + query()[:2] + b"\0" * 65533):
+    """A length of 0 ends the connection; one under a header is a message to drop; the largest there is gets its answer. Others never suffer."""
+    large = query()[:2] + b"\0" * 65533
+    for what, raw, answers, moved in (
+            ("a length of 0", b"\0\0", 0, {"tcp_bad_frames": 1}),
+            ("a length of 0 behind a question", Tcp.frame(query(9)) + b"\0\0", 1, {"tcp_bad_frames": 1, "queries_tcp": 1, "noerror": 1}),
+            ("one byte", b"\0\1a", 1, {"dropped_short": 1, "queries_tcp": 2, "noerror": 1}),
+            ("eleven bytes", b"\0\x0b" + b"a" * 11, 1, {"dropped_short": 1, "queries_tcp": 2, "noerror": 1}),
+            ("65535 bytes", Tcp.frame(large), 2, {"formerr": 1, "queries_tcp": 2, "noerror": 1})):  # QDCOUNT 0
+        before = daemon.counters()
         with Tcp(daemon.addr) as tcp:
             tcp.send_raw(raw)
-            try:
+            if "tcp_bad_frames" not in moved:
                 tcp.send(query(9))
+            for left in range(answers, 0, -1):
                 answer = tcp.receive()
-                if len(raw) > 1000:  # FORMERR (QDCOUNT 0) for the large one
-                    check_equal(answer[3] & 15, 1, "rcode of 65535 bytes")
-                    answer = tcp.receive()
-                check_equal(answer[:2], b"\0\x09", "id")
-            except (EOFError, ConnectionError):
-                pass
+                check_equal((answer[:2], answer[3] & 15), (b"\0\x09", 0) if left == 1 else (large[:2], 1), f"{what}: id and rcode")
+            if "tcp_bad_frames" in moved:
+                check(tcp.is_closed(DEADLINE_S), f"{what}: not closed")
+        daemon.check_moved(before, {"tcp_accepted": 1} | moved, what)
         check_rcode(ask(daemon, "www.clamav.test", transport=TCP), "NOERROR")
+
+
+def test_cut_off(case, daemon):
+    """A client that ends in the middle of a message is counted, and one that ends between two is not; so is one that speaks HTTP to us."""
+    frame = Tcp.frame(query(9))
+    for raw, bad_n in ((b"", 0), (frame, 0), (frame[:1], 1), (frame[:2], 1), (frame[:-1], 1), (frame + frame[:9], 1),
+                       (b"GET / HTTP/1.1\r\nHost: ns1\r\n\r\n", 1)):
+        before = daemon.counters()
+        with Tcp(daemon.addr) as tcp:
+            tcp.send_raw(raw)
+            tcp.sock.shutdown(socket.SHUT_WR)
+            answered = raw.startswith(frame)
+            if answered:
+                parse_answer(query(9), tcp.receive())
+            check(tcp.is_closed(DEADLINE_S), f"not closed after {raw}")
+        moved = {"tcp_accepted": 1, "tcp_bad_frames": bad_n, "queries_tcp": answered, "noerror": answered}
+        daemon.check_moved(before, {name: int(n) for name, n in moved.items() if n}, f"{raw} and the end")
 
 
 def test_half_closed(case, daemon):

@@ -329,10 +329,13 @@ def test_tcp_half_closed(case, daemon):
         tcp.sock.shutdown(socket.SHUT_WR)
         check_equal(client_of(parse_answer(query(), tcp.receive())), ("127.2.3.4", "DE"), "client")
         check(tcp.is_closed(DEADLINE_S), "not closed")
-    with Tcp(daemon.addr, FRONT) as tcp:
-        tcp.send_raw(header("127.2.3.4")[:20])
-        tcp.sock.shutdown(socket.SHUT_WR)
-        check(tcp.is_closed(DEADLINE_S), "not closed at once")
+    for sent, moved in ((header("127.2.3.4")[:20], {"proxy_bad": 1}), (SIGNATURE[:1], {"proxy_bad": 1}), (b"", {})):
+        before = daemon.counters()
+        with Tcp(daemon.addr, FRONT) as tcp:
+            tcp.send_raw(sent)
+            tcp.sock.shutdown(socket.SHUT_WR)
+            check(tcp.is_closed(DEADLINE_S), "not closed at once")
+        daemon.check_moved(before, {"tcp_accepted": 1} | moved, f"{len(sent)} bytes of a header and the end")
 
 
 def test_tcp_per_client(case, _):

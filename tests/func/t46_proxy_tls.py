@@ -114,13 +114,28 @@ def test_refused(case, daemon):
             if beginning == HEAD[:20]:
                 tcp.sock.shutdown(socket.SHUT_WR)
             check(tcp.is_closed(DEADLINE_S), f"not closed after {beginning.hex()}")
-    check_moved(daemon, before, proxy_bad=2, proxy_missing=1, tls_handshake_failures=4)
+    check_moved(daemon, before, proxy_bad=3, proxy_missing=1, tls_handshake_failures=4)
     before = daemon.counters()
     with Tcp(daemon.tls_addr, FRONT) as tcp:
         tcp.send_raw(HEAD[:20])
         check(tcp.is_closed(DEADLINE_S), "a header that is never finished")
     check_moved(daemon, before, tls_handshake_failures=1, tcp_idle_closed=1)
     wait_until(lambda: daemon.counters()["tcp_open"] == 0, "all are closed")
+
+
+def test_cut_inside(case, daemon):
+    """A header inside TLS that the client's goodbye cuts off, or its end without one: closed, and counted."""
+    for goodbye in (True, False):
+        before = daemon.counters()
+        with Tls(daemon.tls_addr, source=FRONT) as tls:
+            tls.tls.write(HEAD[:20])
+            tls.flush()
+            if goodbye:
+                tls.say_goodbye()
+            else:
+                tls.sock.shutdown(socket.SHUT_WR)
+                check_equal(tls.ends(), "goodbye", "the end")
+        check_moved(daemon, before, tls_handshakes=1, proxy_bad=1)
 
 
 def test_per_client(case, _):

@@ -3,18 +3,20 @@ import contextlib
 import os
 import re
 import resource
+import select
 import socket
 import statistics
 import time
 
-from harness import (TCP, Skip, Tcp, amount, ask, check, check_equal, check_rcode, cpu_s, is_sanitized, make_query, need_ipv6, need_program,
-                     open_socket, parse_answer, run, wait_until)
+from harness import (DEADLINE_S, TCP, Failure, Lookups, Skip, Tcp, amount, ask, check, check_equal, check_rcode, cpu_s, is_sanitized,
+                     make_query, need_ipv6, need_program, open_socket, parse_answer, run, wait_until)
 from tls_support import Tls, client_context, make_certificate, tls_addr, tls_keys
 
 MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)]), ("m.fr.example", "FR", ["192.0.2.1"])]
 CROWD_N = 10_000
 TRICKLING_N = 800
 NOT_READING_N = 200
+DISPLACE_AFTER_S, PRESSED_S = 0.5, 1  # DISPLACE_AFTER_MS and IDLE_PRESSED_MS of dnsd/net/tcp_server.c
 HELD_MAX_KB = 64 * 1024  # TCP_HELD_MAX of dnsd/net/tcp.h
 
 
@@ -80,36 +82,169 @@ def test_prefix_ipv6(case, _):
         close_all(kept)
 
 
-def test_idle_shrinks(case, _):
-    """With all connections in use the idle limit is a second; it grows as they go, and up to half of them it is as configured."""
-    site = case.site().pool_site(MIRRORS, server='tcp-clients = 20; tcp-idle = "8s";', workers=1)
-    daemon = case.daemon(site)
+class HeldUp(Exception):
+    """The machine had other business meanwhile: what was seen shows nothing."""
+
+
+class Attempts:
+    """What depends on who is idle for how long, again and again from the beginning until nobody is held up on the way."""
+
+    def __init__(self, daemon):
+        self.daemon = daemon
+        self.kept = []  # connections of this attempt
+
+    def run(self, attempt):
+        def tried():
+            close_all(self.kept)
+            self.kept.clear()
+            wait_until(lambda: self.daemon.counters()["tcp_open"] == 0, "all are closed")
+            try:
+                attempt(self.daemon.counters())
+                return True
+            except HeldUp:
+                return False
+        try:
+            wait_until(tried, "an attempt in which nobody is held up", 3 * DEADLINE_S)
+        finally:
+            close_all(self.kept)
+
+    @contextlib.contextmanager
+    def within(self, limit_s):
+        """Nothing of this counts, neither good nor bad, when it took longer."""
+        start = time.monotonic()
+        try:
+            yield
+        except (Failure, EOFError, ConnectionError):
+            if time.monotonic() - start <= limit_s:
+                raise
+        if time.monotonic() - start > limit_s:
+            raise HeldUp
+
+    def check_served(self, server, *sources):
+        for i, source in enumerate(sources):
+            check(served(server, source, self.kept), f"connection {i} of {len(sources)} that may be is refused")
+
+
+def keep_busy(tcps):
+    """All of them ask, and are answered."""
+    for i, tcp in enumerate(tcps):
+        tcp.send(query(i))
+    for tcp in tcps:
+        tcp.receive()
+
+
+def who_is_closed(tcps):
+    return [i for i, tcp in enumerate(tcps) if select.select([tcp.sock], [], [], 0)[0]]
+
+
+def test_limit(case, _):
+    """With as many as may be, who comes is refused while all are busy; else the one that has been idle longest gives way, and nobody else."""
+    server = 'tcp-clients = 10; tcp-clients-per-prefix = 0; tcp-idle = "10m";'
+    daemon = case.daemon(case.site().pool_site(MIRRORS, server=server, workers=1))
+    attempts = Attempts(daemon)
+    kept = attempts.kept
+
+    def attempt(before):
+        with attempts.within(PRESSED_S):  # who is idle for longer is closed for that alone
+            with attempts.within(DISPLACE_AFTER_S):
+                attempts.check_served(daemon.addr, *["127.1.4.1"] * 10)
+                check(not served(daemon.addr, "127.1.4.2", kept), "an eleventh one is served while ten are busy")
+            kept.pop().sock.close()
+            busy = kept[:4] + kept[5:]
+            keep_busy(kept)
+            idle_from = time.monotonic()
+            while time.monotonic() - idle_from < DISPLACE_AFTER_S + 0.05:
+                time.sleep(0.02)
+                keep_busy(busy)
+            check(served(daemon.addr, "127.1.4.3", kept), "nobody gives way")
+            keep_busy(busy)
+            check_equal(who_is_closed(kept), [4], "who has given way")
+        wait_until(lambda: daemon.counters()["tcp_open"] == before["tcp_open"] + 10, "ten are open")
+        after = daemon.counters()
+        check_equal([after[name] - before[name] for name in ("tcp_accepted", "tcp_refused", "tcp_displaced", "tcp_idle_closed")],
+                    [11, 1, 1, 0], "accepted, refused, displaced, closed as idle")
+    attempts.run(attempt)
+
+
+def test_limit_tls(case, _):
+    """Where most have not done their handshake the first of those gives way at once to who comes without TLS, but not to one more of them."""
+    site = case.site()
+    make_certificate(site)
+    server = tls_keys() + 'tcp-clients = 10; tcp-clients-per-prefix = 0; tcp-idle = "10m";'
+    daemon = case.daemon(site.pool_site(MIRRORS, server=server, workers=1))
+    attempts = Attempts(daemon)
+    kept = attempts.kept
+
+    def attempt(before):
+        with attempts.within(DISPLACE_AFTER_S):
+            attempts.check_served(daemon.addr, *["127.1.4.1"] * 4)  # the oldest of all
+            for i in range(7):
+                kept.append(Tcp(tls_addr(daemon), f"127.1.5.{i + 1}"))
+                for _ in range(2):  # who has come before the first question is accepted, or refused, before the second answer
+                    keep_busy(kept[3:4])
+            check_equal(who_is_closed(kept), [10], "who is refused of seven that begin a handshake, where six may be")
+            kept.pop().sock.close()
+            check(served(daemon.addr, "127.1.4.3", kept), "who comes without TLS is refused")
+            check_equal(who_is_closed(kept), [4], "who has given way")
+        wait_until(lambda: daemon.counters()["tcp_open"] == before["tcp_open"] + 10, "ten are open")
+        after = daemon.counters()
+        check_equal([after[name] - before[name] for name in ("tcp_accepted", "tcp_refused", "tcp_displaced", "tls_handshake_failures")],
+                    [11, 1, 1, 1], "accepted, refused, displaced, handshakes not done")
+    attempts.run(attempt)
+
+
+def test_idle_applied(case, _):
+    """With all connections in use the one that is idle for a second is closed, however long tcp-idle is. The rest have time again."""
+    daemon = case.daemon(case.site().pool_site(MIRRORS, server='tcp-clients = 20; tcp-idle = "10m";', workers=1))
     kept = []
-
-    def open_n():
-        return daemon.counters()["tcp_open"]
-
-    def at_least(after):
-        """With n of 20 open the limit is 8 s less 0.7 s for each over ten; nobody goes before."""
-        n = 20
-        while n > 10 and after >= 8 - 0.7 * (n - 10):
-            n -= 1
-        return n if after < 8 else 0
     try:
         start = time.monotonic()
         for i in range(20):
             check(served(daemon.addr, f"127.1.4.{i + 1}", kept), f"connection {i}")
-        left = 20
-        while left > 11:  # a machine with other business comes late to it: nothing is too late but never
-            left = open_n()
-            after = time.monotonic() - start
-            check(left >= at_least(after + 0.1), f"only {left} are left after {after:.2f} s")
-            check(after < 60, f"{left} are left after {after:.0f} s")
-            time.sleep(0.02)
-        print(f"     20 idle connections of 20: {left} are left after {after:.1f} s")
-        check(after > 5, "those up to half are closed too early")
+        check(kept[0].is_closed(DEADLINE_S), "the oldest of twenty of twenty is not closed")
+        took_s = time.monotonic() - start
+        check(took_s > PRESSED_S * 0.9, f"closed after {took_s:.2f} s")
+        kept.pop(0).sock.close()
+        time.sleep(PRESSED_S)  # for all others to be idle for more than a second, and looked at
+        check_equal(who_is_closed(kept), [], "others that are closed")
+        counters = daemon.counters()
+        check_equal([counters[name] for name in ("tcp_idle_closed", "tcp_open", "tcp_displaced")], [1, 19, 0],
+                    "closed as idle, open, displaced")
     finally:
         close_all(kept)
+
+
+def test_idle_shrinks(case, _):
+    """With all connections in use the idle limit is a second; it grows as they go, and up to half of them it is as configured: 8 s. The
+    oldest goes first, each as its limit says."""
+    daemon = case.daemon(case.site().pool_site(MIRRORS, server='tcp-clients = 20; tcp-idle = "8s";', workers=1))
+    attempts = Attempts(daemon)
+    kept = attempts.kept
+    late_s = 1
+
+    def attempt(_):
+        opened_s, closed_s = [], []
+        with attempts.within(late_s):
+            for i in range(20):
+                opened_s.append(time.monotonic())
+                attempts.check_served(daemon.addr, f"127.1.4.{i + 1}")
+        with Lookups(daemon.addr) as lookups:
+            while len(closed_s) < 20:
+                with attempts.within(late_s):
+                    lookups.ask("www.clamav.test")  # by the worker that closes them
+                    closed_n = len(closed_s)
+                    closed = who_is_closed(kept[closed_n:])
+                    check_equal(closed, list(range(len(closed))), f"who is closed after {closed_n} have been, the oldest first")
+                    now = time.monotonic()
+                    closed_s += [now] * len(closed)
+                    for i in range(closed_n, 20):
+                        after_s, limit_s = now - opened_s[i], min(PRESSED_S + 0.7 * i, 8)
+                        check(i >= len(closed_s) or after_s > limit_s - 0.1, f"number {i} is closed after {after_s:.2f} s: before {limit_s:.1f} s")
+                        check(i < len(closed_s) or after_s < limit_s + late_s, f"number {i} is open after {after_s:.2f} s: after {limit_s:.1f} s")
+                    time.sleep(0.02)
+        after_s = ", ".join(f"{at_s - since_s:.1f}" for at_s, since_s in zip(closed_s, opened_s))
+        print(f"     20 idle connections of 20 are closed after {after_s} s")
+    attempts.run(attempt)
 
 
 def raise_file_limit(wanted):

@@ -14,7 +14,7 @@ from tls_support import Tls, client_context, make_certificate, tls_addr, tls_key
 
 MIRRORS = [("m.de.example", "DE", [f"198.51.100.{i}" for i in range(1, 100)]), ("m.fr.example", "FR", ["192.0.2.1"])]
 BOTH = (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2)
-COUNTERS = ("tls_handshakes", "tls_handshake_failures", "tls_resumed", "queries_tls", "queries_tcp")
+COUNTERS = ("tls_handshakes", "tls_handshake_failures", "tls_resumed", "tls_errors", "queries_tls", "queries_tcp")
 
 
 class Fixture:
@@ -255,19 +255,22 @@ def test_garbage(case, fixture):
 
 
 def test_garbage_after_handshake(case, fixture):
-    """A damaged record ends its connection, and nothing of it is answered."""
-    before = fixture.daemon.counters()
-    with Tls(fixture.addr) as tls:
-        tls.tls.write(Tls.frame(query(3)))
-        data = bytearray(tls.outgoing.read())
-        data[len(data) // 2] ^= 1
-        tls.sock.sendall(data)
-        try:
-            end = tls.ends()
-        except ssl.SSLError:  # the alert
-            end = "closed"
-        check_equal(end, "closed", "the end")
-    fixture.check_moved(before, {"tls_handshakes": 1}, "a damaged record")
+    """A damaged record ends its connection, and nothing of it is answered; so does what is no record at all. Both are counted."""
+    for version in BOTH:
+        before = fixture.daemon.counters()
+        for garbage in (False, True):
+            with Tls(fixture.addr, client_context(version)) as tls:
+                exchange(tls)
+                tls.tls.write(Tls.frame(query(3)))
+                data = bytearray(tls.outgoing.read())
+                data[len(data) // 2] ^= 1
+                tls.sock.sendall(b"GET / HTTP/1.1\r\n\r\n" if garbage else data)
+                try:
+                    end = tls.ends()
+                except ssl.SSLError:  # the alert
+                    end = "closed"
+                check_equal(end, "closed", "the end")
+        fixture.check_moved(before, {"tls_handshakes": 2, "tls_errors": 2, "queries_tls": 2}, "damaged records")
 
 
 def test_many_ended(case, fixture):

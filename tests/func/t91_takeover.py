@@ -132,17 +132,46 @@ class TcpClient(Background):
         with Tcp(self.server) as tcp:
             opened = time.monotonic()
             while not self.done.is_set():
-                wire = make_query("db.de.clamav.test", "A").to_wire()
                 try:
-                    tcp.send(wire)
-                    answer = tcp.receive()
+                    self.ask(tcp)
                 except EOFError:
                     self.youngest_s = min(self.youngest_s, time.monotonic() - opened)
                     self.ended += 1
                     return
-                parse_answer(wire, answer)
-                self.answered += 1
                 time.sleep(self.pause_s)
+
+    def ask(self, tcp):
+        wire = make_query("db.de.clamav.test", "A").to_wire()
+        tcp.send(wire)
+        parse_answer(wire, tcp.receive())
+        self.answered += 1
+
+
+class Pipeliner(TcpClient):
+    """
+    Twenty questions at a time, in one segment. The server reads them as one, so it may end before their first answer (its FIN was on its
+    way when they were sent) or behind the last one, but not in between. A reset is for who sends without a pause, or does not read, for
+    three seconds (docs/operating.md): this one does neither.
+    """
+    AT_ONCE = 20
+
+    def __init__(self, server, pause_s=0.02):
+        super().__init__(server, pause_s)
+        question = make_query("db.de.clamav.test", "A").to_wire()[2:]
+        self.wires = [i.to_bytes(2, "big") + question for i in range(self.AT_ONCE)]
+
+    def ask(self, tcp):
+        tcp.send(*self.wires)
+        answers = []
+        try:
+            for wire in self.wires:
+                answers.append(tcp.receive())
+                check_equal(answers[-1][:2], wire[:2], "id")
+        except EOFError:
+            check_equal(len(answers), 0, f"answers to {self.AT_ONCE} questions before the end")
+            raise
+        parse_answer(self.wires[-1], answers[-1])
+        self.answered += self.AT_ONCE
 
 
 def metrics_of(port):
@@ -176,6 +205,7 @@ def test_many_under_load(case, _):
     rate, sent_before = half_capacity(line.addr)
     load = Load(line.addr, NAMES, 280, rate=rate)
     clients = [TcpClient(line.addr) for _ in range(6)] + [TcpClient(line.addr, 0.4)]
+    clients += [Pipeliner(line.addr) for _ in range(2)] + [Pipeliner(line.addr, 0.4)]
     said = {}
 
     def command():

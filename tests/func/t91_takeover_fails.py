@@ -14,7 +14,7 @@ import t91_takeover
 from harness import (DEADLINE_S, DNSD, ZONE_TEXT, Control, Daemon, Skip, Tcp, addresses, ask, check, check_equal, dnsdctl, free_port,
                      make_query, need_program, run, wait_until)
 from t80_load import Load, in_background
-from t91_takeover import NAMES, Line, TcpClient, change, children_of, has_ended, launcher_of, make_site, need_sandbox
+from t91_takeover import NAMES, Line, Pipeliner, TcpClient, change, children_of, has_ended, launcher_of, make_site, need_sandbox
 
 
 def setup(case):
@@ -63,7 +63,7 @@ def check_failures(case, sandbox):
                 file.write(f"#!/bin/sh\n{text}\n")
             os.chmod(program, 0o755)
     load = Load(line.addr, NAMES, 100, rate=1000)
-    clients = [TcpClient(line.addr) for _ in range(3)]
+    clients = [TcpClient(line.addr) for _ in range(3)] + [Pipeliner(line.addr) for _ in range(2)]
     case.stack.enter_context(in_background(*clients))
     try:
         change(site, "workers = 2;", "wokers = 2;")
@@ -187,6 +187,8 @@ def check_kills(case, sandbox):
     need_sandbox(line, sandbox)
     load_s = int(line.log.wait(r"loaded: .*time=(\d+)ms")[1]) / 1000
     load = Load(line.addr, NAMES, 100, rate=1000)
+    clients = [TcpClient(line.addr), Pipeliner(line.addr)]
+    case.stack.enter_context(in_background(*clients))
     killed = []
     try:
         for i in range(8):
@@ -195,6 +197,9 @@ def check_kills(case, sandbox):
         check(len(killed) >= 3, f"only {len(killed)} of 8 were killed in time")
         line.restart()
         ask(line, "h39999.clamav.test")
+        for client in clients:
+            client.finish()
+            check(client.answered > 10, f"a {type(client).__name__} got only {client.answered} answers")
     finally:
         statistics = load.stop()
     check_equal(statistics.get("lost"), 0, f"queries lost:\n{load.text}")

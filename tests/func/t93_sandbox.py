@@ -10,13 +10,15 @@ import re
 import resource
 import shutil
 import socket
+import ssl
 import struct
 import threading
 
 import t91_takeover
-from harness import (CONTROL, DNSD, STATE, TCP, TOP, Failure, Lookups, Skip, Tcp, addresses, ask, check, check_equal,
-                     check_rcode, cvd_file, geo_file, is_sanitized, make_query, need_program, open_socket, run, text_of,
+from harness import (CONTROL, DEADLINE_S, DNSD, STATE, TCP, TOP, Failure, Lookups, Skip, Tcp, addresses, ask, check, check_equal,
+                     check_rcode, cvd_file, geo_file, is_sanitized, make_query, need_program, open_socket, parse_answer, run, text_of,
                      wait_until)
+from tls_support import Tls, client_context, make_certificate, tls_addr, tls_keys
 
 MIRRORS = [("m1.de.example", "DE", ["192.0.2.1", "2001:db8::1"]), ("m2.fr.example", "FR", ["192.0.2.2"])]
 USER = "nobody"
@@ -122,6 +124,26 @@ def test_documented(case, _):
         check_equal(rows[kind], want, f"docs/sandbox.md, {kind}")
 
 
+def exercise_tls(daemon):
+    """A whole handshake and one by its ticket, with TLS 1.3 and 1.2, questions and a goodbye; and what is no TLS."""
+    query = make_query("db.de.clamav.test", "A").to_wire()
+    for version in (ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_2):
+        context, session = client_context(version), None
+        for resumed in (False, True):
+            with Tls(tls_addr(daemon), context, session) as tls:
+                check_equal(tls.tls.session_reused, resumed, "a handshake by a ticket")
+                tls.send(*[query] * 49)
+                tls.send(query)
+                for _ in range(50):
+                    parse_answer(query, tls.receive())
+                session = tls.tls.session  # with 1.3 the ticket comes behind the handshake
+                tls.say_goodbye()
+                check_equal(tls.ends(), "goodbye", "the end")
+    with Tcp(tls_addr(daemon)) as tcp:
+        tcp.send_raw(b"GET / HTTP/1.1\r\nHost: ns1\r\n\r\n")
+        check(tcp.is_closed(DEADLINE_S), "a client of HTTP is not closed")
+
+
 def exercise(case, site, daemon):
     """All that a worker does, and much of what the main thread does."""
     for transport in ("udp", TCP):
@@ -147,6 +169,7 @@ def exercise(case, site, daemon):
         except OSError:
             pass
         tcp.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    exercise_tls(daemon)
     threads = [threading.Thread(target=lambda: ask(daemon, "db.de.clamav.test", transport=TCP)) for _ in range(20)]
     for thread in threads:
         thread.start()
@@ -267,7 +290,8 @@ def test_calls(case, _):
     shutil.copy(geo_file(), site.file("geo.mmdb"))
     site.folder_for("state")
     site.write("cvd/daily.cvd", cvd_file(10))
-    site.pool_site(MIRRORS, pool={"feed": '"feed.json"'}, server=STATE, workers=2, geo='database = "geo.mmdb";',
+    make_certificate(site)
+    site.pool_site(MIRRORS, pool={"feed": '"feed.json"'}, server=STATE + tls_keys(), workers=2, geo='database = "geo.mmdb";',
                    versions='{ name = "current.cvd"; directory = "cvd"; software = "1.4.3"; main = 1; '
                             'bytecode = 1; }')
     with open(site.path, "a") as file:

@@ -3,8 +3,11 @@ import re
 import socket
 import time
 
+import dns.edns
+
 from harness import (DEADLINE_S, DNSD, TCP, Lookups, Tcp, addresses, ask, check, check_equal, is_tc, make_query, open_socket,
                      parse_answer, rcode_of, run, wait_until)
+from t36_options import COOKIE, ask_cookie
 from t46_proxy import header
 
 MIRRORS = [(f"m{i}.de.example", "DE", [f"192.0.2.{i}"]) for i in range(1, 5)]
@@ -126,6 +129,34 @@ def test_over_tcp(case, _):
         for _ in range(100):
             tcp.send(request)
             check_equal(len(addresses(parse_answer(request, tcp.receive()))), 4, "addresses over TCP")
+
+
+def test_cookie(case, _):
+    """Who has shown its address by a valid cookie (RFC 7873) is not limited; a forged one, or the client's half alone, is worth nothing."""
+    daemon = case.daemon(make_site(case, 'enabled = true; positive = 1; all = 1; error = 1; window = "1s"; slip = 1;'))
+    source = "127.66.6.6"
+
+    def ask_hundred(cookie):
+        query = make_query(NAME, "A", edns=1232)
+        query.use_edns(0, 0, 1232, options=[dns.edns.GenericOption(COOKIE, cookie)])
+        request = query.to_wire()
+        began = time.monotonic()
+        with open_socket(daemon.addr, socket.SOCK_DGRAM, source) as sock:
+            answers = []
+            for _ in range(100):
+                sock.send(request)
+                answers.append(parse_answer(request, sock.recv(65535), 1232))
+        check_equal({len(addresses(answer)) for answer in answers if not is_tc(answer)} - {4}, set(), "addresses in whole answers")
+        return sum(not is_tc(answer) for answer in answers), 1 * (time.monotonic() - began + 1.01) + 1
+    valid = ask_cookie(daemon, source=source, name="ns1.clamav.test")[2]
+    before = daemon.counters()
+    check_equal(ask_hundred(valid)[0], 100, "whole answers with a valid cookie")
+    daemon.check_moved(before, {"queries_udp": 100, "noerror": 100, "edns": 100, "cookie_valid": 100, "pool": 100}, "a valid cookie")
+    for what, cookie in (("forged", valid[:-1] + bytes([valid[-1] ^ 1])), ("of another client", bytes(8) + valid[8:]),
+                         ("the client's alone", valid[:8])):
+        full, most = ask_hundred(cookie)
+        check(full <= most, f"a cookie that is {what}: {full} whole answers, at most {most:.1f} allowed")
+    check_equal(ask_hundred(valid)[0], 100, "whole answers with a valid cookie, where the others are over the rate")
 
 
 def test_kinds(case, _):
