@@ -365,8 +365,7 @@ static void take_tls(struct tcp_conn *conn, const uint8_t *data, size_t len)
 	enum tls_state state = tls_session_receive(conn->tls, server->io, data, len, server->plain,
 	                                           sizeof(server->plain), &plain_len);
 	spend(server, (size_t)server->io->records_n * TCP_WORK_RECORD);
-	/* What we have signed has cost us something, or pieces put together; what we still wait for has not.
-	 */
+	/* To sign has cost us something, or to put pieces together; what we still wait for has not. */
 	if (!was_open && server->handshakes_left &&
 	    (server->io->out_len || server->io->records_n > TCP_HANDSHAKE_RECORDS))
 		server->handshakes_left--;
