@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #include "net/proxy.h"
 #include "net/tcp_int.h"
@@ -198,6 +199,11 @@ static size_t take_header(struct tcp_conn *conn, const uint8_t *data, size_t len
 	return header.len;
 }
 
+static void spend(struct tcp_server *server, size_t work)
+{
+	server->work_left -= work < server->work_left ? work : server->work_left;
+}
+
 /* Answer complete requests at data until the turn is over. Returns the bytes used; sets paused when the peer
  * should read first, and has_more when it is the others' turn first. */
 static size_t process(struct tcp_conn *conn, const uint8_t *data, size_t len, bool *ret_has_more)
@@ -248,7 +254,7 @@ static size_t process(struct tcp_conn *conn, const uint8_t *data, size_t len, bo
 		work += answer_len > TCP_WORK_MESSAGE ? answer_len : TCP_WORK_MESSAGE;
 		any = true;
 	}
-	server->work_left -= work < server->work_left ? work : server->work_left;
+	spend(server, work);
 	flush(conn);
 	if (any && !tcp_conn_is_closing(conn))
 		tcp_server_touch(conn);
@@ -290,11 +296,19 @@ static int keep(struct tcp_conn *conn, const uint8_t *data, size_t len)
 
 static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf);
 
+/* Records are opened as soon as they are read: when the work of this round is done there is no room for them,
+ * and on_read() hears of it. */
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
-	struct tcp_server *server = ((struct tcp_conn *)handle)->server;
+	struct tcp_conn *conn = (struct tcp_conn *)handle;
+	struct tcp_server *server = conn->server;
+	bool opens_records = conn->tls && !conn->left && !tcp_conn_is_shaking_hands(conn);
 	(void)suggested;
-	*buf = uv_buf_init((char *)server->read_buffer, TCP_READ_BYTES);
+	if (opens_records && !server->work_left)
+		*buf = uv_buf_init(NULL, 0);
+	else
+		*buf = uv_buf_init((char *)server->read_buffer,
+		                   conn->tls ? TCP_TLS_READ_BYTES : TCP_READ_BYTES);
 }
 
 static void after_processing(struct tcp_conn *conn, bool has_more)
@@ -357,8 +371,10 @@ static void take_tls(struct tcp_conn *conn, const uint8_t *data, size_t len)
 	size_t plain_len;
 	enum tls_state state = tls_session_receive(conn->tls, server->io, data, len, server->plain,
 	                                           sizeof(server->plain), &plain_len);
-	/* What we have signed has cost us something; what we still wait for has not. */
-	if (!was_open && server->io->out_len && server->handshakes_left)
+	spend(server, (size_t)server->io->records_n * TCP_WORK_RECORD);
+	/* To sign has cost us something, or to put pieces together; what we still wait for has not. */
+	if (!was_open && server->handshakes_left &&
+	    (server->io->out_len || server->io->records_n > TCP_HANDSHAKE_RECORDS))
 		server->handshakes_left--;
 	if (!was_open && tls_session_is_open(conn->tls))
 		tcp_server_note_handshake(conn);
@@ -434,8 +450,31 @@ static void take_bytes(struct tcp_conn *conn, const uint8_t *data, size_t len)
 		take_stream(conn, data, len);
 }
 
+/*
+ * In its turn and not when epoll tells of it next: by then those that epoll names first, always the same,
+ * may have done all the work of a round.
+ */
+static void read_in_turn(struct tcp_conn *conn)
+{
+	uv_os_fd_t fd;
+	uv_buf_t buf;
+	conn->reads_in_turn = false;
+	after_processing(conn, false);
+	if (uv_fileno((const uv_handle_t *)&conn->tcp, &fd) < 0)
+		return;
+	on_alloc((uv_handle_t *)&conn->tcp, 0, &buf);
+	ssize_t n = read(fd, buf.base, buf.len);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	on_read((uv_stream_t *)&conn->tcp, n > 0 ? n : n < 0 ? -errno : UV_EOF, &buf);
+}
+
 void tcp_conn_take_turn(struct tcp_conn *conn)
 {
+	if (conn->reads_in_turn) {
+		read_in_turn(conn);
+		return;
+	}
 	if (!tcp_conn_is_shaking_hands(conn)) {
 		process_kept(conn);
 		return;
@@ -451,6 +490,12 @@ static void on_read(uv_stream_t *stream, ssize_t nread, const uv_buf_t *buf)
 	struct tcp_conn *conn = (struct tcp_conn *)stream;
 	if (nread == 0)
 		return;
+	if (!buf->base) {
+		uv_read_stop(stream);
+		conn->reads_in_turn = true;
+		tcp_server_join_line(conn);
+		return;
+	}
 	if (nread > 0 && conn->left)
 		return;
 	if (nread > 0) {

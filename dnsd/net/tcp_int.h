@@ -23,12 +23,19 @@
 /*
  * Between two looks at UDP, a turn of a connection ends after so much work, and so do the turns of all
  * together; the others wait in line. Counted in bytes of answers, each answer being worth TCP_WORK_MESSAGE at
- * least. Handshakes of TLS, which cost a signature each, stand in a line of their own.
+ * least, and each record of TLS TCP_WORK_RECORD: opening one with a single byte costs as much as an answer.
+ * Handshakes of TLS, which cost a signature each, stand in a line of their own.
  */
 #define TCP_WORK_CONNECTION (64 * 1024)
 #define TCP_WORK_ALL        (256 * 1024)
 #define TCP_WORK_MESSAGE    128
+#define TCP_WORK_RECORD     128
 #define TCP_HANDSHAKES_ALL  1
+/* A step of a handshake in more records than this is worth a signature. */
+#define TCP_HANDSHAKE_RECORDS 16
+/* What comes through TLS is known to cost something only when it has: so much is read at a time, which is
+ * less than TCP_WORK_CONNECTION in the smallest of records. */
+#define TCP_TLS_READ_BYTES (8 * 1024)
 
 enum tcp_line { TCP_LINE_REQUESTS, TCP_LINE_HANDSHAKES, TCP_LINES_N };
 
@@ -64,6 +71,7 @@ struct tcp_conn {
 	bool left;         /* our side is closed: what still comes is dropped */
 	uv_shutdown_t shutdown;
 	bool waiting; /* not reading: in line for its next turn, or for the next step of its handshake */
+	bool reads_in_turn; /* what it is in line for is to be read; set back by its turn */
 };
 
 struct tcp_server {

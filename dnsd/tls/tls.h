@@ -76,7 +76,8 @@ struct tls_io {
 	               */
 	size_t out_len;
 	size_t out_cap;
-	void *method; /* of OpenSSL, as the next */
+	unsigned records_n; /* opened by the last tls_session_receive(); new keys count as several */
+	void *method;       /* of OpenSSL, as the next */
 	void *bio;
 };
 

@@ -12,6 +12,8 @@
 #define HEAD_LEN           (RECORD_HEADER_LEN + MESSAGE_HEADER_LEN)
 #define RECORD_HANDSHAKE   22
 #define MESSAGE_HELLO      1
+/* New keys cost as much as so many records of a byte. */
+#define KEY_UPDATE_RECORDS 16
 
 struct tls_session {
 	struct tls_context *context;
@@ -120,19 +122,24 @@ void tls_session_destroy(struct tls_session *session)
 	free(session);
 }
 
-/* OpenSSL takes any number of new keys, and does not come back between them. Where they are too many it gets
- * nothing more of what has come. */
+/* OpenSSL takes any number of records and new keys, and does not come back between them: they are counted
+ * here. Where new keys are too many it gets nothing more of what has come. */
 static void on_message(int is_ours, int version, int type, const void *message, size_t len, SSL *ssl,
                        void *context)
 {
 	struct tls_session *session = SSL_get_app_data(ssl);
+	struct tls_io *io = BIO_get_data(SSL_get_rbio(ssl));
 	(void)version;
 	(void)context;
-	if (is_ours || type != SSL3_RT_HANDSHAKE || len == 0 ||
-	    *(const uint8_t *)message != SSL3_MT_KEY_UPDATE ||
-	    ++session->key_updates_n <= TLS_KEY_UPDATES_MAX)
+	if (is_ours)
 		return;
-	struct tls_io *io = BIO_get_data(SSL_get_rbio(ssl));
+	if (type == SSL3_RT_HEADER)
+		io->records_n++;
+	if (type != SSL3_RT_HANDSHAKE || len == 0 || *(const uint8_t *)message != SSL3_MT_KEY_UPDATE)
+		return;
+	io->records_n += KEY_UPDATE_RECORDS;
+	if (++session->key_updates_n <= TLS_KEY_UPDATES_MAX)
+		return;
 	io->in_len = 0;
 	session->is_flooded = true;
 }
@@ -234,6 +241,7 @@ enum tls_state tls_session_receive(struct tls_session *session, struct tls_io *i
 	*ret_plain_len = 0;
 	enum tls_state state = TLS_OPEN;
 	io->out_len = 0;
+	io->records_n = 0;
 	ERR_clear_error();
 	if (session->has_failed)
 		return TLS_FAILED;

@@ -13,13 +13,12 @@
 #include <unistd.h>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include <cmocka.h>
 
 #include "base/diag.h"
+#include "tests/unit/support/certificate.h"
 #include "tls/tls.h"
 
 #define DAY_S    86400L
@@ -49,36 +48,11 @@ static void write_text(const char *name, const char *mode, const char *text)
 /* NAME.crt and NAME.key; the second with a passphrase when there is one. */
 static void make_certificate(const char *name, long from_s, long until_s, const char *passphrase)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *certificate = X509_new();
-	assert_non_null(key);
-	assert_non_null(certificate);
-	X509_set_version(certificate, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
-	X509_gmtime_adj(X509_getm_notBefore(certificate), from_s);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), until_s);
-	X509_NAME *subject = X509_get_subject_name(certificate);
-	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-	X509_set_issuer_name(certificate, subject);
-	X509_set_pubkey(certificate, key);
-	assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
-	char file_name[64];
-	snprintf(file_name, sizeof(file_name), "%s.crt", name);
-	FILE *file = fopen(path_of(file_name), "w");
-	assert_non_null(file);
-	assert_int_equal(PEM_write_X509(file, certificate), 1);
-	fclose(file);
-	snprintf(file_name, sizeof(file_name), "%s.key", name);
-	file = fopen(path_of(file_name), "w");
-	assert_non_null(file);
-	fchmod(fileno(file), 0600);
-	assert_int_equal(PEM_write_PrivateKey(file, key, passphrase ? EVP_aes_128_cbc() : NULL,
-	                                      (const unsigned char *)passphrase,
-	                                      passphrase ? (int)strlen(passphrase) : 0, NULL, NULL),
-	                 1);
-	fclose(file);
-	X509_free(certificate);
-	EVP_PKEY_free(key);
+	char certificate[64];
+	char key[64];
+	snprintf(certificate, sizeof(certificate), "%s.crt", name);
+	snprintf(key, sizeof(key), "%s.key", name);
+	certificate_write(path_of(certificate), path_of(key), name, from_s, until_s, passphrase);
 }
 
 static struct tls_context *make_context(const char *name, const struct tls_context *previous)
@@ -572,6 +546,35 @@ static void test_key_update_flood(void **state)
 	tls_context_unref(context);
 }
 
+/* What a read has cost: its records, however little is in them, and new keys more. */
+static void test_records(void **state)
+{
+	(void)state;
+	struct tls_context *context = make_context("good", NULL);
+	struct pair *pair = open_pair(context, client_ctx(TLS1_3_VERSION));
+	uint8_t nothing;
+	assert_true(shake_hands(pair, SIZE_MAX / 2));
+	client_read(pair, &nothing, 1);
+	for (unsigned i = 0; i < 1000; i++)
+		assert_int_equal(SSL_write(pair->client, "x", 1), 1);
+	carry(pair, SIZE_MAX / 2);
+	assert_int_equal(pair->got_len, 1000);
+	assert_int_equal(pair->io->records_n, 1000);
+	assert_int_equal(SSL_write(pair->client, "xyz", 3), 3);
+	carry(pair, SIZE_MAX / 2);
+	assert_int_equal(pair->io->records_n, 1);
+	assert_int_equal(tls_session_send(pair->session, pair->io, (const uint8_t *)"answer", 6), 0);
+	deliver(pair);
+	assert_int_equal(pair->io->records_n, 1);
+	assert_int_equal(SSL_key_update(pair->client, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+	assert_int_equal(SSL_do_handshake(pair->client), 1);
+	carry(pair, SIZE_MAX / 2);
+	assert_in_range(pair->io->records_n, 2, 100);
+	assert_int_equal(pair->state, TLS_OPEN);
+	close_pair(pair);
+	tls_context_unref(context);
+}
+
 /* A client that says it will send no more is heard to the end, and still gets its answer. */
 static void test_half_closed(void **state)
 {
@@ -694,19 +697,13 @@ static int tear_down(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_alpn),
-		cmocka_unit_test(test_pieces),
-		cmocka_unit_test(test_tickets),
-		cmocka_unit_test(test_keys_of_another),
-		cmocka_unit_test(test_replaced),
-		cmocka_unit_test(test_strangers),
-		cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_renegotiation),
-		cmocka_unit_test(test_key_updates),
-		cmocka_unit_test(test_key_update_flood),
-		cmocka_unit_test(test_half_closed),
-		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_versions),         cmocka_unit_test(test_alpn),
+		cmocka_unit_test(test_pieces),           cmocka_unit_test(test_tickets),
+		cmocka_unit_test(test_keys_of_another),  cmocka_unit_test(test_replaced),
+		cmocka_unit_test(test_strangers),        cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_renegotiation),    cmocka_unit_test(test_key_updates),
+		cmocka_unit_test(test_key_update_flood), cmocka_unit_test(test_records),
+		cmocka_unit_test(test_half_closed),      cmocka_unit_test(test_files),
 	};
 	return cmocka_run_group_tests(tests, set_up, tear_down);
 }
