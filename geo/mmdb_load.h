@@ -8,8 +8,8 @@
  * the search tree is walked here with every node number checked, and libmaxminddb decodes each distinct data
  * record once, after it was found sound (mmdb_check.h).
  *
- * The tree is walked twice, since nothing is built of a file that is not whole: once to check it, to count, and
- * to find where its records keep the country, then to build, in one pass and in ascending order.
+ * The tree is walked twice, since nothing is built of a file that is not whole: once to check it, to count,
+ * and to find where its records keep the country, then to build, in one pass and in ascending order.
  *
  * The library opens by name only: the copy is a memfd, opened as /proc/self/fd/N, so /proc must be there.
  *

@@ -1,7 +1,7 @@
 /*
  * geo_bench DB.mmdb [CHECKS]: load time, size and lookup time of the geo map; both ends of every range and
- * CHECKS random addresses of each kind are compared with libmaxminddb's own answer; at both ends the length that
- * goes with the answer must be that of the largest network there in which there is no other.
+ * CHECKS random addresses of each kind are compared with libmaxminddb's own answer; at both ends the length
+ * that goes with the answer must be that of the largest network there in which there is no other.
  */
 #include <arpa/inet.h>
 #include <inttypes.h>
