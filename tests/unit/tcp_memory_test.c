@@ -14,9 +14,8 @@
 
 #include <cmocka.h>
 
-#include "net/tcp.h"
 #include "tests/unit/failing/failing.h"
-#include "tests/unit/support/store_fixture.h"
+#include "tests/unit/support/tcp_fixture.h"
 #include "wire/request.h"
 #include "wire/wire.h"
 
@@ -26,55 +25,10 @@
 static const char zone[] =
         "$TTL 3600\n@ SOA ns1 hostmaster 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n";
 
-struct world {
-	struct fixture fixture;
-	uv_loop_t loop;
-	struct net_context *net;
-	struct tcp_server *server;
-	struct tcp_listener listener;
-	struct sockaddr_in addr;
-};
+/* What an accepted socket does not take has to be kept. */
+#define SEND_BUFFER 4096
 
-static void between_batches(struct net_context *net)
-{
-	(void)net;
-}
-
-static void setup(struct world *world)
-{
-	memset(world, 0, sizeof(*world));
-	fixture_init(&world->fixture, zone, NULL);
-	world->net = calloc(1, sizeof(*world->net));
-	assert_non_null(world->net);
-	world->net->data = &world->fixture.data;
-	world->net->between_batches = between_batches;
-	assert_int_equal(uv_loop_init(&world->loop), 0);
-	struct tcp_limits limits = { .idle_ms = 60000, .clients_max = 100 };
-	assert_int_equal(tcp_server_create(&world->loop, world->net, &limits, &world->server), 0);
-	socklen_t len = sizeof(world->addr);
-	int small = 4096; /* accepted sockets inherit it: what does not fit has to be kept */
-	world->addr =
-	        (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)), 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&world->addr, len), 0);
-	assert_int_equal(listen(fd, 10), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&world->addr, &len), 0);
-	assert_int_equal(tcp_listen(&world->listener, world->server, fd, false), 0);
-}
-
-static void teardown(struct world *world)
-{
-	tcp_listener_close(&world->listener, NULL);
-	tcp_server_close(world->server);
-	uv_run(&world->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&world->loop), 0);
-	tcp_server_destroy(world->server);
-	free(world->net);
-	fixture_fini(&world->fixture);
-}
-
-static int connect_client(const struct world *world)
+static int connect_client(const struct tcp_fixture *world)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int small = 4096;
@@ -84,14 +38,14 @@ static int connect_client(const struct world *world)
 	return fd;
 }
 
-static void turn(struct world *world, unsigned times)
+static void turn(struct tcp_fixture *world, unsigned times)
 {
 	for (unsigned i = 0; i < times; i++)
 		uv_run(&world->loop, UV_RUN_NOWAIT);
 }
 
 /* Bytes of answers until so many have come, or the server has closed. */
-static size_t receive(struct world *world, int fd, size_t most)
+static size_t receive(struct tcp_fixture *world, int fd, size_t most)
 {
 	uint8_t data[4096];
 	size_t got = 0;
@@ -106,7 +60,7 @@ static size_t receive(struct world *world, int fd, size_t most)
 }
 
 /* Half a request, the other half with many more, and only then the answers are read. */
-static size_t talk(struct world *world, const uint8_t *frames, size_t frame_len, size_t answers_len)
+static size_t talk(struct tcp_fixture *world, const uint8_t *frames, size_t frame_len, size_t answers_len)
 {
 	int fd = connect_client(world);
 	turn(world, 3);
@@ -126,8 +80,8 @@ static void test_connections(void **unused)
 	static const uint8_t name[] = "\2db\3big\7example\3net";
 	static uint8_t frames[QUESTIONS_N * (2 + WIRE_REQUEST_MAX)];
 	static uint8_t resp[ANSWER_TCP_MAX];
-	struct world world;
-	setup(&world);
+	struct tcp_fixture world;
+	tcp_fixture_init(&world, zone, NULL, SEND_BUFFER);
 	size_t len =
 	        wire_request_make(name, sizeof(name), WIRE_TYPE_A, WIRE_CLASS_IN, 1232, NULL, frames + 2);
 	wire_put16(frames, (uint16_t)len);
@@ -153,7 +107,7 @@ static void test_connections(void **unused)
 	/* At the connection, at half a request, at answers that wait. */
 	assert_true(ended_n >= 3);
 	assert_int_equal(talk(&world, frames, len + 2, all), all);
-	teardown(&world);
+	tcp_fixture_fini(&world);
 }
 
 int main(void)

@@ -18,7 +18,7 @@
 #include "net/tcp_int.h"
 #include "tests/unit/support/certificate.h"
 #include "tests/unit/support/folder.h"
-#include "tests/unit/support/store_fixture.h"
+#include "tests/unit/support/tcp_fixture.h"
 #include "wire/request.h"
 #include "wire/wire.h"
 
@@ -35,13 +35,7 @@ static const char zone[] =
         "$TTL 3600\n@ SOA ns1 hostmaster 7 3600 600 86400 60\n@ NS ns1\nns1 A 192.0.2.53\n";
 
 struct world {
-	struct fixture fixture;
-	uv_loop_t loop;
-	struct net_context *net;
-	struct tls_context *tls;
-	struct tcp_server *server;
-	struct tcp_listener listener;
-	struct sockaddr_in addr;
+	struct tcp_fixture tcp;
 	SSL_CTX *client_ctx;
 	uint64_t taken_most; /* bytes that OpenSSL has read between two looks */
 };
@@ -52,61 +46,34 @@ struct asker {
 	BIO *in, *out;
 };
 
-static void between_batches(struct net_context *net)
-{
-	(void)net;
-}
-
 static void setup(struct world *world)
 {
-	memset(world, 0, sizeof(*world));
-	fixture_init(&world->fixture, zone, NULL);
-	world->net = calloc(1, sizeof(*world->net));
-	assert_non_null(world->net);
-	world->net->data = &world->fixture.data;
-	world->net->between_batches = between_batches;
-	certificate_write(folder_path("tls.crt"), folder_path("tls.key"), "ns1", -60, 86400, NULL);
+	struct tls_context *tls;
 	struct diag diag;
+	memset(world, 0, sizeof(*world));
+	certificate_write(folder_path("tls.crt"), folder_path("tls.key"), "ns1", -60, 86400, NULL);
 	diag_init(&diag);
 	assert_int_equal(
-	        tls_context_create(folder_path("tls.crt"), folder_path("tls.key"), NULL, &diag, &world->tls),
-	        0);
+	        tls_context_create(folder_path("tls.crt"), folder_path("tls.key"), NULL, &diag, &tls), 0);
 	diag_fini(&diag);
-	assert_int_equal(uv_loop_init(&world->loop), 0);
-	struct tcp_limits limits = { .idle_ms = 60000, .clients_max = 100, .tls = world->tls };
-	assert_int_equal(tcp_server_create(&world->loop, world->net, &limits, &world->server), 0);
-	socklen_t len = sizeof(world->addr);
-	world->addr =
-	        (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&world->addr, len), 0);
-	assert_int_equal(listen(fd, CLIENTS_N + 1), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&world->addr, &len), 0);
-	assert_int_equal(tcp_listen(&world->listener, world->server, fd, true), 0);
+	tcp_fixture_init(&world->tcp, zone, tls, 0);
 	world->client_ctx = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_set_min_proto_version(world->client_ctx, TLS1_3_VERSION);
 }
 
 static void teardown(struct world *world)
 {
-	tcp_listener_close(&world->listener, NULL);
-	tcp_server_close(world->server);
-	uv_run(&world->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&world->loop), 0);
-	tcp_server_destroy(world->server);
-	tls_context_unref(world->tls);
+	tcp_fixture_fini(&world->tcp);
 	SSL_CTX_free(world->client_ctx);
 	ERR_clear_error();
-	free(world->net);
-	fixture_fini(&world->fixture);
 }
 
 /* One round of the loop. Returns how much OpenSSL has read in it. */
 static uint64_t turn(struct world *world)
 {
-	uint64_t before = BIO_number_read(world->server->io->bio);
-	uv_run(&world->loop, UV_RUN_NOWAIT);
-	uint64_t taken = BIO_number_read(world->server->io->bio) - before;
+	uint64_t before = BIO_number_read(world->tcp.server->io->bio);
+	uv_run(&world->tcp.loop, UV_RUN_NOWAIT);
+	uint64_t taken = BIO_number_read(world->tcp.server->io->bio) - before;
 	if (taken > world->taken_most)
 		world->taken_most = taken;
 	return taken;
@@ -116,7 +83,8 @@ static void open_client(const struct world *world, struct asker *client)
 {
 	client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(client->fd >= 0);
-	assert_int_equal(connect(client->fd, (const struct sockaddr *)&world->addr, sizeof(world->addr)), 0);
+	assert_int_equal(
+	        connect(client->fd, (const struct sockaddr *)&world->tcp.addr, sizeof(world->tcp.addr)), 0);
 	client->ssl = SSL_new(world->client_ctx);
 	client->in = BIO_new(BIO_s_mem());
 	client->out = BIO_new(BIO_s_mem());
@@ -212,7 +180,7 @@ static void test_small_records(void **unused)
 		open_client(&world, &clients[i]);
 		shake_hands(&world, &clients[i]);
 	}
-	uint64_t begin = BIO_number_read(world.server->io->bio);
+	uint64_t begin = BIO_number_read(world.tcp.server->io->bio);
 	for (size_t i = 0; i < CLIENTS_N; i++) {
 		say_bytewise(&clients[i], message, sizeof(message));
 		send_some(&clients[i]);
@@ -229,7 +197,7 @@ static void test_small_records(void **unused)
 		turn(&world);
 		for (size_t i = 0; i < CLIENTS_N; i++)
 			send_some(&clients[i]);
-		taken = BIO_number_read(world.server->io->bio) - begin;
+		taken = BIO_number_read(world.tcp.server->io->bio) - begin;
 		if (!answered_at && read_answers(other, answer, sizeof(answer))) {
 			answered_at = looks_n + 1;
 			taken_then = taken;
@@ -241,15 +209,15 @@ static void test_small_records(void **unused)
 	assert_in_range(answered_at, 1, 10);
 	assert_true(taken_then < all / 2);
 	/* They are read from still, and their end is seen. */
-	assert_int_equal(tcp_server_open_n(world.server), CLIENTS_N + 1);
+	assert_int_equal(tcp_server_open_n(world.tcp.server), CLIENTS_N + 1);
 	for (size_t i = 0; i <= CLIENTS_N; i++) {
 		say_bytewise(&clients[i], message, 1000);
 		send_some(&clients[i]);
 		close_client(&clients[i]);
 	}
-	for (looks_n = 0; tcp_server_open_n(world.server) && looks_n < LOOKS_MAX; looks_n++)
+	for (looks_n = 0; tcp_server_open_n(world.tcp.server) && looks_n < LOOKS_MAX; looks_n++)
 		turn(&world);
-	assert_int_equal(tcp_server_open_n(world.server), 0);
+	assert_int_equal(tcp_server_open_n(world.tcp.server), 0);
 	teardown(&world);
 }
 
@@ -269,7 +237,7 @@ static void test_answered(void **unused)
 		                             .type = WIRE_TYPE_A,
 		                             .edns_size = 1232,
 		                             .transport = TRANSPORT_TLS };
-	size_t all = QUESTIONS_N * (2 + fixture_send(&world.fixture, &question, answers));
+	size_t all = QUESTIONS_N * (2 + fixture_send(&world.tcp.fixture, &question, answers));
 	assert_true(all <= sizeof(answers));
 	for (size_t i = 0; i < CLIENTS_N; i++) {
 		open_client(&world, &clients[i]);
@@ -338,9 +306,9 @@ static void test_small_records_of_handshake(void **unused)
 	setup(&world);
 	uint8_t *data;
 	size_t len = make_bytewise_hello(&world, &data);
-	while (turn(&world) || tcp_server_open_n(world.server)) {
+	while (turn(&world) || tcp_server_open_n(world.tcp.server)) {
 	}
-	uint64_t failures_n = world.net->counters.tls_handshake_failures;
+	uint64_t failures_n = world.tcp.net->counters.tls_handshake_failures;
 	for (size_t i = 0; i < CLIENTS_N; i++) {
 		open_client(&world, &clients[i]);
 		BIO_write(clients[i].out, data, (int)len);
@@ -350,12 +318,12 @@ static void test_small_records_of_handshake(void **unused)
 	world.taken_most = 0;
 	/* What is offered is not to be had, so each ends by a refusal, when all of it has been read. */
 	for (unsigned i = 0;
-	     i < LOOKS_MAX && world.net->counters.tls_handshake_failures < failures_n + CLIENTS_N; i++) {
+	     i < LOOKS_MAX && world.tcp.net->counters.tls_handshake_failures < failures_n + CLIENTS_N; i++) {
 		turn(&world);
 		for (size_t j = 0; j < CLIENTS_N; j++)
 			send_some(&clients[j]);
 	}
-	assert_int_equal(world.net->counters.tls_handshake_failures, failures_n + CLIENTS_N);
+	assert_int_equal(world.tcp.net->counters.tls_handshake_failures, failures_n + CLIENTS_N);
 	if (world.taken_most > 3 * (uint64_t)TCP_TLS_READ_BYTES)
 		fail_msg("%llu bytes of handshakes between two looks", (unsigned long long)world.taken_most);
 	for (size_t i = 0; i < CLIENTS_N; i++)

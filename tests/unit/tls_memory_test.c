@@ -4,7 +4,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -12,19 +11,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
 
 #include <cmocka.h>
 
-#include "net/tcp.h"
 #include "tests/unit/failing/failing.h"
-#include "tests/unit/support/store_fixture.h"
+#include "tests/unit/support/certificate.h"
+#include "tests/unit/support/folder.h"
+#include "tests/unit/support/tcp_fixture.h"
 #include "tls/tls.h"
 #include "wire/request.h"
 #include "wire/wire.h"
@@ -65,81 +62,24 @@ static void ssl_free(void *memory, const char *file, int line)
 
 /* --- a server --- */
 
-static char folder[] = "/tmp/dnsd-tls-memory-test-XXXXXX";
-static char certificate_path[64];
-static char key_path[64];
-
-static void make_certificate(void)
-{
-	snprintf(certificate_path, sizeof(certificate_path), "%s/tls.crt", folder);
-	snprintf(key_path, sizeof(key_path), "%s/tls.key", folder);
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *certificate = X509_new();
-	assert_non_null(key);
-	assert_non_null(certificate);
-	X509_set_version(certificate, 2);
-	X509_gmtime_adj(X509_getm_notBefore(certificate), 0);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), 30 * 86400L);
-	X509_NAME *subject = X509_get_subject_name(certificate);
-	X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1, 0);
-	X509_set_issuer_name(certificate, subject);
-	X509_set_pubkey(certificate, key);
-	assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
-	FILE *file = fopen(certificate_path, "w");
-	assert_non_null(file);
-	assert_int_equal(PEM_write_X509(file, certificate), 1);
-	fclose(file);
-	file = fopen(key_path, "w");
-	assert_non_null(file);
-	fchmod(fileno(file), 0600);
-	assert_int_equal(PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL), 1);
-	fclose(file);
-	X509_free(certificate);
-	EVP_PKEY_free(key);
-}
-
 struct world {
-	struct fixture fixture;
-	uv_loop_t loop;
-	struct net_context *net;
-	struct tcp_server *server;
-	struct tcp_listener listener;
-	struct sockaddr_in addr;
-	struct tls_context *tls;
+	struct tcp_fixture tcp;
 	SSL_CTX *client;
 	uint8_t frames[QUESTIONS_N * (2 + WIRE_REQUEST_MAX)];
 	size_t frames_len;
 	size_t answers_len;
 };
 
-static void between_batches(struct net_context *net)
-{
-	(void)net;
-}
-
 static void setup(struct world *world)
 {
-	memset(world, 0, sizeof(*world));
-	fixture_init(&world->fixture, zone, NULL);
-	world->net = calloc(1, sizeof(*world->net));
-	assert_non_null(world->net);
-	world->net->data = &world->fixture.data;
-	world->net->between_batches = between_batches;
-	assert_int_equal(uv_loop_init(&world->loop), 0);
+	struct tls_context *tls;
 	struct diag diag;
+	memset(world, 0, sizeof(*world));
 	diag_init(&diag);
-	assert_int_equal(tls_context_create(certificate_path, key_path, NULL, &diag, &world->tls), 0);
+	assert_int_equal(
+	        tls_context_create(folder_path("tls.crt"), folder_path("tls.key"), NULL, &diag, &tls), 0);
 	diag_fini(&diag);
-	struct tcp_limits limits = { .idle_ms = 60000, .clients_max = 100, .tls = world->tls };
-	assert_int_equal(tcp_server_create(&world->loop, world->net, &limits, &world->server), 0);
-	socklen_t len = sizeof(world->addr);
-	world->addr =
-	        (struct sockaddr_in){ .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&world->addr, len), 0);
-	assert_int_equal(listen(fd, 10), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&world->addr, &len), 0);
-	assert_int_equal(tcp_listen(&world->listener, world->server, fd, true), 0);
+	tcp_fixture_init(&world->tcp, zone, tls, 0);
 
 	static const uint8_t name[] = "\2db\3big\7example\3net";
 	static uint8_t resp[ANSWER_TCP_MAX];
@@ -153,20 +93,13 @@ static void setup(struct world *world)
 		                             .type = WIRE_TYPE_A,
 		                             .edns_size = 1232,
 		                             .transport = TRANSPORT_TCP };
-	world->answers_len = QUESTIONS_N * (2 + fixture_send(&world->fixture, &question, resp));
+	world->answers_len = QUESTIONS_N * (2 + fixture_send(&world->tcp.fixture, &question, resp));
 }
 
 static void teardown(struct world *world)
 {
-	tcp_listener_close(&world->listener, NULL);
-	tcp_server_close(world->server);
-	uv_run(&world->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&world->loop), 0);
-	tcp_server_destroy(world->server);
-	tls_context_unref(world->tls);
+	tcp_fixture_fini(&world->tcp);
 	SSL_CTX_free(world->client);
-	free(world->net);
-	fixture_fini(&world->fixture);
 }
 
 /* --- a client --- */
@@ -201,7 +134,7 @@ static bool talk(struct world *world)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
-	assert_int_equal(connect(fd, (const struct sockaddr *)&world->addr, sizeof(world->addr)), 0);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&world->tcp.addr, sizeof(world->tcp.addr)), 0);
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
 	is_client = true;
 	struct tls_client client = { .ssl = SSL_new(world->client) };
@@ -211,7 +144,7 @@ static bool talk(struct world *world)
 	     i++) {
 		step(world, &client);
 		is_client = false;
-		uv_run(&world->loop, UV_RUN_NOWAIT);
+		uv_run(&world->tcp.loop, UV_RUN_NOWAIT);
 		is_client = true;
 	}
 	bool is_served = client.got_len == world->answers_len;
@@ -222,10 +155,10 @@ static bool talk(struct world *world)
 	ERR_clear_error();
 	is_client = false;
 	close(fd);
-	for (unsigned i = 0; i < ROUNDS_MAX && tcp_server_open_n(world->server); i++)
-		uv_run(&world->loop, UV_RUN_NOWAIT);
-	assert_int_equal(tcp_server_open_n(world->server), 0);
-	assert_int_equal(world->net->counters.tcp_open, 0);
+	for (unsigned i = 0; i < ROUNDS_MAX && tcp_server_open_n(world->tcp.server); i++)
+		uv_run(&world->tcp.loop, UV_RUN_NOWAIT);
+	assert_int_equal(tcp_server_open_n(world->tcp.server), 0);
+	assert_int_equal(world->tcp.net->counters.tcp_open, 0);
 	return is_served;
 }
 
@@ -275,7 +208,8 @@ static int load_context(struct world *world, uint64_t nth, uint64_t *ret_n)
 	struct diag diag;
 	diag_init(&diag);
 	failing_start(nth);
-	int rc = tls_context_create(certificate_path, key_path, world->tls, &diag, &context);
+	int rc = tls_context_create(folder_path("tls.crt"), folder_path("tls.key"), world->tcp.tls, &diag,
+	                            &context);
 	*ret_n = failing_stop();
 	diag_fini(&diag);
 	assert_int_equal(rc == 0, context != NULL);
@@ -306,21 +240,11 @@ static void test_context(void **unused)
 	teardown(&world);
 }
 
-static int group_setup(void **unused)
+static int group_setup(void **state)
 {
-	(void)unused;
-	if (!mkdtemp(folder))
-		return -1;
-	make_certificate();
-	return 0;
-}
-
-static int group_teardown(void **unused)
-{
-	(void)unused;
-	unlink(certificate_path);
-	unlink(key_path);
-	return rmdir(folder);
+	int rc = folder_setup(state);
+	certificate_write(folder_path("tls.crt"), folder_path("tls.key"), "test", -60, 30 * 86400L, NULL);
+	return rc;
 }
 
 int main(void)
@@ -333,5 +257,5 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	if (CRYPTO_set_mem_functions(ssl_malloc, ssl_realloc, ssl_free) != 1)
 		return 1;
-	return cmocka_run_group_tests(tests, group_setup, group_teardown);
+	return cmocka_run_group_tests(tests, group_setup, folder_teardown);
 }
