@@ -88,7 +88,7 @@ cov: setup-test ## line coverage of unit tests, fuzz corpora and network tests, 
 
 .PHONY: bench bench-quick
 BENCHES := $(addprefix $(BUILD)/tests/bench/,echo flood load tcp_new geo_bench)
-bench: setup-test ## dnsd against gdnsd, Knot, NSD and the limit of the kernel's sockets, in four minutes; a quiet machine with two cores
+bench: setup-test ## dnsd against gdnsd, Knot, NSD and the limit of the kernel's sockets, in six minutes; a quiet machine with two cores
 	+@$(COMPILE) all $(BENCHES)
 	@scripts/geodb.sh var/geo $(BUILD)/bin/dnsd-geodb
 	@scripts/peers.sh var/peers
