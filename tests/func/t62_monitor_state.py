@@ -41,12 +41,17 @@ def watch_feed(monitor, end, after):
     """All feeds that are seen until end() is true: each one whole, with a serial that rises."""
     seen = []
 
-    def look():
+    def read():
         feed = monitor.feed()
         if feed["serial"] != (seen[-1]["serial"] if seen else after):
             check(feed["serial"] > (seen[-1]["serial"] if seen else after), f"serial {feed['serial']} after {seen[-1:] or after}")
             seen.append(feed)
-        return seen and end()
+
+    def look():
+        read()
+        is_end = seen and end()
+        read()  # the one that end() has seen may be newer
+        return is_end
     wait_until(look, "the end of a watch over the feed", every_s=0.005)
     return seen
 
