@@ -6,7 +6,7 @@ import shutil
 import struct
 import time
 
-from harness import (TOP, POOL_NAMES, ZONE_TEXT, check, check_equal, cvd_file, is_sanitized, make_query, need_program,
+from harness import (TOP, POOL_NAMES, ZONE_TEXT, amount, check, check_equal, cvd_file, is_sanitized, make_query, need_program,
                      open_socket, question_end, wait_until)
 from t80_load import Load
 from t86_metrics import LISTEN, Metrics, add_metrics, metrics_addr
@@ -15,7 +15,8 @@ CHANGES = 60 if is_sanitized() else 200
 WORKERS = 2
 CAPACITY_S = 2  # how long it is looked for
 FIXED_RATE = 1000  # sanitized: the capacity of such a build is no measure
-LIMIT_MS = 20
+# The goal is 20 ms, which a neighbour of a virtual machine may spoil unseen.
+LIMIT_MS = amount(40, 20, 40)
 ATTEMPTS = 2
 # Where others take this share of the processors (or the hypervisor does), no time means much.
 OTHERS_SHARE = 0.15
@@ -215,7 +216,7 @@ def measure_follow(case):
 
 
 def test_follow(case, _):
-    """A mirror goes and comes back by 200 feeds at half the server's capacity: in the answers within 20 ms. A miss is measured again,
+    """A mirror goes and comes back by 200 feeds at half the server's capacity: in the answers within 20 ms (make test: 40). A miss is measured again,
     since a neighbour of a virtual machine may slow it down unseen."""
     need_program("dnsperf")
     for _ in range(ATTEMPTS):
