@@ -9,7 +9,7 @@ if ! clang-format --dry-run -Werror "$@"; then
 	status=1
 fi
 
-# includes PATTERN-OF-INCLUDE FOLDER...: nothing in these folders may include that.
+# never PATTERN-OF-INCLUDE FOLDER...: nothing in these folders may include that.
 never() {
 	local pattern=$1
 	shift
@@ -42,7 +42,7 @@ never 'net/|worker/|server/|ctl/|sandbox/|tls/|ldns/|libconfig' tools/mirrormon
 never 'sqlite3' $(find tools/mirrormon -name '*.[ch]' ! -name 'history*')
 never 'curl/' $(find tools/mirrormon -name '*.[ch]' ! -name 'checker*')
 
-# calls FOLDER...: none of these is called there. It looks at comments as well.
+# never_calls PATTERN-OF-NAME FOLDER...: none of these is called there. It looks at comments as well.
 never_calls() {
 	local words=$1
 	shift

@@ -360,16 +360,23 @@ int history_save_standings(struct history *history, const struct view *view, str
 	return history_tell(history, rc, diag);
 }
 
-int history_load_standing(struct history *history, const char *host, const struct addr *addr,
-                          struct standing *ret_standing)
+int history_first_of(struct history *history, enum history_sql sql, const char *host, const struct addr *addr,
+                     sqlite3_stmt **ret_statement)
 {
 	int rc = history_ready(history, NULL);
 	if (rc < 0)
 		return rc;
-	sqlite3_stmt *statement = history_statement(history, HISTORY_STANDING_GET);
-	history_bind_text(statement, 1, host);
-	history_bind_addr(statement, 2, addr);
-	rc = history_step(history, statement);
+	*ret_statement = history_statement(history, sql);
+	history_bind_text(*ret_statement, 1, host);
+	history_bind_addr(*ret_statement, 2, addr);
+	return history_step(history, *ret_statement);
+}
+
+int history_load_standing(struct history *history, const char *host, const struct addr *addr,
+                          struct standing *ret_standing)
+{
+	sqlite3_stmt *statement;
+	int rc = history_first_of(history, HISTORY_STANDING_GET, host, addr, &statement);
 	if (rc != 1)
 		return rc;
 	struct stored_standing stored;

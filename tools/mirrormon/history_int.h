@@ -152,6 +152,10 @@ void history_bind_text(sqlite3_stmt *statement, int column, const char *text);
 void history_bind_number(sqlite3_stmt *statement, int column, uint64_t number);
 /** The text form; family 0 or NULL: "". */
 void history_bind_addr(sqlite3_stmt *statement, int column, const struct addr *addr);
+/** The first row of a statement that asks about an address of a mirror; reset it when it was read. Returns 1,
+ * 0 when there is none, or negative errno. */
+int history_first_of(struct history *history, enum history_sql sql, const char *host, const struct addr *addr,
+                     sqlite3_stmt **ret_statement);
 /** What is read may be damaged: numbers are cut to their range, texts are printable ASCII. */
 uint64_t history_column_number(sqlite3_stmt *statement, int column, uint64_t max);
 enum reason history_column_reason(sqlite3_stmt *statement, int column);

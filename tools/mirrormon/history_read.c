@@ -289,13 +289,8 @@ size_t history_versions(struct history *history, const char *database, uint32_t 
 int history_load_versions(struct history *history, const char *host, const struct addr *addr,
                           uint32_t ret_versions[MODEL_DATABASES_MAX])
 {
-	int rc = history_ready(history, NULL);
-	if (rc < 0)
-		return rc;
-	sqlite3_stmt *statement = history_statement(history, HISTORY_SEEN);
-	history_bind_text(statement, 1, host);
-	history_bind_addr(statement, 2, addr);
-	rc = history_step(history, statement);
+	sqlite3_stmt *statement;
+	int rc = history_first_of(history, HISTORY_SEEN, host, addr, &statement);
 	if (rc != 1)
 		return rc;
 	for (int i = 0; i < MODEL_DATABASES_MAX; i++)
